@@ -1,0 +1,13 @@
+//! One backend as pure data: what it is called, what state it is in, and what each event does to it.
+//!
+//! Nothing here does I/O, reads a clock or rolls dice: `now` and `dice` are arguments, so every path can be tested.
+
+mod id;
+mod policy;
+mod state;
+
+pub use id::{BackendId, RunId, Slot};
+pub use policy::{HealthPolicy, RestartMode, RestartPolicy, StopPolicy, Timings};
+pub use state::{
+    Backend, By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, Signal, State,
+};

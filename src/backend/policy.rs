@@ -1,0 +1,64 @@
+//! What a person configured about one backend's life: when it is restarted, how it is stopped, how it is checked.
+
+use std::time::Duration;
+
+use super::Signal;
+
+/// When a process that ended by itself is started again. It applies only after the backend was ready once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartMode {
+    /// Never.
+    Never,
+    /// When it ended with another status than 0, or by a signal.
+    OnFailure,
+    /// Always.
+    Always,
+}
+
+/// Restart policy: mode, exponential backoff with jitter, and when to give up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestartPolicy {
+    /// When.
+    pub mode: RestartMode,
+    /// The wait before the first restart; it doubles with each further one.
+    pub backoff_min: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+    /// After how many restarts in a row it is `failed`. A life longer than [`Timings::long_life`] starts the count anew.
+    pub max: u32,
+}
+
+/// How a backend is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// The signal sent first.
+    pub signal: Signal,
+    /// How long after it KILL follows.
+    pub timeout: Duration,
+}
+
+/// How a backend is checked, before and after it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthPolicy {
+    /// The path of an HTTP check; without one, readiness asks for `/` and takes any answer, and an `up` backend gets TCP checks.
+    pub path: Option<String>,
+    /// Between two checks of a backend that is up.
+    pub interval: Duration,
+    /// How long one check may take.
+    pub timeout: Duration,
+    /// Passed checks in a row that make an unhealthy backend healthy.
+    pub rise: u32,
+    /// Failed checks in a row that make a healthy backend unhealthy.
+    pub fall: u32,
+}
+
+/// Every duration that `step` needs for one backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timings {
+    /// How long requests in flight may take before a stop signal is sent.
+    pub drain: Duration,
+    /// How long a start may take before it counts as failed; `None` for no limit.
+    pub ready: Option<Duration>,
+    /// A life of this length clears the count of restarts in a row.
+    pub long_life: Duration,
+}

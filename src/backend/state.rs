@@ -1,0 +1,812 @@
+//! The life of one backend: a state that carries its data, and `step`, which lists every pair of state and event.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{BackendId, RestartMode, RestartPolicy, RunId, StopPolicy, Timings};
+
+/// Who runs the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// lbdev launches and ends it.
+    Managed,
+    /// Somebody else does; lbdev only routes to it and checks it.
+    External,
+}
+
+/// A signal as a person names it. Windows maps [`Signal::Term`] and [`Signal::Int`] to CTRL_BREAK, the rest to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// SIGTERM: please end.
+    Term,
+    /// SIGINT: what Ctrl-C sends.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+    /// SIGKILL: cannot be refused.
+    Kill,
+    /// SIGSTOP: hangs until [`Signal::Cont`].
+    Stop,
+    /// SIGCONT: goes on.
+    Cont,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// By itself, with this status.
+    Code(i32),
+    /// By this signal's number.
+    Signal(i32),
+}
+
+/// Who made a process end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A verb somebody typed or clicked.
+    Operator,
+    /// lbdev's own shutdown, or a start that took too long.
+    Lbdev,
+    /// The process itself.
+    Itself,
+    /// A signal that lbdev did not send.
+    Outside,
+}
+
+/// The end of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// How.
+    pub status: ExitStatus,
+    /// When, by the wall clock.
+    pub at: SystemTime,
+    /// Who.
+    pub by: By,
+}
+
+/// What the last checks said of a backend that is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Recent checks and traffic pass.
+    pub healthy: bool,
+    /// Checks in a row that said otherwise; `rise` or `fall` of them flip it.
+    pub against: u32,
+}
+
+impl Health {
+    const GOOD: Health = Health {
+        healthy: true,
+        against: 0,
+    };
+    const BAD: Health = Health {
+        healthy: false,
+        against: 0,
+    };
+}
+
+/// What follows when the process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: it stays down.
+    Stay,
+    /// A new run, at once.
+    Launch,
+    /// What the restart policy says.
+    Policy,
+}
+
+/// What is observed. Intent is kept apart from it, in [`Backend`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// No process.
+    Stopped {
+        /// How the last one ended.
+        last: Option<Exit>,
+    },
+    /// A process that has not answered yet.
+    Starting {
+        /// Its life.
+        run: RunId,
+        /// Since when.
+        since: Instant,
+        /// When it counts as failed, if ever.
+        deadline: Option<Instant>,
+    },
+    /// A process that has answered.
+    Up {
+        /// Its life.
+        run: RunId,
+        /// Since when it is ready.
+        since: Instant,
+        /// What checks and traffic say of it.
+        health: Health,
+    },
+    /// A process that was told to hang. Its port still accepts.
+    Frozen {
+        /// Its life.
+        run: RunId,
+        /// Since when.
+        since: Instant,
+        /// What checks and traffic say of it.
+        health: Health,
+    },
+    /// It gets no new requests; those in flight may finish.
+    Draining {
+        /// Its life.
+        run: RunId,
+        /// When it is stopped all the same.
+        until: Instant,
+        /// What follows its end.
+        next: Next,
+        /// Who wanted it.
+        by: By,
+    },
+    /// It was told to end.
+    Stopping {
+        /// Its life.
+        run: RunId,
+        /// When KILL is sent (again).
+        kill_at: Instant,
+        /// What follows its end.
+        next: Next,
+        /// Who wanted it.
+        by: By,
+    },
+    /// It ended by itself and waits to be started again.
+    Backoff {
+        /// Restarts in a row, this one counted.
+        attempt: u32,
+        /// When it is launched.
+        until: Instant,
+        /// How it ended.
+        last: Exit,
+    },
+    /// It ended by itself and is not started again.
+    Failed {
+        /// Launches in a row that came to nothing.
+        attempts: u32,
+        /// How the last one ended; `None` when it could not be launched at all or was too slow.
+        last: Option<Exit>,
+    },
+}
+
+/// A [`State`] in one word, as `status` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the words explain themselves; architecture and README define them
+pub enum Phase {
+    Starting,
+    Up,
+    Unhealthy,
+    Draining,
+    Stopping,
+    Stopped,
+    Frozen,
+    Backoff,
+    Failed,
+}
+
+/// What happens to a backend.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Somebody wants it up.
+    Start,
+    /// Somebody wants it down: drain, then the stop signal, then KILL.
+    Stop(By),
+    /// Somebody wants a new process: drain, stop, launch.
+    Restart,
+    /// KILL, now. It stays down unless the restart policy is to act.
+    Kill {
+        /// Let the restart policy act.
+        restart: bool,
+    },
+    /// KILL, now, because a person pressed Ctrl-C twice. It stays down.
+    Abort,
+    /// Hang it.
+    Freeze,
+    /// Let it go on.
+    Thaw,
+    /// No new requests.
+    Disable,
+    /// New requests again.
+    Enable,
+    /// Its command could not be started.
+    LaunchFailed {
+        /// Which life.
+        run: RunId,
+    },
+    /// None of its processes is left.
+    Exited {
+        /// Which life.
+        run: RunId,
+        /// How its first process ended.
+        status: ExitStatus,
+        /// When, by the wall clock.
+        at: SystemTime,
+    },
+    /// Its first probe passed.
+    Ready {
+        /// Which life.
+        run: RunId,
+    },
+    /// A check of a backend that was ready.
+    Checked {
+        /// Which life.
+        run: RunId,
+        /// Whether it passed.
+        ok: bool,
+    },
+    /// A user's request found the port refused.
+    Refused {
+        /// Which life.
+        run: RunId,
+    },
+    /// No request is in flight any more.
+    Drained {
+        /// Which life.
+        run: RunId,
+    },
+    /// Time has passed; see [`Backend::deadline`].
+    Tick,
+}
+
+/// What the supervisor has to do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Start its command.
+    Launch(RunId),
+    /// Send a signal to every process of this run.
+    Signal(RunId, Signal),
+}
+
+/// One moment, as an argument: `step` reads no clock and rolls no dice.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Now.
+    pub now: Instant,
+    /// Evenly spread in `0.0..1.0`; the jitter of a backoff.
+    pub dice: f64,
+    /// The run that a launch in this step begins.
+    pub fresh: RunId,
+}
+
+/// One backend: what is wanted of it and what is observed.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name.
+    pub id: BackendId,
+    /// Who runs it.
+    pub kind: Kind,
+    /// Whether somebody wants it up.
+    pub desired: bool,
+    /// Whether the operator lets it have requests.
+    pub enabled: bool,
+    /// What is observed.
+    pub state: State,
+    /// How often the policy or a person started it again.
+    pub restarts: u32,
+    /// Whether any run was ever ready: before that, an exit is final.
+    pub was_ready: bool,
+    attempts: u32,
+    rise: u32,
+    fall: u32,
+    restart: RestartPolicy,
+    stop: StopPolicy,
+    timings: Timings,
+}
+
+impl Backend {
+    /// A backend that nobody has started yet. `rise` and `fall` are in checks.
+    pub fn new(
+        id: BackendId,
+        kind: Kind,
+        (rise, fall): (u32, u32),
+        restart: RestartPolicy,
+        stop: StopPolicy,
+        timings: Timings,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            desired: false,
+            enabled: true,
+            state: State::Stopped { last: None },
+            restarts: 0,
+            was_ready: false,
+            attempts: 0,
+            rise: rise.max(1),
+            fall: fall.max(1),
+            restart,
+            stop,
+            timings,
+        }
+    }
+
+    /// The life its process leads now, if there is one.
+    pub fn run(&self) -> Option<RunId> {
+        match self.state {
+            State::Starting { run, .. }
+            | State::Up { run, .. }
+            | State::Frozen { run, .. }
+            | State::Draining { run, .. }
+            | State::Stopping { run, .. } => Some(run),
+            State::Stopped { .. } | State::Backoff { .. } | State::Failed { .. } => None,
+        }
+    }
+
+    /// Ready, healthy and enabled: it may get requests.
+    pub fn eligible(&self) -> bool {
+        match self.state {
+            State::Up { health, .. } | State::Frozen { health, .. } => {
+                self.enabled && health.healthy
+            }
+            State::Starting { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => false,
+        }
+    }
+
+    /// The state in one word.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Stopped { .. } => Phase::Stopped,
+            State::Starting { .. } => Phase::Starting,
+            State::Up {
+                health: Health { healthy: false, .. },
+                ..
+            } => Phase::Unhealthy,
+            State::Up { .. } if self.enabled => Phase::Up,
+            State::Up { .. } | State::Draining { .. } => Phase::Draining,
+            State::Frozen { .. } => Phase::Frozen,
+            State::Stopping { .. } => Phase::Stopping,
+            State::Backoff { .. } => Phase::Backoff,
+            State::Failed { .. } => Phase::Failed,
+        }
+    }
+
+    /// How the last process ended, where the state remembers it.
+    pub fn last_exit(&self) -> Option<Exit> {
+        match self.state {
+            State::Stopped { last } | State::Failed { last, .. } => last,
+            State::Backoff { last, .. } => Some(last),
+            State::Starting { .. }
+            | State::Up { .. }
+            | State::Frozen { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. } => None,
+        }
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Starting { deadline, .. } => deadline,
+            State::Draining { until, .. } | State::Backoff { until, .. } => Some(until),
+            State::Stopping { kill_at, .. } => Some(kill_at),
+            State::Up { .. }
+            | State::Frozen { .. }
+            | State::Stopped { .. }
+            | State::Failed { .. } => None,
+        }
+    }
+
+    /// Applies one event. An event of another run than the present one changes nothing.
+    pub fn step(&mut self, event: Event, at: Moment) -> Vec<Effect> {
+        match event {
+            Event::Start => self.start(at),
+            Event::Stop(by) => {
+                self.desired = false;
+                self.take_down(Next::Stay, by, at)
+            }
+            Event::Restart => self.restart(at),
+            Event::Kill { restart } => {
+                self.desired = restart && self.desired;
+                self.kill(
+                    if restart { Next::Policy } else { Next::Stay },
+                    By::Operator,
+                    at,
+                )
+            }
+            Event::Abort => {
+                self.desired = false;
+                self.kill(Next::Stay, By::Lbdev, at)
+            }
+            Event::Freeze => self.freeze(at),
+            Event::Thaw => self.thaw(),
+            Event::Disable => {
+                self.enabled = false;
+                Vec::new()
+            }
+            Event::Enable => {
+                self.enabled = true;
+                Vec::new()
+            }
+            Event::Tick => self.tick(at),
+            Event::LaunchFailed { run }
+            | Event::Exited { run, .. }
+            | Event::Ready { run }
+            | Event::Checked { run, .. }
+            | Event::Refused { run }
+            | Event::Drained { run }
+                if self.run() != Some(run) =>
+            {
+                Vec::new()
+            }
+            Event::LaunchFailed { .. } => {
+                self.state = match self.state {
+                    State::Draining { .. } | State::Stopping { .. } => {
+                        State::Stopped { last: None }
+                    }
+                    _ => State::Failed {
+                        attempts: self.attempts + 1,
+                        last: None,
+                    },
+                };
+                Vec::new()
+            }
+            Event::Exited {
+                status, at: wall, ..
+            } => self.exited(status, wall, at),
+            Event::Ready { run } => self.ready(run, at),
+            Event::Checked { ok, .. } => self.checked(ok),
+            Event::Refused { .. } => self.refused(),
+            Event::Drained { .. } => match self.state {
+                State::Draining { run, next, by, .. } => self.ask_to_end(run, next, by, false, at),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn start(&mut self, at: Moment) -> Vec<Effect> {
+        self.desired = true;
+        match &mut self.state {
+            State::Stopped { last } => {
+                self.attempts = 0;
+                self.restarts += u32::from(last.is_some());
+                self.launch(at)
+            }
+            State::Backoff { .. } | State::Failed { .. } => {
+                self.attempts = 0;
+                self.restarts += 1;
+                self.launch(at)
+            }
+            // Whoever starts what is just ending wants it to be up in the end.
+            State::Draining { next, .. } | State::Stopping { next, .. } => {
+                *next = Next::Launch;
+                Vec::new()
+            }
+            State::Starting { .. } | State::Up { .. } | State::Frozen { .. } => Vec::new(),
+        }
+    }
+
+    fn restart(&mut self, at: Moment) -> Vec<Effect> {
+        match self.state {
+            State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. } => self.start(at),
+            State::Starting { .. } | State::Up { .. } | State::Frozen { .. } => {
+                self.desired = true;
+                self.take_down(Next::Launch, By::Operator, at)
+            }
+        }
+    }
+
+    /// Drain first where there may be traffic, else ask it to end at once.
+    fn take_down(&mut self, next: Next, by: By, at: Moment) -> Vec<Effect> {
+        match &mut self.state {
+            State::Stopped { .. } => Vec::new(),
+            State::Failed { last, .. } => {
+                self.state = State::Stopped { last: *last };
+                Vec::new()
+            }
+            State::Backoff { last, .. } => {
+                self.state = State::Stopped { last: Some(*last) };
+                Vec::new()
+            }
+            State::Draining { next: pending, .. } | State::Stopping { next: pending, .. } => {
+                *pending = next;
+                Vec::new()
+            }
+            &mut (State::Starting { run, .. }
+            | State::Up { run, .. }
+            | State::Frozen { run, .. })
+                if self.kind == Kind::External =>
+            {
+                let _ = run;
+                self.state = State::Stopped { last: None };
+                Vec::new()
+            }
+            &mut State::Starting { run, .. } => self.ask_to_end(run, next, by, false, at),
+            // Frozen, nothing in flight can finish: no drain.
+            &mut State::Frozen { run, .. } => self.ask_to_end(run, next, by, true, at),
+            &mut State::Up { run, .. } => {
+                self.state = State::Draining {
+                    run,
+                    until: at.now + self.timings.drain,
+                    next,
+                    by,
+                };
+                Vec::new()
+            }
+        }
+    }
+
+    fn ask_to_end(
+        &mut self,
+        run: RunId,
+        next: Next,
+        by: By,
+        frozen: bool,
+        at: Moment,
+    ) -> Vec<Effect> {
+        self.state = State::Stopping {
+            run,
+            kill_at: at.now + self.stop.timeout,
+            next,
+            by,
+        };
+        let mut effects = vec![Effect::Signal(run, self.stop.signal)];
+        if frozen {
+            // A stopped process takes its signals only once it goes on.
+            effects.push(Effect::Signal(run, Signal::Cont));
+        }
+        effects
+    }
+
+    fn kill(&mut self, next: Next, by: By, at: Moment) -> Vec<Effect> {
+        match self.state {
+            State::Stopped { .. } | State::Failed { .. } | State::Backoff { .. } => {
+                self.take_down(next, by, at)
+            }
+            State::Starting { .. } | State::Up { .. } | State::Frozen { .. }
+                if self.kind == Kind::External =>
+            {
+                self.take_down(next, by, at)
+            }
+            State::Starting { run, .. }
+            | State::Up { run, .. }
+            | State::Frozen { run, .. }
+            | State::Draining { run, .. }
+            | State::Stopping { run, .. } => {
+                self.state = State::Stopping {
+                    run,
+                    kill_at: at.now + KILL_AGAIN,
+                    next,
+                    by,
+                };
+                vec![Effect::Signal(run, Signal::Kill)]
+            }
+        }
+    }
+
+    fn freeze(&mut self, at: Moment) -> Vec<Effect> {
+        match self.state {
+            State::Up { run, health, .. } if self.kind == Kind::Managed => {
+                self.state = State::Frozen {
+                    run,
+                    since: at.now,
+                    health,
+                };
+                vec![Effect::Signal(run, Signal::Stop)]
+            }
+            State::Up { .. }
+            | State::Stopped { .. }
+            | State::Starting { .. }
+            | State::Frozen { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => Vec::new(),
+        }
+    }
+
+    fn thaw(&mut self) -> Vec<Effect> {
+        match self.state {
+            State::Frozen { run, since, health } => {
+                self.state = State::Up { run, since, health };
+                vec![Effect::Signal(run, Signal::Cont)]
+            }
+            State::Stopped { .. }
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => Vec::new(),
+        }
+    }
+
+    fn ready(&mut self, run: RunId, at: Moment) -> Vec<Effect> {
+        match &mut self.state {
+            State::Starting { .. } => {
+                self.was_ready = true;
+                self.state = State::Up {
+                    run,
+                    since: at.now,
+                    health: Health::GOOD,
+                };
+            }
+            State::Up { health, .. } | State::Frozen { health, .. } => *health = Health::GOOD,
+            State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => {}
+        }
+        Vec::new()
+    }
+
+    fn checked(&mut self, ok: bool) -> Vec<Effect> {
+        match &mut self.state {
+            State::Up { health, .. } | State::Frozen { health, .. } => {
+                if ok == health.healthy {
+                    health.against = 0;
+                } else {
+                    health.against += 1;
+                    if health.against >= if ok { self.rise } else { self.fall } {
+                        *health = if ok { Health::GOOD } else { Health::BAD };
+                    }
+                }
+            }
+            State::Starting { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => {}
+        }
+        Vec::new()
+    }
+
+    fn refused(&mut self) -> Vec<Effect> {
+        match &mut self.state {
+            State::Up { health, .. } | State::Frozen { health, .. } => *health = Health::BAD,
+            State::Starting { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => {}
+        }
+        Vec::new()
+    }
+
+    fn exited(&mut self, status: ExitStatus, wall: SystemTime, at: Moment) -> Vec<Effect> {
+        let exit = |by| Exit {
+            status,
+            at: wall,
+            by,
+        };
+        let unasked = match status {
+            ExitStatus::Code(_) => By::Itself,
+            ExitStatus::Signal(_) => By::Outside,
+        };
+        match self.state {
+            State::Draining { next, by, .. } | State::Stopping { next, by, .. } => match next {
+                Next::Stay => {
+                    self.state = State::Stopped {
+                        last: Some(exit(by)),
+                    };
+                    Vec::new()
+                }
+                Next::Launch => {
+                    self.attempts = 0;
+                    self.restarts += 1;
+                    self.launch(at)
+                }
+                Next::Policy => self.apply_policy(exit(by), at),
+            },
+            // Before the first readiness an exit is final: a command that cannot start will not start by trying again.
+            State::Starting { .. } if !self.was_ready => {
+                self.state = State::Failed {
+                    attempts: 1,
+                    last: Some(exit(unasked)),
+                };
+                Vec::new()
+            }
+            State::Starting { .. } => self.apply_policy(exit(unasked), at),
+            State::Up { since, .. } | State::Frozen { since, .. } => {
+                if at.now.saturating_duration_since(since) >= self.timings.long_life {
+                    self.attempts = 0;
+                }
+                self.apply_policy(exit(unasked), at)
+            }
+            State::Stopped { .. } | State::Backoff { .. } | State::Failed { .. } => Vec::new(),
+        }
+    }
+
+    fn apply_policy(&mut self, exit: Exit, at: Moment) -> Vec<Effect> {
+        let again = match self.restart.mode {
+            RestartMode::Never => false,
+            RestartMode::OnFailure => exit.status != ExitStatus::Code(0),
+            RestartMode::Always => true,
+        };
+        self.state = if !self.desired || (!again && exit.status == ExitStatus::Code(0)) {
+            State::Stopped { last: Some(exit) }
+        } else if !again || self.attempts >= self.restart.max {
+            State::Failed {
+                attempts: self.attempts + 1,
+                last: Some(exit),
+            }
+        } else {
+            self.attempts += 1;
+            let wait = backoff(&self.restart, self.attempts, at.dice);
+            State::Backoff {
+                attempt: self.attempts,
+                until: at.now + wait,
+                last: exit,
+            }
+        };
+        Vec::new()
+    }
+
+    fn tick(&mut self, at: Moment) -> Vec<Effect> {
+        if self.deadline().is_none_or(|due| at.now < due) {
+            return Vec::new();
+        }
+        match self.state {
+            State::Starting { run, .. } => {
+                let next = if self.was_ready {
+                    Next::Policy
+                } else {
+                    Next::Stay
+                };
+                self.ask_to_end(run, next, By::Lbdev, false, at)
+            }
+            State::Draining { run, next, by, .. } => self.ask_to_end(run, next, by, false, at),
+            State::Stopping { run, next, by, .. } => {
+                self.state = State::Stopping {
+                    run,
+                    kill_at: at.now + KILL_AGAIN,
+                    next,
+                    by,
+                };
+                vec![Effect::Signal(run, Signal::Kill)]
+            }
+            State::Backoff { .. } => {
+                self.restarts += 1;
+                self.launch(at)
+            }
+            State::Up { .. }
+            | State::Frozen { .. }
+            | State::Stopped { .. }
+            | State::Failed { .. } => Vec::new(),
+        }
+    }
+
+    fn launch(&mut self, at: Moment) -> Vec<Effect> {
+        let deadline = self.timings.ready.map(|limit| at.now + limit);
+        self.state = State::Starting {
+            run: at.fresh,
+            since: at.now,
+            deadline,
+        };
+        match self.kind {
+            Kind::Managed => vec![Effect::Launch(at.fresh)],
+            Kind::External => Vec::new(),
+        }
+    }
+}
+
+/// KILL is sent again after this, for a process that was forked in between.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Exponential backoff with jitter: the `n`-th wait is `min * 2^(n-1)`, at most `max`, times 0.5 to 1.0 by `dice`.
+fn backoff(policy: &RestartPolicy, attempt: u32, dice: f64) -> Duration {
+    let doubled = policy.backoff_min.saturating_mul(
+        1u32.checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
+    doubled
+        .min(policy.backoff_max)
+        .mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
+}

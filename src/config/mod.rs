@@ -1,0 +1,161 @@
+//! What is meant: the whole set-up with every default filled in. How it was written (a file, flags, nothing at all) is
+//! the business of [`file`] and [`resolve`], and no clap or serde type comes past here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::backend::{BackendId, HealthPolicy, Kind, RestartPolicy, StopPolicy};
+use crate::balance::{Algorithm, Sequence};
+
+/// A resolved configuration: nothing in it is left to decide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The project's name: its folder's, or `demo`.
+    pub project: String,
+    /// The project's folder, absolute. Commands run below it.
+    pub dir: PathBuf,
+    /// What the set-up was taken from, for the banner: `Django (manage.py)`, `lbdev.toml`, `the command line`.
+    pub origin: String,
+    /// Notes for the person: what else could have been taken, what was left out.
+    pub notes: Vec<String>,
+    /// The front.
+    pub balancer: Balancer,
+    /// What stands behind it, in the order written.
+    pub services: Vec<Service>,
+}
+
+/// The load balancer's part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balancer {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// How the next backend is chosen.
+    pub algorithm: Algorithm,
+    /// What moves the choice on.
+    pub sequence: Sequence,
+    /// Further backends tried for one request; 0 turns failover off.
+    pub retries: u32,
+    /// No new try begins after this; one that runs is never cut.
+    pub retry_deadline: Duration,
+    /// Requests that may wait while no backend is eligible.
+    pub queue_max: usize,
+    /// How long one may wait.
+    pub queue_timeout: Duration,
+    /// Time limits of the data path.
+    pub timeouts: Timeouts,
+    /// Threads of the data path, at least 1.
+    pub workers: usize,
+}
+
+/// Time limits of the data path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeouts {
+    /// To connect to a backend.
+    pub connect: Duration,
+    /// From a request sent to a backend to the head of its response; `None` is no limit.
+    pub backend_head: Option<Duration>,
+    /// An idle connection of a client or to a backend.
+    pub idle: Duration,
+    /// For requests in flight when a backend or lbdev stops.
+    pub drain: Duration,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Which addresses.
+    pub host: ListenHost,
+    /// Which port.
+    pub port: u16,
+}
+
+/// Which addresses to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenHost {
+    /// 127.0.0.1 and ::1; a machine without one of them gets a note.
+    Localhost,
+    /// This one.
+    Address(IpAddr),
+}
+
+impl Listen {
+    /// The sockets to bind.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        match self.host {
+            ListenHost::Localhost => vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)),
+            ],
+            ListenHost::Address(ip) => vec![SocketAddr::from((ip, self.port))],
+        }
+    }
+
+    /// What a browser on this machine types.
+    pub fn url(&self) -> String {
+        let host = match self.host {
+            ListenHost::Localhost => "localhost".to_owned(),
+            ListenHost::Address(ip) if ip.is_unspecified() => "localhost".to_owned(),
+            ListenHost::Address(IpAddr::V4(ip)) => ip.to_string(),
+            ListenHost::Address(IpAddr::V6(ip)) => format!("[{ip}]"),
+        };
+        match self.port {
+            80 => format!("http://{host}"),
+            port => format!("http://{host}:{port}"),
+        }
+    }
+}
+
+/// A named group of backends with one command; balanced if it has ports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// What it answers; empty for a service without ports.
+    pub routes: Vec<Route>,
+    /// Its backends, in order.
+    pub backends: Vec<BackendSpec>,
+}
+
+/// Which requests a service gets. The longest match wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// Paths that begin so, at a `/` boundary: `/api` has `/api` and `/api/x`, not `/apix`.
+    Prefix(String),
+    /// Requests for this host name, any port, lower-case.
+    Host(String),
+}
+
+/// One backend, as it is to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendSpec {
+    /// Its name.
+    pub id: BackendId,
+    /// Its place within its service, from 1.
+    pub index: u32,
+    /// Who runs it.
+    pub kind: Kind,
+    /// Where it listens, in the order to try: both loopback addresses for a managed one. Empty without a port.
+    pub addresses: Vec<SocketAddr>,
+    /// How it is launched; `None` for an external one.
+    pub command: Option<Command>,
+    /// Its share in weighted algorithms.
+    pub weight: u32,
+    /// How it is checked.
+    pub health: HealthPolicy,
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// How it is asked to end.
+    pub stop: StopPolicy,
+}
+
+/// What to execute, every placeholder and variable filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments. A command that needs a shell is `sh -c …` here (`cmd /C …` on Windows).
+    pub argv: Vec<String>,
+    /// Variables set on top of lbdev's own environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory, absolute.
+    pub cwd: PathBuf,
+}

@@ -1,0 +1,112 @@
+//! What a person reads when something is wrong: one shape for every module's errors.
+
+use std::fmt;
+
+/// An error as it is shown: code, cause, hint, exit code. Every module has its own error enum with fields; each of them
+/// turns into a `Report` at the edge, and only `ui` prints one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// `LB001` …; what `lbdev explain` will expand.
+    pub code: &'static str,
+    /// What, which and where: lower-case, names in backticks, no full stop.
+    pub message: String,
+    /// Further lines below the message, indented: a source line with a caret, a process's last words.
+    pub details: Vec<String>,
+    /// An imperative with a whole command that works.
+    pub hint: Option<String>,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+/// Exit codes of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 1: it failed.
+    Failed,
+    /// 2: wrong usage or configuration.
+    Usage,
+    /// 4: nothing runs.
+    NothingRuns,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NothingRuns => 4,
+        }
+    }
+}
+
+impl Report {
+    /// A failure with exit code 1.
+    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            exit: Exit::Failed,
+        }
+    }
+
+    /// Wrong usage or configuration, exit code 2.
+    pub fn usage(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            ..Self::failed(code, message)
+        }
+    }
+
+    /// Adds the hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a line of detail.
+    #[must_use]
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error[{}]: {}", self.code, self.message)?;
+        for line in &self.details {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// Every code there is, with the line that `lbdev explain` will begin with. A test holds that each is used.
+pub const CODES: &[(&str, &str)] = &[
+    ("LB001", "a port is in use"),
+    ("LB002", "no project was found"),
+    ("LB003", "already running with another set-up"),
+    ("LB004", "several projects are running"),
+    ("LB005", "nothing is running"),
+    ("LB006", "the running lbdev does not answer"),
+    ("LB007", "a folder or file cannot be used"),
+    ("LB008", "the machine refuses: a port, a thread, a socket"),
+    ("LB010", "a backend ended before it was ready"),
+    ("LB011", "a backend did not become ready in time"),
+    ("LB012", "a backend listens on another port"),
+    ("LB013", "a command cannot be started"),
+    ("LB020", "an error in lbdev.toml"),
+    ("LB021", "an option has a value that cannot be"),
+    ("LB022", "the framework is not installed"),
+    ("LB030", "no such backend"),
+    ("LB031", "lbdev did not start this backend"),
+];

@@ -1,0 +1,3 @@
+//! The thin front of the library.
+
+fn main() {}

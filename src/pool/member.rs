@@ -1,0 +1,169 @@
+//! One backend as the proxy sees it, and the lease it takes for each attempt.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::backend::{BackendId, Phase, RunId};
+use crate::history::Window;
+
+/// One backend in a [`super::Snapshot`].
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its place in the pool, from 0; it never changes.
+    pub index: usize,
+    /// Its name.
+    pub id: BackendId,
+    /// The life its process leads, if there is one. A connection made in another run is of no use.
+    pub run: Option<RunId>,
+    /// Where it answered in this run; the first address to try before it has.
+    pub address: SocketAddr,
+    /// Its share.
+    pub weight: u32,
+    /// Ready, healthy and enabled.
+    pub eligible: bool,
+    /// Its state in one word, for pages.
+    pub phase: Phase,
+    /// Why it is not up, in words, where it is not.
+    pub why: Option<String>,
+    /// What belongs to this run.
+    pub life: Arc<Life>,
+    /// What is counted across runs.
+    pub tally: Arc<Tally>,
+}
+
+impl Member {
+    /// Whether it may be picked: the supervisor says so, and nobody was refused since.
+    pub fn takes_requests(&self) -> bool {
+        self.eligible && !self.life.refused.load(Ordering::Acquire)
+    }
+}
+
+/// The traffic of one run.
+#[derive(Debug, Default)]
+pub struct Life {
+    in_flight: AtomicU32,
+    draining: AtomicBool,
+    refused: AtomicBool,
+}
+
+impl Life {
+    /// Requests in flight: from the pick to the end of the response's body.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// From now on the end of the last request in flight is news.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn mark_refused(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_refused(&self) -> bool {
+        self.refused.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Counters of a backend, across its runs.
+#[derive(Debug, Default)]
+pub struct Tally {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    retried_elsewhere: AtomicU64,
+    latency: Mutex<Window>,
+}
+
+impl Tally {
+    /// Requests it answered, whatever the status.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Attempts at it that came to nothing: refused, closed or timed out before a response head, or cut after it.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Of those, how many were tried again at another backend.
+    pub fn retried_elsewhere(&self) -> u64 {
+        self.retried_elsewhere.load(Ordering::Relaxed)
+    }
+
+    /// The median and the 99th percentile of the last minute, from the pick to the response head.
+    pub fn latency(&self, now: Instant) -> Option<[Duration; 2]> {
+        self.latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .quantiles([0.5, 0.99], now)
+    }
+}
+
+/// One attempt at one backend. It counts as in flight until it is dropped: keep it until the *body* has ended.
+#[derive(Debug)]
+pub struct Lease {
+    member: Arc<Member>,
+    news: Arc<Notify>,
+    since: Instant,
+}
+
+impl Lease {
+    pub(super) fn new(member: Arc<Member>, news: Arc<Notify>) -> Self {
+        member.life.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self {
+            member,
+            news,
+            since: Instant::now(),
+        }
+    }
+
+    /// The backend.
+    pub fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    /// When it was picked.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// It sent a response head.
+    pub fn answered(&self) {
+        let now = Instant::now();
+        self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
+        let mut latency = self
+            .member
+            .tally
+            .latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        latency.record(now.saturating_duration_since(self.since), now);
+    }
+
+    /// The attempt came to nothing.
+    pub fn failed(&self) {
+        self.member.tally.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// After [`Lease::failed`]: the request goes to another backend.
+    pub fn retried_elsewhere(&self) {
+        self.member
+            .tally
+            .retried_elsewhere
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let last = self.member.life.in_flight.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.member.life.draining.load(Ordering::Acquire) {
+            self.news.notify_one();
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Where `proxy` and `supervisor` meet: the backends of each service with their routing facts.
+//!
+//! The supervisor publishes a [`Snapshot`]; the proxy takes a [`Lease`] for each attempt and tells what became of it.
+//! Neither ever waits for the other.
+
+mod access;
+mod member;
+mod pages;
+mod queue;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+pub use access::{Access, AccessLog, Attempt, AttemptFailure};
+pub use member::{Lease, Life, Member, Tally};
+pub use pages::ClientKey;
+pub use queue::Unavailable;
+
+use crate::backend::{BackendId, RunId};
+use crate::balance::RoundRobin;
+use crate::config::Route;
+use pages::Pages;
+use queue::Queue;
+
+/// Every pool of an instance, and which request goes to which.
+#[derive(Debug)]
+pub struct Pools {
+    pools: Vec<Arc<Pool>>,
+    /// Set when a pool has news for the supervisor: a refused port, or the end of the last request in flight.
+    news: Arc<Notify>,
+}
+
+impl Pools {
+    /// One pool for each service, none published yet. `queue` is how many requests may wait in each.
+    pub fn new(services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>, queue: usize) -> Self {
+        let news = Arc::new(Notify::new());
+        let pools = services
+            .into_iter()
+            .map(|(service, routes)| Arc::new(Pool::new(service, routes, queue, news.clone())))
+            .collect();
+        Self { pools, news }
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn all(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
+    /// The pool that answers `host` (lower-case, without a port) and `path`: the longest route wins, a host before a path.
+    pub fn route(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
+        let mut best: Option<(&Arc<Pool>, (bool, usize))> = None;
+        for pool in &self.pools {
+            for route in &pool.routes {
+                let rank = match route {
+                    Route::Host(name) if name == host => (true, name.len()),
+                    Route::Prefix(prefix) if has_prefix(path, prefix) => (false, prefix.len()),
+                    Route::Host(_) | Route::Prefix(_) => continue,
+                };
+                if best.is_none_or(|(_, other)| rank > other) {
+                    best = Some((pool, rank));
+                }
+            }
+        }
+        best.map(|(pool, _)| pool)
+    }
+
+    /// The pool of a service.
+    pub fn of(&self, service: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| &*pool.service == service)
+    }
+
+    /// Resolves when a pool has news for the supervisor since the last call.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+/// Whether `path` is `prefix` or lies below it.
+fn has_prefix(path: &str, prefix: &str) -> bool {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+}
+
+/// A service's backends with their routing facts.
+#[derive(Debug)]
+pub struct Pool {
+    /// The service.
+    pub service: Arc<str>,
+    /// What it answers.
+    pub routes: Vec<Route>,
+    snapshot: ArcSwap<Snapshot>,
+    picker: Mutex<RoundRobin>,
+    pages: Pages,
+    queue: Queue,
+    retries: AtomicU64,
+    unanswered: AtomicU64,
+    news: Arc<Notify>,
+}
+
+/// A pool's immutable view, swapped whole.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Every backend, in order, eligible or not.
+    pub members: Vec<Arc<Member>>,
+}
+
+/// Which backend a request should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The next one.
+    Next,
+    /// The next one; remember it as where this client's page came from.
+    Page(ClientKey),
+    /// Where this client's page came from, without moving the sequence on.
+    Asset(ClientKey),
+}
+
+/// The runs one request has already tried. Empty, it holds no memory.
+#[derive(Debug, Default, Clone)]
+pub struct Tried(Vec<(usize, RunId)>);
+
+impl Tried {
+    /// Notes that this backend was tried in its present run.
+    pub fn add(&mut self, member: &Member) {
+        if let Some(run) = member.run {
+            self.0.push((member.index, run));
+        }
+    }
+
+    fn has(&self, member: &Member) -> bool {
+        self.0
+            .iter()
+            .any(|&(index, run)| index == member.index && Some(run) == member.run)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// None yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets them all: after waiting, every backend may be asked again.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Pool {
+    fn new(service: Arc<str>, routes: Vec<Route>, queue: usize, news: Arc<Notify>) -> Self {
+        Self {
+            service,
+            routes,
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            picker: Mutex::default(),
+            pages: Pages::default(),
+            queue: Queue::new(queue),
+            retries: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            news,
+        }
+    }
+
+    /// The present view.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Swaps the view, and lets waiting requests go when somebody is eligible.
+    pub fn publish(&self, members: Vec<Arc<Member>>) {
+        let snapshot = Snapshot { members };
+        let any = snapshot
+            .members
+            .iter()
+            .any(|member| member.takes_requests());
+        self.snapshot.store(Arc::new(snapshot));
+        if any {
+            self.queue.release();
+        }
+    }
+
+    /// The next eligible backend that was not tried yet, with a lease on it. One order for all threads.
+    pub fn pick(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
+        let snapshot = self.snapshot.load();
+        let usable = |member: &&Arc<Member>| member.takes_requests() && !tried.has(member);
+        if let Turn::Asset(client) = turn
+            && let Some(index) = self.pages.of(client)
+            && let Some(member) = snapshot
+                .members
+                .iter()
+                .filter(usable)
+                .find(|member| member.index == index)
+        {
+            return Some(Lease::new(member.clone(), self.news.clone()));
+        }
+        let candidates = snapshot
+            .members
+            .iter()
+            .filter(usable)
+            .map(|member| (member.index, member.weight));
+        let index = self
+            .picker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(candidates)?;
+        if let Turn::Page(client) = turn {
+            self.pages.note(client, index);
+        }
+        let member = snapshot
+            .members
+            .iter()
+            .find(|member| member.index == index)?;
+        Some(Lease::new(member.clone(), self.news.clone()))
+    }
+
+    /// Whether any backend is eligible, tried or not.
+    pub fn any_eligible(&self) -> bool {
+        self.snapshot
+            .load()
+            .members
+            .iter()
+            .any(|member| member.takes_requests())
+    }
+
+    /// Waits, in order of arrival, until a backend is eligible. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// When the queue is full, or `limit` has passed.
+    pub async fn wait(&self, limit: Duration) -> Result<(), Unavailable> {
+        self.queue.wait(limit, || self.any_eligible()).await
+    }
+
+    /// Requests that wait now.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A request's port was refused: nobody gets it any more, and the supervisor hears of it.
+    pub fn refused(&self, member: &Member) {
+        member.life.mark_refused();
+        self.news.notify_one();
+    }
+
+    /// Backends that refused a connection since the last call.
+    pub fn take_refused(&self) -> Vec<(BackendId, RunId)> {
+        let snapshot = self.snapshot.load();
+        snapshot
+            .members
+            .iter()
+            .filter(|member| member.life.take_refused())
+            .filter_map(|m| Some((m.id.clone(), m.run?)))
+            .collect()
+    }
+
+    /// Counts a further try.
+    pub fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that lbdev itself had to answer with an error.
+    pub fn count_unanswered(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Further tries so far.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Requests that lbdev itself had to answer with an error (502, 503, 504) so far.
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

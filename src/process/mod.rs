@@ -1,0 +1,53 @@
+//! Processes: the one launching path, the sessions they live in, what they write, the ports they hold.
+//!
+//! Only this module knows `duct`. Nothing here knows states or policies: it launches a run, signals a run, and reports
+//! how a run ended.
+
+use std::time::SystemTime;
+
+use crate::backend::{BackendId, ExitStatus, RunId, Signal};
+use crate::config::Command;
+
+/// Launches and signals runs. Both calls return at once; what came of a launch arrives as [`News`] on the channel that
+/// the launcher was made with.
+pub trait Launch: Send + Sync + 'static {
+    /// Starts `command` as one run of a backend.
+    fn launch(&self, id: BackendId, run: RunId, command: Command);
+    /// Sends a signal to every process of a run: its session, their descendants, and whatever carries its environment.
+    /// A run that has ended is left alone.
+    fn signal(&self, run: RunId, signal: Signal);
+}
+
+/// What came of a launch. Each run gets `LaunchFailed`, or `Launched` and later `Exited`.
+#[derive(Debug)]
+pub enum News {
+    /// Its first process runs.
+    Launched {
+        /// Whose.
+        id: BackendId,
+        /// Which life.
+        run: RunId,
+        /// The process id of its first process, which leads its session.
+        pid: u32,
+    },
+    /// It could not be started.
+    LaunchFailed {
+        /// Whose.
+        id: BackendId,
+        /// Which life.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
+    /// None of its processes is left.
+    Exited {
+        /// Whose.
+        id: BackendId,
+        /// Which life.
+        run: RunId,
+        /// How its first process ended.
+        status: ExitStatus,
+        /// When its first process ended.
+        at: SystemTime,
+    },
+}

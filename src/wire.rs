@@ -1,0 +1,134 @@
+//! What goes over the control socket and out of `--json`: the serde mirrors of the core types, version 1. Fields are only
+//! ever added.
+
+use serde::{Deserialize, Serialize};
+
+/// The version field of every JSON document.
+pub const VERSION: u32 = 1;
+
+/// `lbdev status --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the contract documents each field
+pub struct Status {
+    pub version: u32,
+    pub project: String,
+    pub dir: String,
+    pub pid: u32,
+    /// `starting | serving | degraded | down | stopping`
+    pub state: String,
+    pub uptime_s: f64,
+    pub balancer: BalancerStatus,
+    pub backends: Vec<BackendStatus>,
+}
+
+/// The balancer's part of [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BalancerStatus {
+    pub url: String,
+    pub engine: String,
+    pub algorithm: String,
+    pub sequence: String,
+    pub sticky: String,
+    pub detect: String,
+    pub requests: u64,
+    pub retries: u64,
+    pub failures: u64,
+    pub waiting: u64,
+}
+
+/// One backend's row of [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BackendStatus {
+    pub id: String,
+    pub service: String,
+    pub index: u32,
+    /// `managed | external`
+    pub kind: String,
+    pub address: Option<String>,
+    pub port: Option<u16>,
+    pub pid: Option<u32>,
+    /// `starting | up | unhealthy | draining | stopping | stopped | frozen | backoff | failed`
+    pub state: String,
+    /// `up | stopped`
+    pub desired: String,
+    pub enabled: bool,
+    pub healthy: bool,
+    pub weight: u32,
+    pub uptime_s: f64,
+    pub restarts: u32,
+    pub requests: u64,
+    pub failures: u64,
+    pub retried_elsewhere: u64,
+    pub in_flight: u64,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub last_exit: Option<LastExit>,
+    pub last_check: Option<LastCheck>,
+    /// Why it is not up, in words, where it is not.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+/// How the last process of a backend ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LastExit {
+    pub signal: Option<String>,
+    pub code: Option<i32>,
+    pub at: jiff::Timestamp,
+    /// `operator | lbdev | self | outside`
+    pub by: String,
+}
+
+/// What the last check of a backend said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LastCheck {
+    pub ok: bool,
+    pub detail: String,
+    pub at: jiff::Timestamp,
+}
+
+/// The answer to a verb on backends: each as it now is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Acted {
+    pub version: u32,
+    pub backends: Vec<BackendStatus>,
+}
+
+/// An error, over the socket and under `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Problem {
+    pub version: u32,
+    pub error: ProblemBody,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ProblemBody {
+    pub code: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// The file that says where a running instance is, in its state folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Instance {
+    pub version: u32,
+    /// The `LBDEV_INSTANCE` of its backends.
+    pub id: String,
+    pub project: String,
+    pub dir: String,
+    pub pid: u32,
+    pub url: String,
+    pub socket: String,
+    pub started: jiff::Timestamp,
+    /// Tells one resolved set-up from another: `up` on a running instance compares it.
+    pub setup: String,
+}
