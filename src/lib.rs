@@ -7,4 +7,5 @@ pub mod error;
 pub mod history;
 pub mod pool;
 pub mod process;
+pub mod supervisor;
 pub mod wire;

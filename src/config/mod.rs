@@ -1,6 +1,8 @@
 //! What is meant: the whole set-up with every default filled in. How it was written (a file, flags, nothing at all) is
 //! the business of [`file`] and [`resolve`], and no clap or serde type comes past here.
 
+pub mod request;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -105,8 +105,16 @@ pub struct Pool {
 /// A pool's immutable view, swapped whole.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Every backend, in order, eligible or not.
+    /// Every backend, eligible or not, each at the place that its `index` says.
     pub members: Vec<Arc<Member>>,
+}
+
+impl Snapshot {
+    /// Index and weight of each backend that takes requests.
+    fn candidates(&self) -> impl Iterator<Item = (usize, u32)> + Clone {
+        let eligible = self.members.iter().filter(|member| member.takes_requests());
+        eligible.map(|member| (member.index, member.weight))
+    }
 }
 
 /// Which backend a request should have.
@@ -190,35 +198,29 @@ impl Pool {
     /// The next eligible backend that was not tried yet, with a lease on it. One order for all threads.
     pub fn pick(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
         let snapshot = self.snapshot.load();
-        let usable = |member: &&Arc<Member>| member.takes_requests() && !tried.has(member);
         if let Turn::Asset(client) = turn
             && let Some(index) = self.pages.of(client)
-            && let Some(member) = snapshot
-                .members
-                .iter()
-                .filter(usable)
-                .find(|member| member.index == index)
+            && let Some(member) = snapshot.members.get(index)
+            && member.takes_requests()
+            && !tried.has(member)
         {
             return Some(Lease::new(member.clone(), self.news.clone()));
         }
-        let candidates = snapshot
-            .members
-            .iter()
-            .filter(usable)
-            .map(|member| (member.index, member.weight));
-        let index = self
-            .picker
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next(candidates)?;
+        let mut picker = self.picker.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = picker.next(snapshot.candidates(), |index| {
+            snapshot
+                .members
+                .get(index)
+                .is_some_and(|member| tried.has(member))
+        })?;
+        drop(picker);
         if let Turn::Page(client) = turn {
             self.pages.note(client, index);
         }
-        let member = snapshot
-            .members
-            .iter()
-            .find(|member| member.index == index)?;
-        Some(Lease::new(member.clone(), self.news.clone()))
+        Some(Lease::new(
+            snapshot.members.get(index)?.clone(),
+            self.news.clone(),
+        ))
     }
 
     /// Whether any backend is eligible, tried or not.

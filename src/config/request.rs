@@ -1,0 +1,32 @@
+//! What a person asked for on the command line, before any default: the input of [`super::resolve`].
+
+use std::path::PathBuf;
+
+/// The flags of `up` that shape the set-up, as plain values. `None` or empty is "not said".
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// The folder to look in (`-C`, else the current one), absolute.
+    pub dir: PathBuf,
+    /// `-f FILE`: this file instead of `lbdev.toml`.
+    pub file: Option<PathBuf>,
+    /// `lbdev demo`.
+    pub demo: bool,
+    /// `-c CMD`.
+    pub command: Option<String>,
+    /// `--from procfile|django|…`.
+    pub from: Option<String>,
+    /// `-n N`.
+    pub replicas: Option<u32>,
+    /// `--ports 8000-8003`, `8000`, `auto`.
+    pub ports: Option<String>,
+    /// `--listen ADDRESS`.
+    pub listen: Option<String>,
+    /// `--external 8000-8003,[::1]:7001`.
+    pub external: Option<String>,
+    /// `--algorithm NAME`.
+    pub algorithm: Option<String>,
+    /// `--workers N`.
+    pub workers: Option<usize>,
+    /// Only these services.
+    pub services: Vec<String>,
+}

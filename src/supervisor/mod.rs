@@ -1,0 +1,147 @@
+//! The loop that owns every backend: it receives events, calls [`Backend::step`](crate::backend::Backend::step), performs
+//! the effects, publishes what it sees.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::backend::{BackendId, By, Exit, Phase, RunId, Signal};
+use crate::config::BackendSpec;
+
+/// Everything there is to see of all backends at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// In the order of the configuration.
+    pub backends: Vec<BackendView>,
+    /// lbdev is ending.
+    pub stopping: bool,
+}
+
+/// One backend as it is now.
+#[derive(Debug, Clone)]
+pub struct BackendView {
+    /// How it was configured.
+    pub spec: Arc<BackendSpec>,
+    /// Its state in one word.
+    pub phase: Phase,
+    /// Somebody wants it up.
+    pub desired: bool,
+    /// The operator lets it have requests.
+    pub enabled: bool,
+    /// Ready, and recent checks and traffic pass.
+    pub healthy: bool,
+    /// Ready, healthy and enabled.
+    pub eligible: bool,
+    /// The life its process leads.
+    pub run: Option<RunId>,
+    /// The first process of that run.
+    pub pid: Option<u32>,
+    /// Since when it is in this phase.
+    pub since: Instant,
+    /// Since when its process runs.
+    pub launched: Option<Instant>,
+    /// From its launch to its readiness, in this run.
+    pub ready_after: Option<Duration>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How its last process ended.
+    pub last_exit: Option<Exit>,
+    /// What the last check said.
+    pub last_check: Option<Check>,
+    /// Why it is not up, in words, where it is not: "exited with status 1", "killed by you (SIGKILL)".
+    pub why: Option<String>,
+}
+
+/// The result of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Whether it passed.
+    pub ok: bool,
+    /// In words: "GET / → 200", "connection refused".
+    pub detail: String,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// A change of phase, with its reason. Sent to whoever shows events.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// When.
+    pub at: SystemTime,
+    /// Whose.
+    pub id: BackendId,
+    /// From.
+    pub from: Phase,
+    /// To.
+    pub to: Phase,
+    /// Why.
+    pub cause: Cause,
+    /// The process it is about, if any.
+    pub pid: Option<u32>,
+    /// How long it was in `from`. On becoming ready: since its launch.
+    pub after: Duration,
+    /// From the moment lbdev learnt of the cause to the moment no request is routed there any more, where that changed.
+    pub out_after: Option<Duration>,
+}
+
+/// Why a phase changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// A person typed or clicked it.
+    Asked(Verb),
+    /// lbdev is ending.
+    Shutdown,
+    /// Its process ended.
+    Exited(Exit),
+    /// It could not be launched.
+    LaunchFailed(String),
+    /// Its first probe passed.
+    Ready,
+    /// A check passed or failed.
+    Checked(Check),
+    /// A user's request found its port refused.
+    Refused,
+    /// Its last request in flight has ended.
+    Drained,
+    /// A time limit passed: of the drain, of the stop signal, of the backoff.
+    TimeLimit,
+}
+
+/// What a person can ask of backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Start what is down.
+    Start,
+    /// Drain, then stop. It stays down.
+    Stop,
+    /// Drain, stop, start.
+    Restart,
+    /// A signal to the whole process tree, now. KILL keeps it down unless `restart`; another signal is only sent.
+    Kill {
+        /// Which.
+        signal: Signal,
+        /// Let the restart policy bring it back.
+        restart: bool,
+    },
+}
+
+impl Verb {
+    /// The past participle, after "8000": `8000 killed by you`.
+    pub fn done(self) -> &'static str {
+        match self {
+            Verb::Start => "started",
+            Verb::Stop => "stopped",
+            Verb::Restart => "restarted",
+            Verb::Kill { .. } => "killed",
+        }
+    }
+}
+
+/// Who ended a process, in words.
+pub fn by_words(by: By) -> &'static str {
+    match by {
+        By::Operator => "by you",
+        By::Lbdev => "by lbdev",
+        By::Itself => "by itself",
+        By::Outside => "from outside",
+    }
+}
