@@ -184,7 +184,10 @@ fn a_cut_answer_is_seen_as_cut() {
         "half an answer passed for a whole one: {cut:?}"
     );
     until(s(30), "the policy had brought it back", || {
-        lbdev.status()["state"] == "serving"
+        let status = lbdev.status();
+        let rows = status["backends"].as_array().unwrap();
+        let back = |row: &serde_json::Value| row["restarts"] == 1 && row["state"] == "up";
+        rows.iter().any(back)
     });
     goes_round(&lbdev.next_ports(8), &lbdev.ports.four());
 }
