@@ -5,6 +5,8 @@
 mod id;
 mod policy;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use id::{BackendId, RunId, Slot};
 pub use policy::{HealthPolicy, RestartMode, RestartPolicy, StopPolicy, Timings};

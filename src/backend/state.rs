@@ -199,8 +199,11 @@ pub enum Event {
     Stop(By),
     /// Somebody wants a new process: drain, stop, launch.
     Restart,
-    /// KILL, now. It stays down unless the restart policy is to act.
+    /// A signal, now. After KILL, and where TERM, INT or QUIT end it, it stays down unless the restart policy is to act.
+    /// Other signals are only passed on.
     Kill {
+        /// Which signal.
+        signal: Signal,
         /// Let the restart policy act.
         restart: bool,
     },
@@ -406,14 +409,7 @@ impl Backend {
                 self.take_down(Next::Stay, by, at)
             }
             Event::Restart => self.restart(at),
-            Event::Kill { restart } => {
-                self.desired = restart && self.desired;
-                self.kill(
-                    if restart { Next::Policy } else { Next::Stay },
-                    By::Operator,
-                    at,
-                )
-            }
+            Event::Kill { signal, restart } => self.signalled(signal, restart, at),
             Event::Abort => {
                 self.desired = false;
                 self.kill(Next::Stay, By::Lbdev, at)
@@ -502,6 +498,11 @@ impl Backend {
 
     /// Drain first where there may be traffic, else ask it to end at once.
     fn take_down(&mut self, next: Next, by: By, at: Moment) -> Vec<Effect> {
+        if self.kind == Kind::External {
+            // There is no process of ours to end.
+            self.state = State::Stopped { last: None };
+            return Vec::new();
+        }
         match &mut self.state {
             State::Stopped { .. } => Vec::new(),
             State::Failed { last, .. } => {
@@ -514,15 +515,6 @@ impl Backend {
             }
             State::Draining { next: pending, .. } | State::Stopping { next: pending, .. } => {
                 *pending = next;
-                Vec::new()
-            }
-            &mut (State::Starting { run, .. }
-            | State::Up { run, .. }
-            | State::Frozen { run, .. })
-                if self.kind == Kind::External =>
-            {
-                let _ = run;
-                self.state = State::Stopped { last: None };
                 Vec::new()
             }
             &mut State::Starting { run, .. } => self.ask_to_end(run, next, by, false, at),
@@ -567,11 +559,7 @@ impl Backend {
             State::Stopped { .. } | State::Failed { .. } | State::Backoff { .. } => {
                 self.take_down(next, by, at)
             }
-            State::Starting { .. } | State::Up { .. } | State::Frozen { .. }
-                if self.kind == Kind::External =>
-            {
-                self.take_down(next, by, at)
-            }
+            _ if self.kind == Kind::External => self.take_down(next, by, at),
             State::Starting { run, .. }
             | State::Up { run, .. }
             | State::Frozen { run, .. }
@@ -585,6 +573,29 @@ impl Backend {
                 };
                 vec![Effect::Signal(run, Signal::Kill)]
             }
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal, restart: bool, at: Moment) -> Vec<Effect> {
+        match signal {
+            Signal::Kill => {
+                self.desired = restart && self.desired;
+                let next = if restart { Next::Policy } else { Next::Stay };
+                self.kill(next, By::Operator, at)
+            }
+            Signal::Term | Signal::Int | Signal::Quit => {
+                // It may take its time or refuse; if it ends, that was asked for.
+                self.desired = restart && self.desired;
+                self.run()
+                    .map(|run| Effect::Signal(run, signal))
+                    .into_iter()
+                    .collect()
+            }
+            Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => self
+                .run()
+                .map(|run| Effect::Signal(run, signal))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -687,6 +698,7 @@ impl Backend {
             by,
         };
         let unasked = match status {
+            _ if !self.desired => By::Operator,
             ExitStatus::Code(_) => By::Itself,
             ExitStatus::Signal(_) => By::Outside,
         };
