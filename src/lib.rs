@@ -6,6 +6,8 @@ pub mod config;
 pub mod error;
 pub mod history;
 pub mod pool;
+pub mod probe;
 pub mod process;
+pub mod shutdown;
 pub mod supervisor;
 pub mod wire;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{BackendId, RestartMode, RestartPolicy, RunId, StopPolicy, Timings};
+use super::{BackendId, RestartMode, RestartPolicy, RunId, Signal, StopPolicy, Timings};
 
 /// Who runs the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,29 +11,6 @@ pub enum Kind {
     Managed,
     /// Somebody else does; lbdev only routes to it and checks it.
     External,
-}
-
-/// A signal as a person names it. Windows maps [`Signal::Term`] and [`Signal::Int`] to CTRL_BREAK, the rest to an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// SIGTERM: please end.
-    Term,
-    /// SIGINT: what Ctrl-C sends.
-    Int,
-    /// SIGQUIT.
-    Quit,
-    /// SIGHUP.
-    Hup,
-    /// SIGUSR1.
-    Usr1,
-    /// SIGUSR2.
-    Usr2,
-    /// SIGKILL: cannot be refused.
-    Kill,
-    /// SIGSTOP: hangs until [`Signal::Cont`].
-    Stop,
-    /// SIGCONT: goes on.
-    Cont,
 }
 
 /// How a process ended.
