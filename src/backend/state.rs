@@ -271,6 +271,8 @@ pub struct Backend {
     pub restarts: u32,
     /// Whether any run was ever ready: before that, an exit is final.
     pub was_ready: bool,
+    /// How its last process ended, whatever followed.
+    pub last_exit: Option<Exit>,
     attempts: u32,
     rise: u32,
     fall: u32,
@@ -297,6 +299,7 @@ impl Backend {
             state: State::Stopped { last: None },
             restarts: 0,
             was_ready: false,
+            last_exit: None,
             attempts: 0,
             rise: rise.max(1),
             fall: fall.max(1),
@@ -348,19 +351,6 @@ impl Backend {
             State::Stopping { .. } => Phase::Stopping,
             State::Backoff { .. } => Phase::Backoff,
             State::Failed { .. } => Phase::Failed,
-        }
-    }
-
-    /// How the last process ended, where the state remembers it.
-    pub fn last_exit(&self) -> Option<Exit> {
-        match self.state {
-            State::Stopped { last } | State::Failed { last, .. } => last,
-            State::Backoff { last, .. } => Some(last),
-            State::Starting { .. }
-            | State::Up { .. }
-            | State::Frozen { .. }
-            | State::Draining { .. }
-            | State::Stopping { .. } => None,
         }
     }
 
@@ -669,22 +659,22 @@ impl Backend {
     }
 
     fn exited(&mut self, status: ExitStatus, wall: SystemTime, at: Moment) -> Vec<Effect> {
-        let exit = |by| Exit {
+        let by = match (&self.state, status) {
+            (State::Draining { by, .. } | State::Stopping { by, .. }, _) => *by,
+            _ if !self.desired => By::Operator,
+            (_, ExitStatus::Code(_)) => By::Itself,
+            (_, ExitStatus::Signal(_)) => By::Outside,
+        };
+        let exit = Exit {
             status,
             at: wall,
             by,
         };
-        let unasked = match status {
-            _ if !self.desired => By::Operator,
-            ExitStatus::Code(_) => By::Itself,
-            ExitStatus::Signal(_) => By::Outside,
-        };
+        self.last_exit = Some(exit);
         match self.state {
-            State::Draining { next, by, .. } | State::Stopping { next, by, .. } => match next {
+            State::Draining { next, .. } | State::Stopping { next, .. } => match next {
                 Next::Stay => {
-                    self.state = State::Stopped {
-                        last: Some(exit(by)),
-                    };
+                    self.state = State::Stopped { last: Some(exit) };
                     Vec::new()
                 }
                 Next::Launch => {
@@ -692,22 +682,22 @@ impl Backend {
                     self.restarts += 1;
                     self.launch(at)
                 }
-                Next::Policy => self.apply_policy(exit(by), at),
+                Next::Policy => self.apply_policy(exit, at),
             },
             // Before the first readiness an exit is final: a command that cannot start will not start by trying again.
             State::Starting { .. } if !self.was_ready => {
                 self.state = State::Failed {
                     attempts: 1,
-                    last: Some(exit(unasked)),
+                    last: Some(exit),
                 };
                 Vec::new()
             }
-            State::Starting { .. } => self.apply_policy(exit(unasked), at),
+            State::Starting { .. } => self.apply_policy(exit, at),
             State::Up { since, .. } | State::Frozen { since, .. } => {
                 if at.now.saturating_duration_since(since) >= self.timings.long_life {
                     self.attempts = 0;
                 }
-                self.apply_policy(exit(unasked), at)
+                self.apply_policy(exit, at)
             }
             State::Stopped { .. } | State::Backoff { .. } | State::Failed { .. } => Vec::new(),
         }

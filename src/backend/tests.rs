@@ -123,7 +123,7 @@ fn a_stop_drains_then_asks_then_kills() {
     world.later(5000).later(1000);
     assert_eq!(world.signals, [Signal::Term, Signal::Kill, Signal::Kill]);
     world.exited(KILLED);
-    let last = world.backend.last_exit().unwrap();
+    let last = world.backend.last_exit.unwrap();
     assert_eq!(
         (world.backend.phase(), last.by),
         (Phase::Stopped, By::Operator)
@@ -183,7 +183,7 @@ fn an_asked_for_term_that_ends_it_keeps_it_down() {
     assert_eq!(world.backend.phase(), Phase::Up, "it may refuse");
     world.exited(ExitStatus::Signal(15));
     assert_eq!(world.backend.phase(), Phase::Stopped);
-    assert_eq!(world.backend.last_exit().unwrap().by, By::Operator);
+    assert_eq!(world.backend.last_exit.unwrap().by, By::Operator);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn killed_from_outside_it_comes_back_with_growing_waits_until_it_has_failed_too_
     let mut world = World::up();
     for wait in [200, 400, 800] {
         world.exited(KILLED);
-        assert_eq!(world.backend.last_exit().unwrap().by, By::Outside);
+        assert_eq!(world.backend.last_exit.unwrap().by, By::Outside);
         world.later(wait - 1);
         assert_eq!(world.backend.phase(), Phase::Backoff, "after {wait} ms");
         world.later(1);
@@ -215,7 +215,7 @@ fn before_the_first_readiness_an_exit_is_final() {
     let mut world = World::new(Kind::Managed);
     world.step(Event::Start).exited(ExitStatus::Code(1));
     assert_eq!(world.backend.phase(), Phase::Failed);
-    assert_eq!(world.backend.last_exit().unwrap().by, By::Itself);
+    assert_eq!(world.backend.last_exit.unwrap().by, By::Itself);
 }
 
 #[test]
