@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod balance;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod history;
 pub mod pool;
