@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -78,13 +79,14 @@ impl Ledger {
 }
 
 /// The number, and what made it. `?json` or `Accept` ask for JSON.
-pub(super) fn show(site: &Site, format: Format, uri: &Uri) -> Response<Body> {
+pub(super) fn show(site: &Site, parts: &Parts) -> Response<Body> {
+    let format = form::accepts(&parts.headers);
     let ledger = site
         .counter
         .0
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if format == Format::Json || Fields::query(uri).get("json").is_some() {
+    if format == Format::Json || Fields::query(&parts.uri).get("json").is_some() {
         let answer = json!({
             "port": site.port,
             "pid": site.pid,
@@ -110,7 +112,7 @@ pub(super) fn show(site: &Site, format: Format, uri: &Uri) -> Response<Body> {
     page::page(site, StatusCode::OK, "Counter", page::COUNTER, &values)
 }
 
-/// Adds one and says so: in the log before in the answer, so that a commit whose answer was lost can still be counted.
+/// Adds one and says so: in the log before the answer, so that a commit whose answer was lost can still be counted.
 pub(super) async fn commit(
     site: &Site,
     request: Request<Incoming>,

@@ -83,6 +83,8 @@ pub(super) fn page(
         ("port", port.as_str()),
         ("pid", pid.as_str()),
         ("colour", colour(site.index)),
+        // In the address of the icon, `#` would begin a fragment.
+        ("digits", &colour(site.index)[1..]),
         ("title", title),
     ];
     let content = fill(template, &[values, &own].concat());

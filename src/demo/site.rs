@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::body::{self, Body};
@@ -159,47 +160,54 @@ async fn dispatch(
                 .with(header::ALLOW, allowed),
         );
     }
-    // The four that read the request's body, or never get so far, come before it is drained.
+    let posted = request.method() == Method::POST;
     match route {
-        Route::Echo => return Ok(echo::answer(site, request).await),
-        Route::Crash => return crash::answer(site, &request).await,
+        // The first few read the request's body themselves, or never get so far.
+        Route::Echo => Ok(echo::answer(site, request).await),
+        Route::Crash => crash::answer(site, &request).await,
+        Route::Login if posted => login::enter(site, request).await,
+        Route::Counter if posted => counter::commit(site, request).await,
         Route::WebSocket if websocket::asked(request.headers()) => {
-            return websocket::accept(site, &mut request);
+            websocket::accept(site, &mut request)
         }
-        Route::Login if request.method() == Method::POST => {
-            return login::enter(site, request).await;
+        Route::WebSocket | Route::Chat => {
+            head(request).await;
+            Ok(page::page(
+                site,
+                StatusCode::OK,
+                "WebSocket",
+                page::CHAT,
+                &[],
+            ))
         }
-        Route::Counter if request.method() == Method::POST => {
-            return counter::commit(site, request).await;
+        Route::Home => Ok(home(site, &head(request).await.headers)),
+        Route::Slow => slow(site, &head(request).await).await,
+        Route::Status(code) => status(site, &head(request).await.headers, code),
+        Route::Stream => stream::answer(site, &head(request).await),
+        Route::Bytes(length) => {
+            head(request).await;
+            bytes(length)
         }
-        _ => {}
+        Route::Login => Ok(login::show(site, &head(request).await.headers)),
+        Route::Logout => Ok(login::leave(site, &head(request).await.headers)),
+        Route::Counter => Ok(counter::show(site, &head(request).await)),
+        Route::Env => Ok(env(form::accepts(&head(request).await.headers))),
+        Route::Health => {
+            head(request).await;
+            Ok(page::text(StatusCode::OK, "ok".to_owned()))
+        }
+        Route::Icon => {
+            head(request).await;
+            Ok(icon(site))
+        }
     }
+}
+
+/// The head of a request whose body nobody asks for, once that body has passed: the connection can be used again.
+async fn head(request: Request<Incoming>) -> Parts {
     let (parts, sent) = request.into_parts();
     body::drain(sent).await;
-    let (headers, uri) = (&parts.headers, &parts.uri);
-    let format = form::accepts(headers);
-    match route {
-        Route::Home => Ok(home(site, headers)),
-        Route::Slow => slow(site, headers, uri).await,
-        Route::Status(code) => status(site, headers, code),
-        Route::Stream => stream::answer(site, headers, uri),
-        Route::WebSocket | Route::Chat => Ok(page::page(
-            site,
-            StatusCode::OK,
-            "WebSocket",
-            page::CHAT,
-            &[],
-        )),
-        Route::Bytes(length) => bytes(length),
-        Route::Login => Ok(login::show(site, headers)),
-        Route::Logout => Ok(login::leave(site, headers)),
-        Route::Counter => Ok(counter::show(site, format, uri)),
-        Route::Env => Ok(env(format)),
-        Route::Health => Ok(page::text(StatusCode::OK, "ok".to_owned())),
-        Route::Icon => Ok(icon(site)),
-        // Answered above.
-        Route::Echo | Route::Crash => Err(Refusal::new(StatusCode::NOT_FOUND, "no such page")),
-    }
+    parts
 }
 
 fn home(site: &Site, headers: &HeaderMap) -> Response<Body> {
@@ -252,11 +260,16 @@ fn words(time: Duration) -> String {
     }
 }
 
-async fn slow(site: &Site, headers: &HeaderMap, uri: &Uri) -> Result<Response<Body>, Refusal> {
-    let wait = Fields::query(uri).millis("ms", 500)?;
+async fn slow(site: &Site, parts: &Parts) -> Result<Response<Body>, Refusal> {
+    let wait = Fields::query(&parts.uri).millis("ms", 500)?;
     tokio::time::sleep(wait).await;
     let sentence = format!("answered after {} ms", wait.as_millis());
-    Ok(page::message(site, headers, StatusCode::OK, &sentence))
+    Ok(page::message(
+        site,
+        &parts.headers,
+        StatusCode::OK,
+        &sentence,
+    ))
 }
 
 fn status(site: &Site, headers: &HeaderMap, code: &str) -> Result<Response<Body>, Refusal> {

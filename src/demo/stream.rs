@@ -1,9 +1,8 @@
 //! `/stream`: an answer that comes bit by bit. A balancer that collects answers shows here.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use hyper::{HeaderMap, Response, StatusCode, Uri};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
 
 use super::body::{self, Body};
 use super::form::{self, Fields, Format};
@@ -15,15 +14,11 @@ const LINES_LIMIT: u64 = 100_000;
 
 /// `n` lines, one every `ms` milliseconds, each with the port: as server-sent events where they are accepted, else as
 /// text in chunks. The first goes out at once.
-pub(super) fn answer(
-    site: &Arc<Site>,
-    headers: &HeaderMap,
-    uri: &Uri,
-) -> Result<Response<Body>, Refusal> {
-    let query = Fields::query(uri);
+pub(super) fn answer(site: &Site, parts: &Parts) -> Result<Response<Body>, Refusal> {
+    let query = Fields::query(&parts.uri);
     let lines = query.number("n", 20, LINES_LIMIT)?;
     let pause = query.millis("ms", 250)?;
-    let events = form::accepts(headers) == Format::Events;
+    let events = form::accepts(&parts.headers) == Format::Events;
     let port = site.port;
     let (sender, body) = body::pushed();
     tokio::spawn(async move {
