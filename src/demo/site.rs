@@ -237,6 +237,8 @@ fn home(site: &Site, headers: &HeaderMap) -> Response<Body> {
                     ("via", via.as_str()),
                     ("answered", answered.as_str()),
                     ("uptime", words(uptime).as_str()),
+                    // The number is set as wide as the window, whatever its length.
+                    ("letters", site.port.to_string().len().to_string().as_str()),
                 ],
             )
         }
