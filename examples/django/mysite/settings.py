@@ -68,4 +68,4 @@ LOGIN_REDIRECT_URL = "index"
 LOGOUT_REDIRECT_URL = "index"
 
 STATIC_URL = "static/"
-USE_TZ = True
+TIME_ZONE = "UTC"
