@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_staticfile::vfs::{FileOpener, FileWithMetadata, TokioFileOpener};
-use hyper_staticfile::{ResolveResult, Resolver, ResponseBuilder};
+use hyper_staticfile::{ResolveResult, ResolvedFile, Resolver, ResponseBuilder};
 
 use super::body::{self, Body};
 use super::page;
@@ -65,16 +65,33 @@ pub(super) async fn answer(folder: Arc<Folder>, request: Request<Incoming>) -> R
             refuse(StatusCode::FORBIDDEN, "the file may not be read")
         }
         Ok(ResolveResult::IsDirectory { .. }) => into_folder(&request),
-        Ok(found) => match ResponseBuilder::new().request(&request).build(found) {
-            Ok(response) => response.map(|body| body.boxed_unsync()),
-            Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be sent"),
-        },
+        Ok(ResolveResult::Found(file)) => send(&request, file),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be read"),
     };
     let headers = response.headers_mut();
     headers.insert(SERVED_BY, folder.served_by.clone());
     // To be asked for again each time (304 where nothing changed): a file under development changes.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The file, or the part of it that was asked for, or 304.
+fn send<B>(request: &Request<B>, file: ResolvedFile) -> Response<Body> {
+    let content_type = file.content_type.clone();
+    let found = ResolveResult::Found(file);
+    let Ok(response) = ResponseBuilder::new().request(request).build(found) else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be sent");
+    };
+    let mut response = response.map(|body| body.boxed_unsync());
+    // The crate says the type with a whole file only. A part has it too, and so has HEAD (RFC 9110 §9.3.2, §15.3.7).
+    if matches!(
+        response.status(),
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT
+    ) && let Some(value) = content_type.and_then(|text| HeaderValue::try_from(text).ok())
+    {
+        let headers = response.headers_mut();
+        headers.entry(header::CONTENT_TYPE).or_insert(value);
+    }
     response
 }
 

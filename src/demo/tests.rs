@@ -534,6 +534,16 @@ async fn files_of_a_folder() {
     assert_eq!((part.status.as_u16(), part.text()), (206, "body"));
     let head = demo.request(Method::HEAD, "/style.css").send().await;
     assert_eq!(head.field("content-length"), "19");
+    for answer in [&part, &head] {
+        assert_eq!(answer.field("content-type"), "text/css");
+    }
+    let asked = demo.request(Method::GET, "/style.css");
+    let parts = asked.header("range", "bytes=0-1,5-6").send().await;
+    assert!(
+        parts
+            .field("content-type")
+            .starts_with("multipart/byteranges")
+    );
 }
 
 #[test]
