@@ -1,3 +1,32 @@
-//! The tests that run the real binary, in one test binary.
+//! The tests that run the real `lbdev`, in one test binary. Each starts its own instance in a scratch home on ports of its
+//! own, so that all of them can run at once; what they share is below "tools".
 
+// A test may unwrap, print what it measured, and has no outside to be reached from.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(unreachable_pub, dead_code, missing_docs)]
+
+// Tools.
+mod browser;
+mod harness;
+mod http;
+mod load;
+mod need;
+mod output;
+mod ports;
+mod rotation;
+mod scan;
+mod wait;
+
+// Tests, by topic.
+mod bad_input;
+mod contract;
+mod docs;
+mod ending;
+mod external;
+mod failover;
+mod floors;
 mod process;
+mod timing;
+mod tools;
+mod up_django;
+mod websocket;

@@ -1,0 +1,109 @@
+//! What only some machines have. A test asks for its tool, and returns early where it is missing; the skip is written down
+//! with its reason, and `tests/run` shows it (with CI=true a skip is a failure there).
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// A Python that can import Django, in a venv of its own.
+pub fn django() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");
+        let candidates = [
+            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
+            Some(own),
+        ];
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|python| succeeds(Command::new(python).args(["-c", "import django"])))
+    });
+    or_skip(found.clone(), "Django is not installed")
+}
+
+/// Any Python 3.
+pub fn python() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let candidates = [
+            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
+            Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python")),
+            on_path("python3"),
+        ];
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|python| succeeds(Command::new(python).arg("--version")))
+    });
+    or_skip(found.clone(), "there is no python3")
+}
+
+/// A headless browser.
+#[derive(Debug, Clone)]
+pub struct Chromium {
+    pub browser: PathBuf,
+    pub driver: PathBuf,
+}
+
+/// Chromium with its driver.
+pub fn chromium() -> Option<Chromium> {
+    static FOUND: OnceLock<Option<Chromium>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let named = |variable: &str, names: &[&str]| {
+            let told = std::env::var_os(variable).map(PathBuf::from);
+            told.or_else(|| names.iter().find_map(|name| on_path(name)))
+                .filter(|program| succeeds(Command::new(program).arg("--version")))
+        };
+        Some(Chromium {
+            browser: named(
+                "LBDEV_TEST_CHROMIUM",
+                &["chromium", "chromium-browser", "google-chrome"],
+            )?,
+            driver: named("LBDEV_TEST_CHROMEDRIVER", &["chromedriver"])?,
+        })
+    });
+    or_skip(
+        found.clone(),
+        "Chromium or its chromedriver is not installed",
+    )
+}
+
+/// A program that a small test needs and nearly every system has.
+pub fn program(name: &str) -> Option<PathBuf> {
+    or_skip(on_path(name), &format!("there is no `{name}`"))
+}
+
+fn or_skip<T>(found: Option<T>, reason: &str) -> Option<T> {
+    if found.is_none() {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test").to_owned();
+        eprintln!("skipped {test}: {reason}");
+        if let Some(file) = std::env::var_os("LBDEV_TEST_SKIPS") {
+            let mut file = std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(file)
+                .expect("the list of skips can be opened");
+            writeln!(file, "{test}: {reason}").expect("the list of skips can be written");
+        }
+    }
+    found
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
