@@ -7,5 +7,6 @@ pub mod error;
 pub mod history;
 pub mod pool;
 pub mod process;
+pub mod proxy;
 pub mod supervisor;
 pub mod wire;
