@@ -235,7 +235,7 @@ impl Page {
     }
 
     /// The response, in the form that the client likes.
-    pub(super) fn response(self: Box<Self>, accept: Accept, mut flight: Flight) -> Response<Body> {
+    pub(super) fn response(self, accept: Accept, mut flight: Flight) -> Response<Body> {
         flight.status(self.status.as_u16());
         let (text, kind) = match accept {
             _ if self.title.is_empty() => (String::new(), None),

@@ -71,7 +71,7 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn of<'a>(shelves: &'a mut Vec<Vec<Shelf>>, pool: usize, member: usize) -> &'a mut Shelf {
+    fn of(shelves: &mut Vec<Vec<Shelf>>, pool: usize, member: usize) -> &mut Shelf {
         if shelves.len() <= pool {
             shelves.resize_with(pool + 1, Vec::new);
         }
