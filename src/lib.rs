@@ -62,6 +62,7 @@ pub mod history;
 pub mod pool;
 pub mod probe;
 pub mod process;
+pub mod proxy;
 pub mod recognise;
 pub mod shutdown;
 pub mod supervisor;
