@@ -2,10 +2,15 @@
 
 pub mod backend;
 pub mod balance;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod history;
+pub mod instance;
 pub mod pool;
 pub mod process;
 pub mod supervisor;
+pub mod ui;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! The control socket: what a running instance can be asked, and who asks.
+
+pub mod client;
