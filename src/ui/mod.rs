@@ -170,21 +170,28 @@ pub fn report(report: &Report, paint: Paint) -> String {
 
 /// The contract's object for errors.
 fn problems(reports: &[Report]) -> Option<String> {
+    /// [`wire::Problem`] with the further errors.
+    #[derive(serde::Serialize)]
+    struct Problems {
+        #[serde(flatten)]
+        first: wire::Problem,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<wire::ProblemBody>,
+    }
     let body = |report: &Report| wire::ProblemBody {
         code: report.code.to_owned(),
         message: report.message.clone(),
         hint: report.hint.clone(),
     };
-    let problem = wire::Problem {
-        version: wire::VERSION,
-        error: body(reports.first()?),
+    let all: Vec<_> = reports.iter().map(body).collect();
+    let problems = Problems {
+        first: wire::Problem {
+            version: wire::VERSION,
+            error: all.first()?.clone(),
+        },
+        errors: if all.len() > 1 { all } else { Vec::new() },
     };
-    let mut value = serde_json::to_value(&problem).ok()?;
-    if reports.len() > 1 {
-        let all: Vec<_> = reports.iter().map(body).collect();
-        value["errors"] = serde_json::to_value(all).ok()?;
-    }
-    serde_json::to_string(&value).ok()
+    serde_json::to_string(&problems).ok()
 }
 
 #[cfg(test)]
@@ -205,7 +212,7 @@ mod tests {
 
     #[test]
     fn errors_as_json() {
-        insta::assert_snapshot!(problems(&[some()]).unwrap(), @r#"{"error":{"code":"LB030","hint":"run `lbdev down` to stop everything","message":"8080 is the balancer, not a backend"},"version":1}"#);
+        insta::assert_snapshot!(problems(&[some()]).unwrap(), @r#"{"version":1,"error":{"code":"LB030","message":"8080 is the balancer, not a backend","hint":"run `lbdev down` to stop everything"}}"#);
         let two: serde_json::Value =
             serde_json::from_str(&problems(&[some(), some()]).unwrap()).unwrap();
         assert_eq!(two["errors"].as_array().unwrap().len(), 2);
