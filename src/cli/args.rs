@@ -24,13 +24,30 @@ No project at hand? Try `lbdev demo`.";
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub(super) struct Args {
     /// Use the project in DIR instead of the current folder
-    #[arg(short = 'C', value_name = "DIR", global = true, help_heading = "Global options")]
+    #[arg(
+        short = 'C',
+        value_name = "DIR",
+        global = true,
+        help_heading = "Global options"
+    )]
     dir: Option<PathBuf>,
     /// Use the running project of this name
-    #[arg(long, value_name = "NAME", env = "LBDEV_PROJECT", global = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "LBDEV_PROJECT",
+        global = true,
+        help_heading = "Global options"
+    )]
     project: Option<String>,
     /// When to use colours
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        help_heading = "Global options"
+    )]
     color: Color,
     #[command(subcommand)]
     verb: Typed,
@@ -46,7 +63,9 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Typed {
     /// Start the project's servers and the balancer in front of them
-    #[command(after_help = "Examples:\n  lbdev up\n  lbdev up -d --wait\n  lbdev up -n 6 --listen 9080\n  lbdev up -c 'node app.js --port {port}'\n  lbdev up --external 8000-8003")]
+    #[command(
+        after_help = "Examples:\n  lbdev up\n  lbdev up -d --wait\n  lbdev up -n 6 --listen 9080\n  lbdev up -c 'node app.js --port {port}'\n  lbdev up --external 8000-8003"
+    )]
     Up {
         #[command(flatten)]
         shape: Shape,
@@ -73,7 +92,10 @@ enum Typed {
         all: bool,
     },
     /// Show one row a backend
-    #[command(visible_alias = "ps", after_help = "Exit codes: 0 all serve, 3 some do, 4 none does or nothing runs")]
+    #[command(
+        visible_alias = "ps",
+        after_help = "Exit codes: 0 all serve, 3 some do, 4 none does or nothing runs"
+    )]
     Status {
         #[command(flatten)]
         json: Json,
@@ -84,7 +106,9 @@ enum Typed {
         json: Json,
     },
     /// End backends at once, as a crash would; they stay down until `start`
-    #[command(after_help = "Examples:\n  lbdev kill 8000\n  lbdev kill web:8001,8002\n  lbdev kill all --restart\n  lbdev kill 8000 -s TERM")]
+    #[command(
+        after_help = "Examples:\n  lbdev kill 8000\n  lbdev kill web:8001,8002\n  lbdev kill all --restart\n  lbdev kill 8000 -s TERM"
+    )]
     Kill {
         #[command(flatten)]
         target: Target,

@@ -73,7 +73,11 @@ where
 pub fn parse() -> Invocation {
     let args: Vec<OsString> = std::env::args_os().collect();
     // Before clap has judged the words, these two are looked for as they stand.
-    let before = |word: &str| args.iter().take_while(|arg| *arg != "--").any(|a| a == word);
+    let before = |word: &str| {
+        args.iter()
+            .take_while(|arg| *arg != "--")
+            .any(|a| a == word)
+    };
     let color = color_typed(&args);
     let json = before("--json");
     match parse_from(&args, std::env::current_dir) {

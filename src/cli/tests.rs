@@ -48,7 +48,9 @@ fn up_becomes_a_request() {
     };
     assert_eq!(verb("lbdev up"), Verb::Up(up(base())));
     assert_eq!(
-        verb("lbdev up -d --wait --wait-timeout 500ms -n 6 --ports auto --listen :80 --workers 2 web api"),
+        verb(
+            "lbdev up -d --wait --wait-timeout 500ms -n 6 --ports auto --listen :80 --workers 2 web api"
+        ),
         Verb::Up(UpOptions {
             detach: true,
             wait: true,
@@ -169,7 +171,9 @@ fn wrong_usage_says_what_was_meant() {
 
 #[test]
 fn a_missing_current_folder_is_an_error() {
-    let stop = parse_from(["lbdev", "status"], || Err(std::io::ErrorKind::NotFound.into()));
+    let stop = parse_from(["lbdev", "status"], || {
+        Err(std::io::ErrorKind::NotFound.into())
+    });
     assert_eq!(stop.unwrap_err().exit_code(), 1);
 }
 
@@ -177,7 +181,42 @@ fn a_missing_current_folder_is_an_error() {
 fn help_is_short_and_begins_with_the_first_minute() {
     assert_eq!(text("lbdev"), text("lbdev --help"));
     assert_eq!(parse("lbdev").unwrap_err().exit_code(), 0);
-    insta::assert_snapshot!(text("lbdev"));
+    insta::assert_snapshot!(text("lbdev"), @"
+    N copies of your project's server behind a load balancer, on your own machine: kill one, and the
+    page goes on
+
+    Usage: lbdev [OPTIONS] <COMMAND>
+
+    Commands:
+      up       Start the project's servers and the balancer in front of them
+      demo     `up` with built-in demo servers: needs no project
+      down     Stop everything that was started for this folder
+      status   Show one row a backend [alias: ps]
+      ls       List every running project of this user
+      kill     End backends at once, as a crash would; they stay down until `start`
+      start    Start backends that are down, and wait until they answer
+      stop     Let backends finish their requests, then stop them
+      restart  Stop backends, start them again, and wait until they answer
+      logs     Show what the backends wrote, also after `down`
+      init     Write lbdev.toml for this folder
+      config   Show the set-up with every default filled in
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Global options:
+      -C <DIR>              Use the project in DIR instead of the current folder
+          --project <NAME>  Use the running project of this name [env: LBDEV_PROJECT=]
+          --color <WHEN>    When to use colours [default: auto] [possible values: auto, always, never]
+
+    The first minute:
+      lbdev up            in your project's folder: 4 copies of its server behind http://localhost:8080
+      lbdev kill 8000     end one of them: the page goes on
+      lbdev start 8000    and bring it back
+
+    No project at hand? Try `lbdev demo`.
+    ");
     for verb in [
         "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "logs", "init",
         "config",

@@ -197,7 +197,9 @@ impl From<ClientError> for Report {
             }
             ClientError::Strange { status } => Report::failed(
                 "LB006",
-                format!("the running lbdev answered with something else than expected (HTTP {status})"),
+                format!(
+                    "the running lbdev answered with something else than expected (HTTP {status})"
+                ),
             )
             .hint("it may be another version: run `lbdev down`, then `lbdev up`"),
             ClientError::Refused { status, problem } => {

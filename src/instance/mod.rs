@@ -88,7 +88,11 @@ impl From<InstanceError> for Report {
         match error {
             InstanceError::NoFolder { dir, source } => Report::usage(
                 "LB007",
-                format!("cannot open the folder `{}`: {}", tilde(&dir), plain(&source)),
+                format!(
+                    "cannot open the folder `{}`: {}",
+                    tilde(&dir),
+                    plain(&source)
+                ),
             )
             .hint("name a folder that exists: `lbdev -C DIR …`"),
             InstanceError::NoHome => Report::failed(
@@ -110,17 +114,14 @@ impl From<InstanceError> for Report {
                 path.display()
             )),
             InstanceError::NothingRuns { dir, elsewhere } => {
-                let report = Report::failed(
-                    "LB005",
-                    format!("nothing is running for `{}`", tilde(&dir)),
-                );
-                with_list(report, &elsewhere).hint("run `lbdev up` in your project, or `lbdev demo`")
+                let report =
+                    Report::failed("LB005", format!("nothing is running for `{}`", tilde(&dir)));
+                with_list(report, &elsewhere)
+                    .hint("run `lbdev up` in your project, or `lbdev demo`")
             }
             InstanceError::NoSuchProject { project, running } => {
-                let report = Report::failed(
-                    "LB005",
-                    format!("no project called `{project}` is running"),
-                );
+                let report =
+                    Report::failed("LB005", format!("no project called `{project}` is running"));
                 with_list(report, &running).hint("run `lbdev ls` to see what is")
             }
             InstanceError::Several { running } => {
@@ -132,7 +133,8 @@ impl From<InstanceError> for Report {
                         format!("{} projects are running: which one?", running.len()),
                     )
                 };
-                with_list(report, &running).hint(format!("say it, for example `lbdev status {first}`"))
+                with_list(report, &running)
+                    .hint(format!("say it, for example `lbdev status {first}`"))
             }
         }
     }

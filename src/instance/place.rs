@@ -138,10 +138,7 @@ pub(super) fn own_dir(dir: &Path) -> Result<(), InstanceError> {
 
 /// The folder for sockets whose path would be too long. Not `$TMPDIR`: cron, su and ssh have to find the same place.
 fn socket_dir() -> PathBuf {
-    PathBuf::from(format!(
-        "/tmp/lbdev-{}",
-        rustix::process::getuid().as_raw()
-    ))
+    PathBuf::from(format!("/tmp/lbdev-{}", rustix::process::getuid().as_raw()))
 }
 
 /// Where the state folders of all projects of this user are.

@@ -102,7 +102,9 @@ fn the_folder_then_its_parents_then_the_only_one() {
     assert!(found.note.unwrap().starts_with("using "));
 
     let _second = start(root.path(), "b", &b);
-    assert!(matches!(find(None, None), Err(InstanceError::Several { running }) if running.len() == 2));
+    assert!(
+        matches!(find(None, None), Err(InstanceError::Several { running }) if running.len() == 2)
+    );
     assert_eq!(find(None, Some("b")).unwrap().instance.project, "b");
     assert!(matches!(
         find(None, Some("c")),
@@ -155,7 +157,13 @@ fn paths_below_home_are_short() {
 fn several_are_listed() {
     let root = Path::new("/s");
     let running = ["a", "demo"]
-        .map(|name| instance(&Folder::under(root, name), name, &Path::new("/srv").join(name)))
+        .map(|name| {
+            instance(
+                &Folder::under(root, name),
+                name,
+                &Path::new("/srv").join(name),
+            )
+        })
         .to_vec();
     let report = Report::from(InstanceError::Several { running });
     assert_eq!(report.exit, Exit::Usage);

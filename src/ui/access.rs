@@ -263,7 +263,16 @@ mod tests {
         .iter()
         .map(shown)
         .collect();
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(text, @r"
+        14:02:11 GET / 200  12ms 8000
+        14:02:11 GET / 200  12ms 8000 closed the connection before it answered after 3.0 ms → 8001 answered
+        14:02:11 GET / 200  12ms 8000 refused the connection after 3.0 ms → 8001 refused the connection after 3.0 ms → 8002 answered
+        14:02:11 GET / 502  12ms 8000 refused the connection after 3.0 ms → lbdev itself answered
+        14:02:11 GET / 503  12ms lbdev itself
+        14:02:11 GET / 200  12ms 8000 ended in the middle of its answer after 3.0 ms → the client got the part before
+        14:02:11 GET / 200  1.1s 8001 · waited 1.1 s for a backend
+        14:02:11 GET /\u{1b}[2J 404  12ms 8000
+        ");
     }
 
     #[test]
@@ -282,7 +291,11 @@ mod tests {
         for (second, requests) in [(1, 200), (2, 1204), (3, 1000), (4, 5), (5, 7)] {
             for n in 0..requests {
                 let failover = [(8001, AttemptFailure::Refused)];
-                let tried = if second == 3 && n < 2 { &failover[..] } else { &[] };
+                let tried = if second == 3 && n < 2 {
+                    &failover[..]
+                } else {
+                    &[]
+                };
                 let port = 8000 + (n % 2);
                 meter.push(access(Some(port), 200, tried), at(second), &mut show);
             }
@@ -292,6 +305,11 @@ mod tests {
         meter.turn(at(6), &mut show);
         assert!(!meter.pending());
         assert_eq!(ones, 200 + 200 + 7);
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(text, @"
+        13:53:22 1,004 more requests in this second · 200: 1,004 · 8000 502 8001 502
+        13:53:23 1,000 requests/s · 200: 1,000 · 8000 500 8001 500 · 2 after a failover
+        13:53:24 5 requests/s · 200: 5 · 8000 3 8001 2
+        13:53:25 9 requests/s · 9 came too fast to look at
+        ");
     }
 }

@@ -69,7 +69,10 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
         text.push_str(&format!("  {arrow} try   lbdev kill {first}\n"));
     }
     let total = about.managed + about.external;
-    text.push_str(&format!("\nlbdev: ready {} ({serving}/{total})\n", about.url));
+    text.push_str(&format!(
+        "\nlbdev: ready {} ({serving}/{total})\n",
+        about.url
+    ));
     text
 }
 
@@ -87,7 +90,9 @@ pub fn app_url(url: &str, project: &str) -> String {
 fn host_label(project: &str) -> Option<String> {
     let label = project.to_ascii_lowercase();
     let fits = (1..=63).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-');
     fits.then_some(label)
@@ -114,7 +119,17 @@ mod tests {
     #[test]
     fn the_first_and_the_last_lines() {
         let paint = Paint::new(false);
-        insta::assert_snapshot!(format!("{}{}", opening(&about(), paint), ready(&about(), 4, paint)));
+        insta::assert_snapshot!(format!("{}{}", opening(&about(), paint), ready(&about(), 4, paint)), @"
+          lbdev 0.1.0   mysite · Django (manage.py) · 4 backends (copies of your server) · round robin
+
+          ! `Procfile` is here too: `lbdev up --from procfile`
+          ✓ ports 8000-8003, 8080 are free
+
+          ➜ app   http://mysite.localhost:8080/
+          ➜ try   lbdev kill 8000
+
+        lbdev: ready http://localhost:8080 (4/4)
+        ");
         let external = About {
             managed: 0,
             external: 2,
@@ -122,14 +137,25 @@ mod tests {
             preflight: None,
             ..about()
         };
-        insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)));
+        insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)), @"
+          lbdev 0.1.0   mysite · Django (manage.py) · 2 backends that run already · round robin
+
+
+          ➜ app   http://mysite.localhost:8080/
+
+        lbdev: ready http://localhost:8080 (1/2)
+        ");
     }
 
     #[test]
     fn the_address_a_browser_is_given() {
         let long = "x".repeat(64);
         for (url, project, expected) in [
-            ("http://localhost:8080", "mysite", "http://mysite.localhost:8080/"),
+            (
+                "http://localhost:8080",
+                "mysite",
+                "http://mysite.localhost:8080/",
+            ),
             ("http://localhost", "MySite", "http://mysite.localhost/"),
             ("http://localhost:8080", "my_site", "http://localhost:8080/"),
             ("http://localhost:8080", "-x", "http://localhost:8080/"),

@@ -89,7 +89,9 @@ impl Teller {
                 look.paint(paint, &head)
             );
             match change.out_after {
-                Some(after) => text.push_str(&format!(" · out of the rotation after {}", took(after))),
+                Some(after) => {
+                    text.push_str(&format!(" · out of the rotation after {}", took(after)))
+                }
                 None if back(change) && !first => text.push_str(" · back in the rotation"),
                 None => {}
             }
@@ -124,12 +126,16 @@ fn back(change: &Change) -> bool {
 
 /// What is said after the backend's name; `None` where others say it, or said it.
 fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String> {
-    let pid = change.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+    let pid = change
+        .pid
+        .map_or(String::new(), |pid| format!(" (pid {pid})"));
     let after = took(change.after);
     match &change.cause {
         Cause::Asked(Verb::Kill { signal, .. }) => {
             let name = signal_name(*signal);
-            let whom = change.pid.map_or(String::new(), |pid| format!(", pid {pid}"));
+            let whom = change
+                .pid
+                .map_or(String::new(), |pid| format!(", pid {pid}"));
             match signal {
                 Signal::Kill => Some(format!("killed by you ({name}{whom})")),
                 _ => Some(format!("got {name} from you{pid}")),
@@ -163,8 +169,12 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         Cause::Refused => Some("refused a request's connection".to_owned()),
         Cause::Drained => None,
         Cause::TimeLimit => match (change.from, change.to) {
-            (Phase::Draining, _) => Some(format!("still has requests after {after}: stopping all the same")),
-            (Phase::Starting, _) => Some(format!("did not answer within {after}: stopping it{pid}")),
+            (Phase::Draining, _) => Some(format!(
+                "still has requests after {after}: stopping all the same"
+            )),
+            (Phase::Starting, _) => {
+                Some(format!("did not answer within {after}: stopping it{pid}"))
+            }
             // The wait before a restart has passed; what comes of it is told when it comes.
             (Phase::Backoff, _) => None,
             (
@@ -190,9 +200,13 @@ fn how(status: ExitStatus) -> String {
 fn ended(exit: Exit, pid: String) -> String {
     match (exit.by, exit.status) {
         (By::Outside, status) => format!("was killed from outside ({}){pid}", how(status)),
-        (By::Operator | By::Lbdev, status) => format!("ended {} ({}){pid}", by_words(exit.by), how(status)),
+        (By::Operator | By::Lbdev, status) => {
+            format!("ended {} ({}){pid}", by_words(exit.by), how(status))
+        }
         (By::Itself, ExitStatus::Code(code)) => format!("exited by itself with status {code}{pid}"),
-        (By::Itself, ExitStatus::Signal(number)) => format!("crashed ({}){pid}", number_name(number)),
+        (By::Itself, ExitStatus::Signal(number)) => {
+            format!("crashed ({}){pid}", number_name(number))
+        }
     }
 }
 
@@ -271,7 +285,10 @@ mod tests {
         for one in changes {
             let said = teller.tell(one, false, Paint::new(false), &TimeZone::UTC);
             text.extend(said.line);
-            text.extend(said.note.map(|note| super::super::note(&note, Paint::new(false))));
+            text.extend(
+                said.note
+                    .map(|note| super::super::note(&note, Paint::new(false))),
+            );
         }
         text
     }
@@ -316,7 +333,13 @@ mod tests {
             change(Phase::Draining, Phase::Stopping, Cause::Drained),
             change(Phase::Stopping, Phase::Starting, exit(By::Operator, ExitStatus::Code(0))),
             change(Phase::Starting, Phase::Up, Cause::Ready),
-        ]));
+        ]), @"
+        14:02:15 ◑ 8000 stopping, as you asked (pid 4301)
+        14:02:15 ◑ 8000 still has requests after 0.6 s: stopping all the same
+        14:02:15 ✗ 8000 stopped after 0.6 s (SIGTERM)
+        14:02:15 ◑ 8000 restarting, as you asked (pid 4301)
+        14:02:15 ● 8000 up again after 0.6 s (pid 4301) · back in the rotation
+        ");
     }
 
     #[test]
@@ -341,6 +364,19 @@ mod tests {
             change(Phase::Up, Phase::Unhealthy, Cause::Refused),
             change(Phase::Up, Phase::Draining, Cause::Shutdown),
             change(Phase::Stopping, Phase::Stopped, exit(By::Lbdev, ExitStatus::Signal(15))),
-        ]));
+        ]), @"
+        14:02:15 ✗ 8000 was killed from outside (SIGKILL) (pid 4301) · restarting
+        note: `web:8000` was killed from outside (SIGKILL), restarting; `lbdev kill 8000` keeps it down
+        14:02:15 ✗ 8000 exited by itself with status 1 after 0.6 s, before it was ready · restarting
+        14:02:15 ✗ 8000 crashed (SIGSEGV) (pid 4301) · not started again
+        14:02:15 ✗ 8000 was killed from outside (signal 10) (pid 4301)
+        note: `web:8000` was killed from outside (signal 10); `lbdev start 8000` brings it back
+        14:02:15 ✗ 8000 cannot be started: no such program · not started again
+        14:02:15 ◑ 8000 did not answer within 0.6 s: stopping it (pid 4301)
+        14:02:15 ! 8000 unhealthy: connection refused
+        14:02:15 ● 8000 healthy again: connection refused · back in the rotation
+        14:02:15 ! 8000 refused a request's connection
+        14:02:15 ✗ 8000 stopped after 0.6 s (SIGTERM)
+        ");
     }
 }

@@ -110,7 +110,14 @@ mod tests {
     fn flag_then_no_color_then_force_then_terminal() {
         use ColorChoice::{Always, Auto, Never};
         #[allow(clippy::type_complexity)]
-        let cases: &[(ColorChoice, Option<&str>, Option<&str>, Option<&str>, bool, bool)] = &[
+        let cases: &[(
+            ColorChoice,
+            Option<&str>,
+            Option<&str>,
+            Option<&str>,
+            bool,
+            bool,
+        )] = &[
             (Auto, None, None, Some("xterm"), true, true),
             (Auto, None, None, Some("xterm"), false, false),
             (Auto, None, None, Some("dumb"), true, false),

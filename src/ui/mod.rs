@@ -85,7 +85,10 @@ impl Ui {
     pub fn json<T: serde::Serialize>(&self, value: &T) {
         match serde_json::to_string(value) {
             Ok(text) => self.out(&text),
-            Err(error) => self.report(&Report::failed("LB007", format!("cannot write JSON: {error}")), false),
+            Err(error) => self.report(
+                &Report::failed("LB007", format!("cannot write JSON: {error}")),
+                false,
+            ),
         }
     }
 

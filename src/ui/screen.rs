@@ -162,7 +162,11 @@ impl Screen {
             .iter()
             .map(|row| match row.settled() {
                 true => format!("  {}\n", row.render(self.ui.err)),
-                false => format!("  {} {}\n", Look::of_word("starting").glyph, row.render(self.ui.err)),
+                false => format!(
+                    "  {} {}\n",
+                    Look::of_word("starting").glyph,
+                    row.render(self.ui.err)
+                ),
             })
             .collect();
         let _ = write(Stream::Err, &lines);

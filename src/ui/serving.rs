@@ -111,7 +111,11 @@ impl Serving {
     }
 
     async fn run(self) -> End {
-        let Serving { ui, about, mut feeds } = self;
+        let Serving {
+            ui,
+            about,
+            mut feeds,
+        } = self;
         feeds.access.want();
         let access = feeds.access.clone();
         let first = feeds.view.borrow_and_update().clone();
@@ -244,7 +248,11 @@ impl Display {
         }
         let waited = self.began.elapsed();
         let now = Instant::now();
-        let rows: Vec<Row> = view.backends.iter().map(|one| row(one, now, waited)).collect();
+        let rows: Vec<Row> = view
+            .backends
+            .iter()
+            .map(|one| row(one, now, waited))
+            .collect();
         let settled = rows.iter().all(Row::settled) || view.stopping;
         let serving = rows.iter().filter(|row| row.ready()).count();
         self.screen.rows(rows);
@@ -287,7 +295,11 @@ impl Display {
     }
 
     /// A line, and those that wait behind it.
-    fn output(&mut self, line: &Line, more: &mut broadcast::Receiver<Line>) -> Result<(), WriteError> {
+    fn output(
+        &mut self,
+        line: &Line,
+        more: &mut broadcast::Receiver<Line>,
+    ) -> Result<(), WriteError> {
         /// So many lines are written at once.
         const AT_ONCE: usize = 256;
         let mut text = self.output_text(line);
@@ -372,7 +384,10 @@ impl Display {
 
     fn lost(&mut self, n: u64, what: &str) -> Result<(), WriteError> {
         self.release()?;
-        self.note(&format!("{} {what} came too fast to show; `lbdev logs` has what backends wrote", count(n)));
+        self.note(&format!(
+            "{} {what} came too fast to show; `lbdev logs` has what backends wrote",
+            count(n)
+        ));
         Ok(())
     }
 }
@@ -388,7 +403,10 @@ fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
     };
     let down = |phase| Step::Down {
         state: Look::of(phase).word,
-        why: backend.why.clone().or_else(|| check.map(|check| check.detail.clone())),
+        why: backend
+            .why
+            .clone()
+            .or_else(|| check.map(|check| check.detail.clone())),
     };
     let launching = backend.desired && backend.last_exit.is_none() && backend.why.is_none();
     let external = backend.spec.kind == Kind::External;

@@ -65,7 +65,12 @@ impl Starting {
     }
 }
 
-fn row(backend: &BackendStatus, name: String, ready_after: Option<Duration>, since: Duration) -> Row {
+fn row(
+    backend: &BackendStatus,
+    name: String,
+    ready_after: Option<Duration>,
+    since: Duration,
+) -> Row {
     let check = backend.last_check.as_ref();
     let launching = backend.state == "stopped"
         && backend.desired == "up"
@@ -103,15 +108,25 @@ mod tests {
         launching.desired = "up".into();
         let mut failed = backend(8003, "failed");
         failed.why = Some("exited with status 1".into());
-        let text = [backend(8000, "up"), backend(8001, "starting"), launching, failed]
-            .iter()
-            .map(|backend| {
-                let after = Some(Duration::from_millis(500));
-                let row = row(backend, backend.port.unwrap().to_string(), after, Duration::from_secs(1));
-                row.render(Paint::new(false))
-            })
-            .collect::<Vec<_>>()
-            .join("\n");
+        let text = [
+            backend(8000, "up"),
+            backend(8001, "starting"),
+            launching,
+            failed,
+        ]
+        .iter()
+        .map(|backend| {
+            let after = Some(Duration::from_millis(500));
+            let row = row(
+                backend,
+                backend.port.unwrap().to_string(),
+                after,
+                Duration::from_secs(1),
+            );
+            row.render(Paint::new(false))
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
         insta::assert_snapshot!(text, @"
         ✓ 8000 ready  0.5 s  pid 4301
         8001 starting (1.0 s)

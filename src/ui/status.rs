@@ -51,7 +51,9 @@ pub(super) fn serves(backend: &BackendStatus) -> bool {
 
 /// How backends are called where several stand together: by port while that says it all, else by id.
 pub(super) fn names(backends: &[BackendStatus]) -> Vec<String> {
-    let one_service = backends.windows(2).all(|two| two[0].service == two[1].service);
+    let one_service = backends
+        .windows(2)
+        .all(|two| two[0].service == two[1].service);
     backends
         .iter()
         .map(|backend| match backend.port {
@@ -97,7 +99,11 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 name.clone(),
                 Look::of_word(&backend.state).show(paint),
                 backend.pid.map_or_else(dash, |pid| pid.to_string()),
-                if runs { uptime(backend.uptime_s) } else { dash() },
+                if runs {
+                    uptime(backend.uptime_s)
+                } else {
+                    dash()
+                },
                 count(backend.requests),
                 share(backend.requests, all),
                 count(backend.in_flight),
@@ -123,7 +129,8 @@ fn share(part: u64, all: u64) -> String {
 /// The latest end of a process that still matters: of a backend that was killed, or fell over.
 fn last(status: &Status, names: &[String], zone: &TimeZone) -> Option<String> {
     let ended = status.backends.iter().zip(names);
-    let ended = ended.filter_map(|(backend, name)| Some((backend, name, backend.last_exit.as_ref()?)));
+    let ended =
+        ended.filter_map(|(backend, name)| Some((backend, name, backend.last_exit.as_ref()?)));
     let (backend, name, exit) = ended.max_by_key(|(_, _, exit)| exit.at)?;
     let how = match (&exit.signal, exit.code) {
         (Some(signal), _) => format!(" ({signal})"),
@@ -152,18 +159,27 @@ fn last(status: &Status, names: &[String], zone: &TimeZone) -> Option<String> {
 fn next(status: &Status, names: &[String]) -> Option<String> {
     let named = |wanted: &[&str]| -> Vec<&str> {
         let all = status.backends.iter().zip(names);
-        all.filter(|(backend, _)| backend.kind == "managed" && wanted.contains(&backend.state.as_str()))
-            .map(|(_, name)| name.as_str())
-            .collect()
+        all.filter(|(backend, _)| {
+            backend.kind == "managed" && wanted.contains(&backend.state.as_str())
+        })
+        .map(|(_, name)| name.as_str())
+        .collect()
     };
     let failed = named(&["failed", "backoff"]);
     if let Some(first) = failed.first() {
         return Some(format!("lbdev logs {first}"));
     }
     let stopped = named(&["stopped"]);
-    let managed = status.backends.iter().filter(|b| b.kind == "managed").count();
+    let managed = status
+        .backends
+        .iter()
+        .filter(|b| b.kind == "managed")
+        .count();
     if stopped.len() > 1 && stopped.len() == managed {
-        return Some(format!("lbdev start all   ({})", plural(managed, "backend", "backends")));
+        return Some(format!(
+            "lbdev start all   ({})",
+            plural(managed, "backend", "backends")
+        ));
     }
     if !stopped.is_empty() {
         return Some(format!("lbdev start {}", stopped.join(",")));
@@ -257,12 +273,26 @@ pub(super) mod tests {
 
     #[test]
     fn one_killed() {
-        insta::assert_snapshot!(screen(&killed(), None));
+        insta::assert_snapshot!(screen(&killed(), None), @"
+        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
+        PORT  STATE       PID  UPTIME  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
+        8000  ✗ stopped     -       -       412  22.4%    0       7     -     -  killed by you (SIGKILL)
+        8001  ● up       4302  12m04s     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
+        last  14:13:41 you killed 8000 · 7 of its requests answered by others, 0 lost
+        next  lbdev start 8000
+        ");
     }
 
     #[test]
     fn narrow() {
-        insta::assert_snapshot!(screen(&killed(), Some(40)));
+        insta::assert_snapshot!(screen(&killed(), Some(40)), @"
+        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
+        PORT  STATE       PID  UPTIME  REQUESTS
+        8000  ✗ stopped     -       -       412
+        8001  ● up       4302  12m04s     1,430
+        last  14:13:41 you killed 8000 · 7 of its requests answered by others, 0 lost
+        next  lbdev start 8000
+        ");
     }
 
     #[test]
@@ -271,7 +301,10 @@ pub(super) mod tests {
             let text = screen(&killed(), Some(width));
             let table = text.lines().skip(1).take(3);
             for line in table {
-                assert!(console::measure_text_width(line) <= width, "{width}: {line}");
+                assert!(
+                    console::measure_text_width(line) <= width,
+                    "{width}: {line}"
+                );
             }
         }
     }
@@ -287,7 +320,10 @@ pub(super) mod tests {
             (&[(8000, "up")], ""),
             (&[(8000, "up"), (8001, "stopped")], "lbdev start 8001"),
             (&[(8000, "stopped"), (8001, "failed")], "lbdev logs 8001"),
-            (&[(8000, "stopped"), (8001, "stopped")], "lbdev start all   (2 backends)"),
+            (
+                &[(8000, "stopped"), (8001, "stopped")],
+                "lbdev start all   (2 backends)",
+            ),
             (&[], ""),
         ] {
             assert_eq!(next(backends), expected);

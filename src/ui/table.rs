@@ -74,7 +74,12 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: Option<usi
 /// Which columns there is room for.
 fn fitting(columns: &[Column], widths: &[usize], room: usize) -> Vec<usize> {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
-    while shown.iter().map(|&at| widths[at] + GAP.len()).sum::<usize>() > room.saturating_add(GAP.len()) {
+    while shown
+        .iter()
+        .map(|&at| widths[at] + GAP.len())
+        .sum::<usize>()
+        > room.saturating_add(GAP.len())
+    {
         // Of two of the same worth, the later one goes.
         let least = shown.iter().copied().filter(|&at| columns[at].worth < KEEP);
         match least.min_by_key(|&at| (columns[at].worth, usize::MAX - at)) {
@@ -97,7 +102,11 @@ mod tests {
         ];
         let rows = [
             vec!["日本".to_owned(), "7".to_owned(), "refused".to_owned()],
-            vec!["\u{1b}[31ma\u{1b}[0m".to_owned(), "1,204".to_owned(), String::new()],
+            vec![
+                "\u{1b}[31ma\u{1b}[0m".to_owned(),
+                "1,204".to_owned(),
+                String::new(),
+            ],
         ];
         render(&columns, &rows, width)
     }
