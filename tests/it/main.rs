@@ -1,3 +1,3 @@
 //! The tests that run the real binary, in one test binary.
 
-fn main() {}
+mod process;
