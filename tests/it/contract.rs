@@ -634,6 +634,40 @@ fn help_lists_the_verbs() {
         .says(env!("CARGO_PKG_VERSION"));
 }
 
+/// In the background without `--wait`: it returns, and requests wait for the first that is ready.
+#[test]
+fn the_first_request_need_not_wait_for_ready() {
+    let lbdev = Lbdev::new();
+    lbdev.run(&lbdev.with_ports("demo", &["-d"])).ok();
+    assert_eq!(lbdev.get("/").status, 200);
+    until(s(30), "all were up", || {
+        lbdev.status()["state"] == "serving"
+    });
+}
+
+#[test]
+fn colours_only_for_terminals_and_where_asked() {
+    let mut lbdev = Lbdev::new();
+    lbdev.demo();
+    lbdev.unset("NO_COLOR");
+    let plain = |args: &[&str], more: bool| {
+        let output = lbdev.run(args);
+        let text = format!("{}{}", output.stdout, output.stderr);
+        assert_eq!(text.contains('\x1b'), more, "{output}");
+    };
+    plain(&["status"], false);
+    plain(&["kill", "9999"], false);
+    plain(&["--color", "always", "status"], true);
+    plain(&["--color", "never", "status"], false);
+    lbdev.set("CLICOLOR_FORCE", "1");
+    let forced = lbdev.run(&["status"]).ok();
+    assert!(forced.stdout.contains('\x1b'), "{forced}");
+    lbdev.set("NO_COLOR", "1");
+    lbdev.run(&["status"]).ok().says_not("\x1b");
+    // Never in what programs read.
+    assert!(!lbdev.run(&["status", "--json"]).stdout.contains('\x1b'));
+}
+
 /// `lbdev logs | head -1`: the reader leaves, and that is fine.
 #[test]
 fn a_broken_pipe_ends_quietly() {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::harness::Lbdev;
+use crate::http::Connection;
 use crate::load::Load;
 use crate::rotation::goes_round;
 use crate::up_django::django_site;
@@ -170,6 +171,89 @@ fn a_crash_in_the_middle_of_a_request() {
         .collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(lbdev.next_ports(3), [left[0]; 3]);
+}
+
+/// What was cut in the middle of its body never looks whole.
+#[test]
+fn a_cut_answer_is_seen_as_cut() {
+    let lbdev = Lbdev::new();
+    lbdev.demo();
+    let cut = crate::http::get(lbdev.ports.listen(), "/crash?after=head");
+    assert!(
+        cut.is_err(),
+        "half an answer passed for a whole one: {cut:?}"
+    );
+    until(s(30), "the policy had brought it back", || {
+        lbdev.status()["state"] == "serving"
+    });
+    goes_round(&lbdev.next_ports(8), &lbdev.ports.four());
+}
+
+/// A POST whose backend dies under it is answered with 502, or was never sent: it is not sent twice.
+#[test]
+fn no_post_runs_twice_under_a_kill() {
+    let lbdev = Lbdev::new();
+    lbdev.demo();
+    let (port, first) = (lbdev.ports.listen(), lbdev.ports.first);
+    let client = |who: u32| {
+        std::thread::spawn(move || {
+            let mut connection = None;
+            let mut answers = Vec::new();
+            for number in 0..150 {
+                let id = format!("{who}-{number}");
+                let mut kept = match connection.take() {
+                    Some(kept) => kept,
+                    None => Connection::open(port).expect("the balancer accepts"),
+                };
+                let response = kept
+                    .request(
+                        "POST",
+                        "/counter",
+                        &[("X-Request-Id", &id), ("Accept", "application/json")],
+                        b"",
+                    )
+                    .expect("the balancer answers");
+                connection = Some(kept).filter(Connection::is_usable);
+                answers.push((id, response.status, response.backend_port()));
+            }
+            answers
+        })
+    };
+    let clients: Vec<_> = (0..8).map(client).collect();
+    let name = first.to_string();
+    until(s(30), "POSTs were under way", || {
+        lbdev.backend(first)["requests"].as_u64() > Some(20)
+    });
+    lbdev.run(&["kill", &name]).ok();
+    let answers: Vec<_> = clients
+        .into_iter()
+        .flat_map(|client| client.join().unwrap())
+        .collect();
+    let mut ran = std::collections::BTreeMap::<String, u64>::new();
+    for backend in &lbdev.ports.four()[1..] {
+        let ledger = crate::http::get(*backend, "/counter?json").unwrap().json();
+        for (id, times) in ledger["requests"].as_object().expect("it remembers names") {
+            *ran.entry(id.clone()).or_default() += times.as_u64().unwrap();
+        }
+    }
+    let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "ran more than once: {twice:?}");
+    let (mut fine, mut failed) = (0, 0);
+    for (id, status, backend) in answers {
+        if status < 400 {
+            fine += 1;
+            assert!(
+                backend == Some(first) || ran.get(&id) == Some(&1),
+                "{id}: {status}, but it did not run"
+            );
+        } else {
+            failed += 1;
+            assert_eq!(status, 502, "{id}");
+            assert!(!ran.contains_key(&id), "{id} failed, but ran elsewhere");
+        }
+    }
+    // At most those that were in flight at the one backend.
+    assert!(failed <= 8, "{failed} of {} POSTs failed", fine + failed);
 }
 
 /// Requests that wait longer than `queue.timeout` get a 503 that says when to come back.

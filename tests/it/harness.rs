@@ -76,6 +76,11 @@ impl Lbdev {
         self.env.push((name.into(), value.into()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
+    }
+
     /// The scratch home.
     pub fn root(&self) -> &Path {
         self.home.path()

@@ -157,3 +157,25 @@ fn a_stray_process_is_found_by_its_mark() {
     drop(running);
     assert!(holds_within(s(5), || scan::carrying(&mark).is_empty()));
 }
+
+#[test]
+fn the_browser_opens_types_and_reloads() -> anyhow::Result<()> {
+    let Some(chromium) = crate::need::chromium() else {
+        return Ok(());
+    };
+    let port = stub(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n\
+          <h1>Using port 1</h1><input name=x><button onclick=\"document.querySelector('h1').innerText = \
+          document.querySelector('input').value\">Go</button>",
+    );
+    let browser = crate::browser::Browser::start(&chromium)?;
+    browser.open(&format!("http://localhost:{port}/"))?;
+    assert_eq!(port_in(&browser.text()?), Some(1));
+    browser.type_into("input[name=x]", "typed")?;
+    browser.click("button")?;
+    assert!(browser.text()?.contains("typed"));
+    browser.reload()?;
+    assert_eq!(port_in(&browser.text()?), Some(1));
+    assert!(browser.url()?.ends_with(&format!("{port}/")));
+    Ok(())
+}
