@@ -167,9 +167,7 @@ async fn dispatch(
         Route::Crash => crash::answer(site, &request).await,
         Route::Login if posted => login::enter(site, request).await,
         Route::Counter if posted => counter::commit(site, request).await,
-        Route::WebSocket if websocket::asked(request.headers()) => {
-            websocket::accept(site, &mut request)
-        }
+        Route::WebSocket if websocket::asked(&request) => websocket::accept(site, &mut request),
         Route::WebSocket | Route::Chat => {
             head(request).await;
             Ok(page::page(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -18,8 +18,8 @@ use super::page::Refusal;
 use super::site::Site;
 
 /// Whether a request wants a WebSocket; without it, `/ws` is a page.
-pub(super) fn asked(headers: &HeaderMap) -> bool {
-    has_token(headers, header::UPGRADE, "websocket")
+pub(super) fn asked<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET && has_token(request.headers(), header::UPGRADE, "websocket")
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
