@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    lbdev::process::hidden(&args).unwrap_or(ExitCode::SUCCESS)
+    lbdev::app::main()
 }

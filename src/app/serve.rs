@@ -21,7 +21,8 @@ use crate::process::{Launcher, guardian, output};
 use crate::proxy::{self, Bound, Proxy};
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::supervisor::{self, BackendView, Handle, Parts};
-use crate::{process, ui, wire};
+use crate::ui::{self, Ui};
+use crate::{process, wire};
 
 /// How a background process ends when another one was faster: its parent then looks at that one.
 pub(super) const LOST_THE_RACE: u8 = 75;
@@ -29,21 +30,36 @@ pub(super) const LOST_THE_RACE: u8 = 75;
 const LAST_LINES: usize = 6;
 /// How often a start is looked at for a program that listens somewhere else.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a terminal that takes nothing more may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// `up` in this process. Returns when everything has ended.
-pub(super) fn up(options: &UpOptions, config: Config, folder: &Folder, background: bool) -> Result<u8, Vec<Report>> {
+pub(super) fn up(
+    options: &UpOptions,
+    config: Config,
+    folder: &Folder,
+    background: bool,
+    ui: Ui,
+) -> Result<u8, Vec<Report>> {
     let Some(lock) = Lock::try_take(folder).map_err(|error| vec![error.into()])? else {
         return match background {
             true => Ok(LOST_THE_RACE),
-            false => super::detach::already_running(options, &config, folder),
+            false => super::detach::already_running(options, &config, folder, ui),
         };
     };
-    process::end_strays(folder.read().map(|left| left.id).as_deref());
+    if let Some(left) = folder.read() {
+        // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
+        process::end_instance(&left.id);
+    }
     let bound = preflight::ports(&config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| vec![machine("start its runtime", &error)])?;
     runtime.block_on(async {
-        let running = Running::start(config, lock, bound, background).await.map_err(|report| vec![report])?;
+        let running = Running::start(config, lock, bound, background, ui)
+            .await
+            .map_err(|report| vec![report])?;
         running.until_ended().await
     })
 }
@@ -61,32 +77,55 @@ struct Running {
     door: Door,
     lock: Lock,
     background: bool,
+    ui: Ui,
 }
 
 impl Running {
-    async fn start(mut config: Config, lock: Lock, bound: Bound, background: bool) -> Result<Self, Report> {
+    async fn start(
+        mut config: Config,
+        lock: Lock,
+        bound: Bound,
+        background: bool,
+        ui: Ui,
+    ) -> Result<Self, Report> {
         let shutdown = Shutdown::default();
-        shutdown.listen().map_err(|error| machine("listen to signals", &error))?;
-        process::adopt_orphans();
+        shutdown
+            .listen()
+            .map_err(|error| machine("listen to signals", &error))?;
+        process::adopt_orphans()
+            .map_err(|error| machine("adopt the orphans of its backends", &error))?;
         let id = Uuid::new_v4().to_string();
-        let output = output::Store::open(lock.folder().logs_dir()).map_err(|error| machine("write its logs", &error))?;
-        let guardian = guardian::start(&id).map_err(|error| machine("start its guardian", &error))?;
+        let output = output::Store::open(lock.folder().logs_dir())
+            .map_err(|error| machine("write its logs", &error))?;
+        let guardian =
+            guardian::start(&id).map_err(|error| machine("start its guardian", &error))?;
         let (news_to, news) = mpsc::unbounded_channel();
-        let color = !background && ui::stdout_has_color();
+        let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
 
-        config.balancer.listen.port = bound.port();
-        let balanced = config.services.iter().filter(|service| !service.routes.is_empty());
-        let routes = balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
+        // The port 0 is one that the system chose.
+        if let Some(address) = bound.addresses().first() {
+            config.balancer.listen.port = address.port();
+        }
+        config.notes.extend(bound.notes().iter().cloned());
+        let balancer = Arc::new(config.balancer.clone());
+        let balanced = config
+            .services
+            .iter()
+            .filter(|service| !service.routes.is_empty());
+        let routes =
+            balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
         let pools = Arc::new(Pools::new(routes, config.balancer.queue_max));
         let access = Arc::new(AccessLog::default());
-        if !background {
-            access.want();
-        }
-        let prober = Network::new().map_err(|error| machine("make a client for its checks", &error))?;
+        let prober =
+            Network::new().map_err(|error| machine("make a client for its checks", &error))?;
         let url = config.balancer.listen.url();
         let (supervisor, loop_task) = supervisor::start(Parts {
-            backends: config.services.iter().flat_map(|service| service.backends.clone()).collect(),
+            backends: config
+                .services
+                .iter()
+                .flat_map(|service| service.backends.clone())
+                .collect(),
             launcher,
             news,
             prober: Arc::new(prober),
@@ -100,11 +139,15 @@ impl Running {
             started: Instant::now(),
             balancer: config.balancer.clone(),
         };
-        let control = Control { about, supervisor: supervisor.clone(), pools: pools.clone(), shutdown: shutdown.clone() };
+        let control = Control {
+            about,
+            supervisor: supervisor.clone(),
+            pools: pools.clone(),
+            shutdown: shutdown.clone(),
+        };
         let door = control::open(lock.folder().socket(), Arc::new(control))
             .map_err(|error| machine("open its control socket", &error))?;
-        let proxy = proxy::start(&config.balancer, bound, pools, access.clone())
-            .map_err(|error| machine("start its data path", &error))?;
+        let proxy = proxy::start(balancer, bound, pools, access.clone())?;
         lock.write(&wire::Instance {
             version: wire::VERSION,
             id,
@@ -129,42 +172,65 @@ impl Running {
             door,
             lock,
             background,
+            ui,
         })
     }
 
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
-    async fn until_ended(self) -> Result<u8, Vec<Report>> {
-        let screen = (!self.background).then(|| {
-            ui::Serving::new(ui::ServingInput {
-                config: self.config.clone(),
+    async fn until_ended(mut self) -> Result<u8, Vec<Report>> {
+        let (notes_to, notes) = mpsc::unbounded_channel();
+        let mut screen = None;
+        if !self.background {
+            let feeds = ui::Feeds {
                 view: self.supervisor.view(),
                 changes: self.supervisor.changes(),
                 access: self.access.clone(),
-                lines: self.output.subscribe(),
-            })
-        });
-        let screen = screen.map(|screen| tokio::spawn(screen.run()));
+                output: self.output.subscribe(),
+                notes,
+            };
+            let display = ui::Serving::new(self.ui, super::about(&self.config), feeds).spawn();
+            screen = Some(display.map_err(|error| vec![machine("start its display", &error)])?);
+        }
+        let reader_gone = async {
+            match &mut screen {
+                Some(screen) => screen.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         let failed = tokio::select! {
             biased;
             _ = self.shutdown.reached(Level::Drain) => Vec::new(),
-            reports = self.watch_start() => reports,
+            reports = self.watch_start(&notes_to) => reports,
+            _ = reader_gone => Vec::new(),
         };
-        let was_ready = self.supervisor.view().borrow().backends.iter().any(|backend| backend.ready_after.is_some());
+        let view = self.supervisor.view().borrow().clone();
+        let was_ready = view
+            .backends
+            .iter()
+            .any(|backend| backend.ready_after.is_some() || backend.restarts > 0);
+        drop(view);
         self.shutdown.ask(Reason::Asked);
-        let state = self.end().await;
+        let (level, reason) = self.end().await;
+        drop(notes_to);
         if let Some(screen) = screen {
-            // The channels it reads from are closed now: it shows what is left and ends.
-            let _ = screen.await;
+            screen.close(LAST_WORDS).await;
         }
-        if failed.is_empty() { Ok(exit_code(state.0, state.1, was_ready)) } else { Err(failed) }
+        if failed.is_empty() {
+            Ok(exit_code(level, reason, was_ready))
+        } else {
+            Err(failed)
+        }
     }
 
     /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
-    async fn watch_start(&self) -> Vec<Report> {
+    async fn watch_start(&self, notes: &mpsc::UnboundedSender<String>) -> Vec<Report> {
         let mut view = self.supervisor.view();
         let last_lines = |backend: &BackendView| {
             let lines = self.output.tail(&backend.spec.id, LAST_LINES);
-            lines.iter().map(|line| process::strip_escapes(&line.text).trim_end().to_owned()).collect()
+            lines
+                .iter()
+                .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
+                .collect()
         };
         let mut elsewhere = ElsewhereNotes::default();
         loop {
@@ -173,9 +239,16 @@ impl Running {
                 Startup::Hopeless(service) => return startup::failures(&now, &service, last_lines),
                 Startup::Ready => break,
                 Startup::Degraded => {
-                    let services: Vec<&str> = self.config.services.iter().map(|service| service.name.as_str()).collect();
+                    let services: Vec<&str> = self
+                        .config
+                        .services
+                        .iter()
+                        .map(|service| service.name.as_str())
+                        .collect();
                     for service in services {
-                        ui::reports(&startup::failures(&now, service, last_lines), false);
+                        for report in startup::failures(&now, service, last_lines) {
+                            say(notes, self.ui, &report);
+                        }
                     }
                     break;
                 }
@@ -183,7 +256,7 @@ impl Running {
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends),
+                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends, |report| say(notes, self.ui, report)),
             }
         }
         std::future::pending().await
@@ -191,7 +264,18 @@ impl Running {
 
     /// The end, in order: no new connections, what is in flight, the backends, the socket, the files.
     async fn end(self) -> (Level, Option<Reason>) {
-        let Running { config, shutdown, supervisor, mut loop_task, proxy, guardian, door, lock, .. } = self;
+        let Running {
+            config,
+            shutdown,
+            supervisor,
+            mut loop_task,
+            proxy,
+            guardian,
+            door,
+            lock,
+            ui,
+            ..
+        } = self;
         let mut closing = Box::pin(proxy.close(config.balancer.timeouts.drain));
         supervisor.shutdown().await;
         let mut forced = false;
@@ -212,7 +296,7 @@ impl Running {
         }
         drop(door);
         if let Err(error) = lock.remove() {
-            ui::reports(&[error.into()], false);
+            ui.report(&error.into(), false);
         }
         let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
         // Only a panic in there could fail, and there is nothing left to end.
@@ -227,18 +311,30 @@ impl Running {
 struct ElsewhereNotes(Vec<crate::backend::BackendId>);
 
 impl ElsewhereNotes {
-    fn look(&mut self, backends: &[BackendView]) {
+    fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
         for backend in backends {
-            let starting = backend.phase == crate::backend::Phase::Starting && backend.spec.kind == Kind::Managed;
-            let (Some(pid), Some(port)) = (backend.pid.filter(|_| starting), backend.spec.id.port()) else { continue };
+            let starting = backend.phase == crate::backend::Phase::Starting
+                && backend.spec.kind == Kind::Managed;
+            let (Some(pid), Some(port)) =
+                (backend.pid.filter(|_| starting), backend.spec.id.port())
+            else {
+                continue;
+            };
             if self.0.contains(&backend.spec.id) {
                 continue;
             }
             if let Some(report) = preflight::listens_elsewhere(&backend.spec.id, pid, port) {
                 self.0.push(backend.spec.id.clone());
-                ui::reports(&[report], false);
+                say(&report);
             }
         }
+    }
+}
+
+/// On the screen if there is one, else into the log of the background.
+fn say(notes: &mpsc::UnboundedSender<String>, ui: Ui, report: &Report) {
+    if notes.send(report.to_string()).is_err() {
+        ui.report(report, false);
     }
 }
 

@@ -24,10 +24,17 @@ pub(super) enum Startup {
 
 /// Judges a start.
 pub(super) fn judge(view: &View, now: Instant) -> Startup {
-    let mut services: Vec<&str> = view.backends.iter().map(|backend| backend.spec.id.service()).collect();
+    let mut services: Vec<&str> = view
+        .backends
+        .iter()
+        .map(|backend| backend.spec.id.service())
+        .collect();
     services.dedup();
     for service in services {
-        let mut of_service = view.backends.iter().filter(|backend| backend.spec.id.service() == service);
+        let mut of_service = view
+            .backends
+            .iter()
+            .filter(|backend| backend.spec.id.service() == service);
         if of_service.all(never_ready) {
             return Startup::Hopeless(service.to_owned());
         }
@@ -49,7 +56,8 @@ fn never_ready(backend: &BackendView) -> bool {
 fn on_the_way(backend: &BackendView, now: Instant) -> bool {
     match backend.phase {
         Phase::Starting => {
-            backend.spec.kind == Kind::Managed || now.saturating_duration_since(backend.since) < EXTERNAL_GRACE
+            backend.spec.kind == Kind::Managed
+                || now.saturating_duration_since(backend.since) < EXTERNAL_GRACE
         }
         Phase::Backoff => true,
         Phase::Up
@@ -64,22 +72,47 @@ fn on_the_way(backend: &BackendView, now: Instant) -> bool {
 
 /// What is said when backends ended before they were ready: alike failures once. `last_lines` are the last lines of a
 /// backend's output.
-pub(super) fn failures(view: &View, service: &str, last_lines: impl Fn(&BackendView) -> Vec<String>) -> Vec<Report> {
-    let failed: Vec<&BackendView> =
-        view.backends.iter().filter(|backend| backend.spec.id.service() == service && never_ready(backend)).collect();
+pub(super) fn failures(
+    view: &View,
+    service: &str,
+    last_lines: impl Fn(&BackendView) -> Vec<String>,
+) -> Vec<Report> {
+    let failed: Vec<&BackendView> = view
+        .backends
+        .iter()
+        .filter(|backend| backend.spec.id.service() == service && never_ready(backend))
+        .collect();
     let told: Vec<(String, Vec<String>)> = failed
         .iter()
-        .map(|backend| (backend.why.clone().unwrap_or_else(|| "could not be started".to_owned()), last_lines(backend)))
+        .map(|backend| {
+            (
+                backend
+                    .why
+                    .clone()
+                    .unwrap_or_else(|| "could not be started".to_owned()),
+                last_lines(backend),
+            )
+        })
         .collect();
     // The last words may name the port; the reason may not differ.
     let alike = told.len() > 1 && told.iter().all(|(why, _)| *why == told[0].0);
     let shown = if alike { 1 } else { failed.len() };
     let mut reports = Vec::new();
     for (backend, (why, lines)) in failed.iter().zip(told).take(shown) {
-        let who = if alike { format!("all {} backends of `{service}`", failed.len()) } else { format!("`{}`", backend.spec.id) };
+        let who = if alike {
+            format!("all {} backends of `{service}`", failed.len())
+        } else {
+            format!("`{}`", backend.spec.id)
+        };
         let launched = backend.last_exit.is_some();
         let mut report = if launched {
-            Report::failed("LB010", format!("{who} {why} before {} ready", if alike { "they were" } else { "it was" }))
+            Report::failed(
+                "LB010",
+                format!(
+                    "{who} {why} before {} ready",
+                    if alike { "they were" } else { "it was" }
+                ),
+            )
         } else {
             Report::failed("LB013", format!("{who} cannot be started: {why}"))
         };
@@ -107,7 +140,8 @@ mod tests {
 
     use super::*;
     use crate::backend::{
-        BackendId, By, Exit, ExitStatus, HealthPolicy, RestartMode, RestartPolicy, Signal, Slot, StopPolicy,
+        BackendId, By, Exit, ExitStatus, HealthPolicy, RestartMode, RestartPolicy, Signal, Slot,
+        StopPolicy,
     };
     use crate::config::BackendSpec;
 
@@ -132,10 +166,17 @@ mod tests {
                 backoff_max: Duration::ZERO,
                 max: 0,
             },
-            stop: StopPolicy { signal: Signal::Term, timeout: Duration::from_secs(5) },
+            stop: StopPolicy {
+                signal: Signal::Term,
+                timeout: Duration::from_secs(5),
+            },
         };
         let failed = phase == Phase::Failed;
-        let exit = Exit { status: ExitStatus::Code(1), at: SystemTime::UNIX_EPOCH, by: By::Itself };
+        let exit = Exit {
+            status: ExitStatus::Code(1),
+            at: SystemTime::UNIX_EPOCH,
+            by: By::Itself,
+        };
         BackendView {
             spec: Arc::new(spec),
             phase,
@@ -156,21 +197,40 @@ mod tests {
     }
 
     fn view(backends: &[(&str, u16, Phase)]) -> View {
-        View { backends: backends.iter().map(|&(s, p, phase)| backend(s, p, phase)).collect(), stopping: false }
+        View {
+            backends: backends
+                .iter()
+                .map(|&(s, p, phase)| backend(s, p, phase))
+                .collect(),
+            stopping: false,
+        }
     }
 
     #[test]
     fn a_start_is_judged_by_all_of_a_service() {
         use Phase::{Failed, Starting, Up};
         let check = |backends: &[(&str, u16, Phase)], expected: Startup| {
-            assert_eq!(judge(&view(backends), Instant::now()), expected, "{backends:?}");
+            assert_eq!(
+                judge(&view(backends), Instant::now()),
+                expected,
+                "{backends:?}"
+            );
         };
         check(&[("web", 1, Up), ("web", 2, Up)], Startup::Ready);
         check(&[("web", 1, Up), ("web", 2, Starting)], Startup::Pending);
         check(&[("web", 1, Up), ("web", 2, Failed)], Startup::Degraded);
-        check(&[("web", 1, Failed), ("web", 2, Starting)], Startup::Pending);
-        check(&[("web", 1, Failed), ("web", 2, Failed)], Startup::Hopeless("web".into()));
-        check(&[("web", 1, Up), ("api", 2, Failed)], Startup::Hopeless("api".into()));
+        check(
+            &[("web", 1, Failed), ("web", 2, Starting)],
+            Startup::Pending,
+        );
+        check(
+            &[("web", 1, Failed), ("web", 2, Failed)],
+            Startup::Hopeless("web".into()),
+        );
+        check(
+            &[("web", 1, Up), ("api", 2, Failed)],
+            Startup::Hopeless("api".into()),
+        );
     }
 
     #[test]
