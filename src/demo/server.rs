@@ -22,8 +22,8 @@ const TARGET_SHOWN: usize = 200;
 /// Listens on a port of 127.0.0.1; 0 lets the system choose. The second value is the port.
 pub(super) async fn listen(port: u16) -> Result<(TcpListener, u16), DemoError> {
     let bind = async || {
-        // tokio asks for a backlog of 1024, as a failover sends a whole burst here at once, and where it is safe for the
-        // port of a process that has just ended.
+        // tokio sets what is wanted: a long backlog, as a failover sends a whole burst here at once, and (on Unix) the
+        // port of a process that has just ended can be had again.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let port = listener.local_addr()?.port();
         Ok((listener, port))
