@@ -1,7 +1,7 @@
 //! Listening, accepting, and one HTTP/1 connection a task: what both servers share.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -9,11 +9,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::DemoError;
 use super::body::Body;
 
+/// Connections that the system keeps until they are accepted. The usual 128 are too few: a failover sends a whole burst
+/// here at once.
+const BACKLOG: u32 = 1024;
 /// After a failed accept (no file descriptors left) trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of a target that a log line shows.
@@ -21,16 +24,17 @@ const TARGET_SHOWN: usize = 200;
 
 /// Listens on a port of 127.0.0.1; 0 lets the system choose. The second value is the port.
 pub(super) async fn listen(port: u16) -> Result<(TcpListener, u16), DemoError> {
-    let bind = async || {
-        // tokio asks for a backlog of 1024, as a failover sends a whole burst here at once, and where it is safe for the
-        // port of a process that has just ended.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let bind = || {
+        let socket = TcpSocket::new_v4()?;
+        // The port of a process that has just ended can be had again. On Windows the option would mean something else: two
+        // processes on one port.
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        let listener = socket.listen(BACKLOG)?;
         let port = listener.local_addr()?.port();
         Ok((listener, port))
     };
-    bind()
-        .await
-        .map_err(|source| DemoError::Bind { port, source })
+    bind().map_err(|source| DemoError::Bind { port, source })
 }
 
 /// Serves until the process ends. `log` gets one line a request, when its response begins.
