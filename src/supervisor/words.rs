@@ -5,10 +5,8 @@ use crate::backend::{Backend, By, Exit, ExitStatus, State, signal_name};
 /// "exited with status 1", "killed by you (SIGKILL)", "ended from outside (SIGTERM)".
 pub fn exit_words(exit: &Exit) -> String {
     let by = match exit.by {
-        By::Operator => " by you",
-        By::Lbdev => " by lbdev",
-        By::Itself => "",
-        By::Outside => " from outside",
+        By::Itself => String::new(),
+        By::Operator | By::Lbdev | By::Outside => format!(" {}", by_words(exit.by)),
     };
     match exit.status {
         ExitStatus::Code(code) => match exit.by {
@@ -20,6 +18,16 @@ pub fn exit_words(exit: &Exit) -> String {
             By::Operator | By::Lbdev => format!("stopped{by} ({})", signal_name(number)),
             By::Itself | By::Outside => format!("ended{by} ({})", signal_name(number)),
         },
+    }
+}
+
+/// Who ended a process, in words.
+pub fn by_words(by: By) -> &'static str {
+    match by {
+        By::Operator => "by you",
+        By::Lbdev => "by lbdev",
+        By::Itself => "by itself",
+        By::Outside => "from outside",
     }
 }
 
