@@ -122,7 +122,7 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
         let known = || draft.services.iter().map(|s| s.name.value.as_str());
         if !known().any(|other| other == name) && !draft.services.is_empty() {
             faults.push(Fault {
-                at: Where::Option("SERVICE"),
+                at: Where::Nowhere,
                 problem: Problem::NoSuchService {
                     name: name.clone(),
                     known: list(known()),

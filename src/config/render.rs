@@ -9,7 +9,7 @@ use super::environment::{own_variables, project_path};
 use super::value::{
     RESTART_MODES, STOP_SIGNALS, duration_text, listen_text, name_of, ports_text, route_text,
 };
-use super::words::escape;
+use super::words::{Scene, escape};
 use super::{BackendSpec, Balancer, Command, Config, Service};
 use crate::backend::Kind;
 
@@ -101,8 +101,9 @@ fn service(out: &mut String, config: &Config, service: &Service) {
         }
         Kind::Managed => {
             let common = common(service);
-            if let Some(command) = &common {
-                keys.extend(command_keys(config, first, command));
+            match &common {
+                Some(command) => keys.extend(command_keys(config, first, command)),
+                None => differing(out, service),
             }
             match ports.is_empty() {
                 true => keys.push(("replicas", service.backends.len().to_string())),
@@ -143,6 +144,20 @@ fn service(out: &mut String, config: &Config, service: &Service) {
     for backend in service.backends.iter().filter(|b| b.weight != 1) {
         if let Some(port) = backend.id.port() {
             let _ = writeln!(out, "backends.{port} = {{ weight = {} }}", backend.weight);
+        }
+    }
+}
+
+/// Commands that no placeholder makes one of, as comments.
+fn differing(out: &mut String, service: &Service) {
+    line(
+        out,
+        &format!("# the commands of `{}` differ:", service.name),
+    );
+    for backend in &service.backends {
+        if let Some(command) = &backend.command {
+            let words = strings(command.argv.iter().cloned());
+            line(out, &format!("# {}: {words}", backend.id));
         }
     }
 }
@@ -215,50 +230,65 @@ fn is_own(name: &str) -> bool {
     super::environment::RESERVED.contains(&name)
 }
 
-/// Texts with `{port}` and `{index}` such that each backend's own come out; `None` where that cannot be.
+/// Texts with `{port}` and `{index}` such that each backend's own come out; `None` where none were found.
 fn generalised(service: &Service, texts: impl Fn(usize) -> Vec<String>) -> Option<Vec<String>> {
-    let backend = service.backends.first()?;
-    let port = backend.id.port().map(|port| port.to_string());
-    let ways: [fn(&str, &str, &str) -> String; 4] = [
-        |text, _, _| escape(text),
-        |text, port, _| escape(text).replace(port, "{port}"),
-        |text, _, index| escape(text).replace(index, "{index}"),
-        |text, port, index| {
-            escape(text)
-                .replace(port, "{port}")
-                .replace(index, "{index}")
-        },
-    ];
-    let index = backend.index.to_string();
-    let own = texts(0);
+    let all: Vec<Vec<String>> = (0..service.backends.len()).map(texts).collect();
     let fits = |place: usize, general: &str| {
-        (0..service.backends.len()).all(|number| {
-            let Some(backend) = service.backends.get(number) else {
-                return false;
-            };
-            let scene = super::words::Scene {
+        service.backends.iter().zip(&all).all(|(backend, texts)| {
+            let scene = Scene {
                 port: backend.id.port(),
                 index: backend.index,
                 python: None,
                 lbdev: "",
             };
-            scene.fill(general).ok().as_ref() == texts(number).get(place)
+            scene.fill(general).ok().as_ref() == texts.get(place)
         })
     };
-    own.iter()
-        .enumerate()
-        .map(|(place, text)| {
-            let mut candidates =
-                ways.iter()
-                    .enumerate()
-                    .filter_map(|(way, make)| match (&port, way) {
-                        (Some(port), _) => Some(make(text, port, &index)),
-                        (None, 0 | 2) => Some(make(text, "", &index)),
-                        (None, _) => None,
-                    });
-            candidates.find(|general| fits(place, general))
-        })
-        .collect()
+    let first = service.backends.first()?;
+    let port = first.id.port().map(|port| port.to_string());
+    let index = first.index.to_string();
+    let general = |(place, text): (usize, &String)| {
+        let plain = escape(text);
+        let ported = match &port {
+            Some(port) => variants(&plain, port, "{port}"),
+            None => vec![plain],
+        };
+        // As few placeholders as do: the same number can stand there for another reason.
+        let mut indexed = ported
+            .iter()
+            .flat_map(|text| variants(text, &index, "{index}"));
+        ported
+            .iter()
+            .find(|general| fits(place, general))
+            .cloned()
+            .or_else(|| indexed.find(|general| fits(place, general)))
+    };
+    all.first()?.iter().enumerate().map(general).collect()
+}
+
+/// A text with a placeholder for any of the places where a number stands; the text itself first. Only the first few
+/// places count, as their choices double with each.
+fn variants(text: &str, number: &str, placeholder: &str) -> Vec<String> {
+    const PLACES: usize = 6;
+    let places: Vec<usize> = text
+        .match_indices(number)
+        .map(|(at, _)| at)
+        .take(PLACES)
+        .collect();
+    let with = |chosen: u32| {
+        let mut out = String::new();
+        let mut done = 0;
+        for (bit, &at) in places.iter().enumerate() {
+            if chosen & (1 << bit) != 0 {
+                out.push_str(&text[done..at]);
+                out.push_str(placeholder);
+                done = at + number.len();
+            }
+        }
+        out.push_str(&text[done..]);
+        out
+    };
+    (0..1 << places.len()).map(with).collect()
 }
 
 /// `command`, `env` and `cwd`, without what lbdev sets by itself.
@@ -274,7 +304,7 @@ fn command_keys(
         let automatic = own.iter().any(|(known, own)| {
             known == name && (own == value || (*known == "PORT" && value == "{port}"))
         });
-        !automatic && !(name == "PATH" && is_project_path(&config.dir, value))
+        !automatic && (name != "PATH" || !is_project_path(&config.dir, value))
     });
     let shown: Vec<String> = shown
         .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))

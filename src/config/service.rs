@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::defaults::{
-    BACKOFF_MAX, BACKOFF_MIN, FALL, HEALTH_INTERVAL, HEALTH_TIMEOUT, RESTARTS, RISE, RISE_EXTERNAL,
-    STOP_TIMEOUT,
+    BACKOFF_MAX, BACKOFF_MIN, FALL, FIRST_PORT, HEALTH_INTERVAL, HEALTH_TIMEOUT, RESTARTS, RISE,
+    RISE_EXTERNAL, STOP_TIMEOUT,
 };
 use super::draft::{CommandDraft, HealthDraft, PortsDraft, ServiceDraft};
 use super::env_file;
@@ -53,15 +53,21 @@ pub(super) fn make(
     };
     let mut backends = match &draft.external {
         Some(servers) => maker.external(servers),
+        None if draft.is_unread("external") => Vec::new(),
         None => maker.managed(),
     };
     maker.weights(&mut backends);
-    let balanced = draft.ports.is_some() || draft.external.is_some();
+    let balanced = draft.external.is_some() || draft.is_unread("external") || has_ports(draft);
     Service {
         name: draft.name.value.clone(),
         routes: maker.routes(balanced),
         backends,
     }
+}
+
+/// Whether its backends are to have ports, readable or not.
+fn has_ports(draft: &ServiceDraft) -> bool {
+    draft.ports.is_some() || draft.is_unread("ports")
 }
 
 impl Maker<'_> {
@@ -102,10 +108,9 @@ impl Maker<'_> {
         for (index, server) in (1..).zip(&servers.value) {
             let id = BackendId::new(self.name(), Slot::Port(server.value.port));
             if backends.iter().any(|known| known.id == id) {
-                let problem = Problem::SamePort {
+                let problem = Problem::SameServer {
+                    service: self.name(),
                     port: server.value.port,
-                    first: id.to_string(),
-                    second: id.to_string(),
                 };
                 self.fault(&server.at, problem);
                 continue;
@@ -118,8 +123,13 @@ impl Maker<'_> {
     }
 
     fn managed(&mut self) -> Vec<BackendSpec> {
-        let slots = self.slots();
-        if self.draft.ports.is_none()
+        let mut slots = self.slots();
+        // Without ports that could be read, a stand-in still shows what else is wrong.
+        let stand_in = slots.is_empty();
+        if stand_in {
+            slots.push(Slot::Port(FIRST_PORT));
+        }
+        if !has_ports(self.draft)
             && let Some(health) = &self.draft.health
         {
             let (service, key) = (self.name(), "health");
@@ -161,6 +171,9 @@ impl Maker<'_> {
             }
             backends.push(spec);
         }
+        if stand_in {
+            backends.clear();
+        }
         backends
     }
 
@@ -180,6 +193,9 @@ impl Maker<'_> {
     fn slots(&mut self) -> Vec<Slot> {
         let wanted = self.draft.replicas.as_ref();
         let count = wanted.and_then(|count| usize::try_from(count.value).ok());
+        if self.draft.is_unread("ports") {
+            return Vec::new();
+        }
         let Some(declared) = &self.draft.ports else {
             let count = u32::try_from(count.unwrap_or(1)).unwrap_or(u32::MAX);
             return (1..=count).map(Slot::Number).collect();
@@ -204,6 +220,9 @@ impl Maker<'_> {
     /// The command, split once for all backends.
     fn line(&mut self) -> Option<Line> {
         let service = self.name();
+        if self.draft.is_unread("command") {
+            return None;
+        }
         let Some(command) = &self.draft.command else {
             self.fault(&self.draft.name.at, Problem::NoCommand { service });
             return None;
@@ -383,10 +402,7 @@ impl Maker<'_> {
         if let Some(written) = &draft.path {
             let (service, key) = (self.name(), "health.path".to_owned());
             match scene.fill(&written.value) {
-                Ok(filled) => match value::path(&filled) {
-                    Ok(filled) => path = Some(filled),
-                    Err(source) => self.fault(&written.at, Problem::Value { key, source }),
-                },
+                Ok(filled) => path = Some(filled),
                 Err(source) => {
                     let problem = Problem::Fill {
                         service,
@@ -412,7 +428,7 @@ impl Maker<'_> {
 
     fn routes(&mut self, balanced: bool) -> Vec<Route> {
         let Some(routes) = &self.draft.routes else {
-            return match balanced {
+            return match balanced && !self.draft.is_unread("routes") {
                 true => vec![Route::Prefix("/".to_owned())],
                 false => Vec::new(),
             };
@@ -434,6 +450,9 @@ impl Maker<'_> {
     }
 
     fn weights(&mut self, backends: &mut [BackendSpec]) {
+        if self.draft.is_unread("ports") || self.draft.is_unread("external") {
+            return;
+        }
         let flagged = |at: Option<&Where>| matches!(at, Some(Where::Option(_)));
         // Fewer by a flag, for this once: what the file says about the others still holds the next time.
         let fewer = flagged(self.draft.ports.as_ref().map(|ports| &ports.at))
