@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::defaults::{BACKENDS, FILE, FIRST_PORT, SERVICE};
 use super::draft::{CommandDraft, Draft, PortsDraft, ServiceDraft};
+use super::platform::PYTHON_BIN;
 use super::problem::{At, Fault, Problem, Source, Where};
 use super::python::{self, Python};
 use super::request::Request;
@@ -183,7 +184,7 @@ fn no_project(dir: &Path) -> Problem {
     Problem::NoProject {
         dir: dir.to_owned(),
         looked: looked.join(", "),
-        below: recognise::below(dir),
+        below: recognise::below(dir).map(|name| from_here(dir, &name)),
     }
 }
 
@@ -200,25 +201,7 @@ fn missing(
     if python::has_module(python, &needed.module, dir, around) {
         return None;
     }
-    let has = |name: &str| dir.join(name).is_file();
-    let what = match has("requirements.txt") {
-        true => "-r requirements.txt",
-        false => needed.package.as_str(),
-    };
-    let install = if has("uv.lock") {
-        "uv sync".to_owned()
-    } else if has("poetry.lock") {
-        "poetry install".to_owned()
-    } else if python.bin.is_some() {
-        format!("{} -m pip install {what}", python.path.display())
-    } else {
-        // A system's Python is often closed to pip (PEP 668), and a project is better off with its own.
-        let new = Path::new(".venv")
-            .join(super::platform::PYTHON_BIN)
-            .join("pip");
-        let this = python.path.display();
-        format!("{this} -m venv .venv && {} install {what}", new.display())
-    };
+    let install = install(dir, python, &needed.package);
     Some(Fault {
         at: Where::Nowhere,
         problem: Problem::NotInstalled {
@@ -228,4 +211,48 @@ fn missing(
             install,
         },
     })
+}
+
+/// A command that installs what the project needs, and works where the person is.
+fn install(dir: &Path, python: &Python, package: &str) -> String {
+    let has = |name: &str| dir.join(name).is_file();
+    let what = match has("requirements.txt") {
+        true => format!("-r {}", from_here(dir, "requirements.txt")),
+        false => package.to_owned(),
+    };
+    let this = quoted(&python.path.to_string_lossy());
+    if has("uv.lock") {
+        format!("uv sync --directory {}", from_here(dir, "."))
+    } else if has("poetry.lock") {
+        format!("poetry install --directory {}", from_here(dir, "."))
+    } else if python.bin.is_some() {
+        format!("{this} -m pip install {what}")
+    } else {
+        // A system's Python is often closed to pip (PEP 668), and a project is better off with its own.
+        let pip = Path::new(".venv").join(PYTHON_BIN).join("pip");
+        format!(
+            "{this} -m venv {} && {} install {what}",
+            from_here(dir, ".venv"),
+            from_here(dir, &pip.to_string_lossy())
+        )
+    }
+}
+
+/// A path in the project's folder as a person types it: short where they are in that folder.
+fn from_here(dir: &Path, name: &str) -> String {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let same = matches!((here, dir.canonicalize()), (Ok(here), Ok(dir)) if here == dir);
+    match same {
+        true => quoted(name),
+        false if name == "." => quoted(&dir.to_string_lossy()),
+        false => quoted(&dir.join(name).to_string_lossy()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    match shlex::try_quote(text) {
+        Ok(quoted) => quoted.into_owned(),
+        // Only a NUL cannot be quoted, and no path has one.
+        Err(_) => text.to_owned(),
+    }
 }
