@@ -48,6 +48,8 @@ pub(super) struct ServiceDraft {
     pub stop: Option<At<StopDraft>>,
     pub external: Option<At<Vec<At<Server>>>>,
     pub weights: Vec<WeightDraft>,
+    /// Keys that are there, but could not be read: nothing is to be concluded from their absence here.
+    pub unread: Vec<&'static str>,
 }
 
 impl ServiceDraft {
@@ -67,7 +69,13 @@ impl ServiceDraft {
             stop: None,
             external: None,
             weights: Vec::new(),
+            unread: Vec::new(),
         }
+    }
+
+    /// Whether a key is there that could not be read.
+    pub(super) fn is_unread(&self, key: &str) -> bool {
+        self.unread.contains(&key)
     }
 }
 

@@ -7,20 +7,23 @@ pub(super) enum EnvFileError {
     NoEquals,
     #[error("`{name}` is not a name of a variable")]
     Name { name: String },
-    #[error("a {quote} is not closed on its line")]
+    #[error("a quote ({quote}) is not closed on its line")]
     Unclosed { quote: char },
-    #[error("there is text after the closing {quote}")]
+    #[error("there is text after the closing quote ({quote})")]
     After { quote: char },
     #[error("it has a NUL character")]
     Nul,
 }
 
-/// Reads the lines, all of them: the variables in order, and each bad line by its number from 1.
+/// The number of a line, from 1, and what is wrong with it.
+pub(super) type BadLine = (usize, EnvFileError);
+
+/// Reads the lines, all of them: the variables in order, and each bad line.
 ///
 /// The rules are those that docker compose and most dotenv readers share: `#` comments, an optional `export`, single
 /// quotes are literal, double quotes know `\n`, `\t`, `\"`, `\\`; an unquoted value ends before ` #`. Values are not
 /// expanded: a password with a `$` in it stays whole.
-pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<(usize, EnvFileError)>) {
+pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<BadLine>) {
     let mut variables = Vec::new();
     let mut errors = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Command;
 use super::platform::SHELL;
-use super::problem::{At, Problem};
+use super::problem::{At, Fault, Problem, Where};
 use super::python::{LOOKED, Python};
 use super::words::{FillError, Line, Scene, Word, expand, expand_value};
 use crate::backend::BackendId;
@@ -82,7 +82,7 @@ pub(super) struct Recipe<'a> {
     pub env_file: &'a [(String, String)],
     pub cwd: Option<&'a At<String>>,
     /// Where the command was said.
-    pub command: &'a super::problem::Where,
+    pub command: &'a Where,
     pub dir: &'a Path,
     pub inherited: &'a dyn Fn(&str) -> Option<OsString>,
 }
@@ -95,11 +95,7 @@ pub(super) struct Cooked {
 
 impl Recipe<'_> {
     /// The command of one backend, or what is wrong with it.
-    pub(super) fn cook(
-        &self,
-        id: &BackendId,
-        index: u32,
-    ) -> Result<Cooked, Vec<super::problem::Fault>> {
+    pub(super) fn cook(&self, id: &BackendId, index: u32) -> Result<Cooked, Vec<Fault>> {
         let mut faults = Vec::new();
         let scene = Scene {
             port: id.port(),
@@ -124,6 +120,8 @@ impl Recipe<'_> {
         if !faults.is_empty() {
             return Err(faults);
         }
+        // One order, however it was said: set-ups are compared.
+        env.0.sort();
         Ok(Cooked {
             command: Command {
                 argv: rooted(argv, &cwd),
@@ -134,8 +132,8 @@ impl Recipe<'_> {
         })
     }
 
-    fn fault(&self, at: &super::problem::Where, problem: Problem) -> super::problem::Fault {
-        super::problem::Fault {
+    fn fault(&self, at: &Where, problem: Problem) -> Fault {
+        Fault {
             at: at.clone(),
             problem,
         }
@@ -162,7 +160,7 @@ impl Recipe<'_> {
         id: &BackendId,
         index: u32,
         scene: &Scene<'_>,
-        faults: &mut Vec<super::problem::Fault>,
+        faults: &mut Vec<Fault>,
     ) -> Variables {
         let mut env = Variables::default();
         if let Some(path) = self.path {
@@ -191,7 +189,7 @@ impl Recipe<'_> {
         env
     }
 
-    fn folder(&self, scene: &Scene<'_>, faults: &mut Vec<super::problem::Fault>) -> PathBuf {
+    fn folder(&self, scene: &Scene<'_>, faults: &mut Vec<Fault>) -> PathBuf {
         let Some(cwd) = self.cwd else {
             return self.dir.to_owned();
         };

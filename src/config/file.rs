@@ -58,7 +58,11 @@ pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
         let fault = |error: toml::de::Error| Fault {
             at: Where::File(error.span().unwrap_or(0..0)),
             problem: Problem::Syntax {
-                message: error.message().trim().replace('\n', ", "),
+                message: error
+                    .message()
+                    .trim()
+                    .trim_end_matches(", expected nothing")
+                    .replace('\n', ", "),
             },
         };
         return (Draft::default(), errors.into_iter().map(fault).collect());
@@ -188,7 +192,7 @@ fn service<'a>(
         tables.fault(name.at.clone(), problem);
     }
     let table = tables.as_table(&name.value, &name.value, found)?.value;
-    let draft = ServiceDraft {
+    let mut draft = ServiceDraft {
         command: command(&table),
         ports: ports(&table),
         replicas: table.integer("replicas", &(1..=MOST_BACKENDS as u64)),
@@ -206,8 +210,19 @@ fn service<'a>(
         stop: table.table("stop").map(stop),
         external: external(&table, lookup),
         weights: weights(&table),
+        unread: Vec::new(),
         name,
     };
+    for (key, read) in [
+        ("command", draft.command.is_some()),
+        ("ports", draft.ports.is_some()),
+        ("external", draft.external.is_some()),
+        ("routes", draft.routes.is_some()),
+    ] {
+        if !read && table.get(key).is_some() {
+            draft.unread.push(key);
+        }
+    }
     table.close(LATER_SERVICE);
     Some(draft)
 }
@@ -340,7 +355,7 @@ fn external(table: &Table<'_>, lookup: Lookup<'_>) -> Option<At<Vec<At<value::Se
 fn health(table: At<Table<'_>>) -> At<HealthDraft> {
     let inner = table.value;
     let value = HealthDraft {
-        path: inner.string("path"),
+        path: inner.parsed("path", "a string", value::path),
         interval: inner.duration("interval", SHORTEST),
         timeout: inner.duration("timeout", SHORTEST),
         rise: inner.integer("rise", &CHECKS_RANGE),

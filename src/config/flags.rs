@@ -1,11 +1,11 @@
 //! The flags of the command line, over whatever the set-up was taken from.
 
+use super::choice::one_service;
 use super::defaults::{MOST_BACKENDS, SERVICE, WORKERS_RANGE};
 use super::draft::{Draft, PortsDraft, ServiceDraft};
 use super::file::{Lookup, algorithm_not_yet};
 use super::problem::{At, Fault, Problem, Where};
 use super::request::Request;
-use super::resolve::one_service;
 use super::value::{self, ValueError, alike, list};
 use crate::balance::Algorithm;
 
@@ -122,7 +122,7 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
         let known = || draft.services.iter().map(|s| s.name.value.as_str());
         if !known().any(|other| other == name) && !draft.services.is_empty() {
             faults.push(Fault {
-                at: Where::Option("SERVICE"),
+                at: Where::Nowhere,
                 problem: Problem::NoSuchService {
                     name: name.clone(),
                     known: list(known()),

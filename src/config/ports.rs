@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
-use super::problem::{At, Fault, Problem};
+use super::problem::{At, Fault, Problem, Where};
 use super::{BackendSpec, Listen, ListenHost, Service};
 
 /// The first `count` of a list; where it is shorter, on from its last.
@@ -47,10 +47,7 @@ pub(super) fn free(count: usize, avoid: &[u16]) -> Option<Vec<u16>> {
 }
 
 /// Every port that two of us would want on this machine.
-pub(super) fn clashes(
-    listen: &At<Listen>,
-    services: &[(Service, super::problem::Where)],
-) -> Vec<Fault> {
+pub(super) fn clashes(listen: &At<Listen>, services: &[(Service, Where)]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut seen: Vec<(u16, &BackendSpec)> = Vec::new();
     let every = services
@@ -81,7 +78,10 @@ pub(super) fn clashes(
                 free: unused(services),
             };
             faults.push(Fault {
-                at: listen.at.clone(),
+                at: match listen.at {
+                    Where::Nowhere => at.clone(),
+                    _ => listen.at.clone(),
+                },
                 problem,
             });
         }
@@ -102,7 +102,7 @@ fn listens_here(listen: &Listen) -> bool {
 }
 
 /// A port for the hint, above all of ours.
-fn unused(services: &[(Service, super::problem::Where)]) -> Option<u16> {
+fn unused(services: &[(Service, Where)]) -> Option<u16> {
     let used = services
         .iter()
         .flat_map(|(service, _)| service.backends.iter().filter_map(|b| b.id.port()));

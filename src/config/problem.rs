@@ -122,6 +122,8 @@ pub(super) enum Problem {
         second: String,
         route: String,
     },
+    #[error("`{service}` has two servers with port {port}, but a backend is named by its port")]
+    SameServer { service: String, port: u16 },
     #[error("port {port} is used by both `{first}` and `{second}`")]
     SamePort {
         port: u16,
@@ -171,7 +173,7 @@ pub(super) enum Problem {
         #[source]
         source: EnvFileError,
     },
-    #[error("lbdev.toml has no service, and nothing in the folder is recognised")]
+    #[error("there is no service, and nothing in the folder is recognised")]
     NothingToRun,
     #[error("`{one}` and `{other}` cannot be combined")]
     NotTogether {
@@ -250,11 +252,11 @@ impl Problem {
             Problem::UnknownKey { like, .. }
             | Problem::NoSuchService { like, .. }
             | Problem::NoFramework { like, .. } => meant(like),
-            Problem::KeyNotYet { .. } => Some("take the line out".into()),
-            Problem::Value { source, .. } => match source {
-                ValueError::Choice { like, .. } => meant(&like.map(str::to_owned)),
-                _ => None,
-            },
+            Problem::KeyNotYet { .. } => Some("take it out".into()),
+            Problem::Value {
+                source: ValueError::Choice { like, .. },
+                ..
+            } => meant(&like.map(str::to_owned)),
             Problem::Fill { source, .. } => source.hint(),
             Problem::NoCommand { .. } => {
                 Some("give it a `command`, or `external` with the servers that run already".into())
@@ -266,7 +268,7 @@ impl Problem {
                 free: Some(free), ..
             } => Some(format!("run `lbdev up --listen {free}`")),
             Problem::NoSuchBackend { has, .. } => Some(format!("it has {has}")),
-            Problem::Reserved { .. } => Some("take the line out".into()),
+            Problem::Reserved { .. } => Some("take it out".into()),
             Problem::NoPython { .. } => {
                 Some("install Python 3, or run `python3 -m venv .venv` where it is".into())
             }

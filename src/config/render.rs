@@ -1,15 +1,13 @@
-//! A resolved set-up for people and programs: `lbdev config`, and a fingerprint to tell two of them apart.
+//! A resolved set-up as a file: `lbdev config`.
 
 use std::fmt::Write as _;
 use std::path::Path;
-
-use serde_json::{Value, json};
 
 use super::environment::{own_variables, project_path};
 use super::value::{
     RESTART_MODES, STOP_SIGNALS, duration_text, listen_text, name_of, ports_text, route_text,
 };
-use super::words::escape;
+use super::words::{Scene, escape};
 use super::{BackendSpec, Balancer, Command, Config, Service};
 use crate::backend::Kind;
 
@@ -101,8 +99,9 @@ fn service(out: &mut String, config: &Config, service: &Service) {
         }
         Kind::Managed => {
             let common = common(service);
-            if let Some(command) = &common {
-                keys.extend(command_keys(config, first, command));
+            match &common {
+                Some(command) => keys.extend(command_keys(config, first, command)),
+                None => differing(out, service),
             }
             match ports.is_empty() {
                 true => keys.push(("replicas", service.backends.len().to_string())),
@@ -143,6 +142,20 @@ fn service(out: &mut String, config: &Config, service: &Service) {
     for backend in service.backends.iter().filter(|b| b.weight != 1) {
         if let Some(port) = backend.id.port() {
             let _ = writeln!(out, "backends.{port} = {{ weight = {} }}", backend.weight);
+        }
+    }
+}
+
+/// Commands that no placeholder makes one of, as comments.
+fn differing(out: &mut String, service: &Service) {
+    line(
+        out,
+        &format!("# the commands of `{}` differ:", service.name),
+    );
+    for backend in &service.backends {
+        if let Some(command) = &backend.command {
+            let words = strings(command.argv.iter().cloned());
+            line(out, &format!("# {}: {words}", backend.id));
         }
     }
 }
@@ -215,50 +228,65 @@ fn is_own(name: &str) -> bool {
     super::environment::RESERVED.contains(&name)
 }
 
-/// Texts with `{port}` and `{index}` such that each backend's own come out; `None` where that cannot be.
+/// Texts with `{port}` and `{index}` such that each backend's own come out; `None` where none were found.
 fn generalised(service: &Service, texts: impl Fn(usize) -> Vec<String>) -> Option<Vec<String>> {
-    let backend = service.backends.first()?;
-    let port = backend.id.port().map(|port| port.to_string());
-    let ways: [fn(&str, &str, &str) -> String; 4] = [
-        |text, _, _| escape(text),
-        |text, port, _| escape(text).replace(port, "{port}"),
-        |text, _, index| escape(text).replace(index, "{index}"),
-        |text, port, index| {
-            escape(text)
-                .replace(port, "{port}")
-                .replace(index, "{index}")
-        },
-    ];
-    let index = backend.index.to_string();
-    let own = texts(0);
+    let all: Vec<Vec<String>> = (0..service.backends.len()).map(texts).collect();
     let fits = |place: usize, general: &str| {
-        (0..service.backends.len()).all(|number| {
-            let Some(backend) = service.backends.get(number) else {
-                return false;
-            };
-            let scene = super::words::Scene {
+        service.backends.iter().zip(&all).all(|(backend, texts)| {
+            let scene = Scene {
                 port: backend.id.port(),
                 index: backend.index,
                 python: None,
                 lbdev: "",
             };
-            scene.fill(general).ok().as_ref() == texts(number).get(place)
+            scene.fill(general).ok().as_ref() == texts.get(place)
         })
     };
-    own.iter()
-        .enumerate()
-        .map(|(place, text)| {
-            let mut candidates =
-                ways.iter()
-                    .enumerate()
-                    .filter_map(|(way, make)| match (&port, way) {
-                        (Some(port), _) => Some(make(text, port, &index)),
-                        (None, 0 | 2) => Some(make(text, "", &index)),
-                        (None, _) => None,
-                    });
-            candidates.find(|general| fits(place, general))
-        })
-        .collect()
+    let first = service.backends.first()?;
+    let port = first.id.port().map(|port| port.to_string());
+    let index = first.index.to_string();
+    let general = |(place, text): (usize, &String)| {
+        let plain = escape(text);
+        let ported = match &port {
+            Some(port) => variants(&plain, port, "{port}"),
+            None => vec![plain],
+        };
+        // As few placeholders as do: the same number can stand there for another reason.
+        let mut indexed = ported
+            .iter()
+            .flat_map(|text| variants(text, &index, "{index}"));
+        ported
+            .iter()
+            .find(|general| fits(place, general))
+            .cloned()
+            .or_else(|| indexed.find(|general| fits(place, general)))
+    };
+    all.first()?.iter().enumerate().map(general).collect()
+}
+
+/// A text with a placeholder for any of the places where a number stands; the text itself first. Only the first few
+/// places count, as their choices double with each.
+fn variants(text: &str, number: &str, placeholder: &str) -> Vec<String> {
+    const PLACES: usize = 6;
+    let places: Vec<usize> = text
+        .match_indices(number)
+        .map(|(at, _)| at)
+        .take(PLACES)
+        .collect();
+    let with = |chosen: u32| {
+        let mut out = String::new();
+        let mut done = 0;
+        for (bit, &at) in places.iter().enumerate() {
+            if chosen & (1 << bit) != 0 {
+                out.push_str(&text[done..at]);
+                out.push_str(placeholder);
+                done = at + number.len();
+            }
+        }
+        out.push_str(&text[done..]);
+        out
+    };
+    (0..1 << places.len()).map(with).collect()
 }
 
 /// `command`, `env` and `cwd`, without what lbdev sets by itself.
@@ -274,7 +302,7 @@ fn command_keys(
         let automatic = own.iter().any(|(known, own)| {
             known == name && (own == value || (*known == "PORT" && value == "{port}"))
         });
-        !automatic && !(name == "PATH" && is_project_path(&config.dir, value))
+        !automatic && (name != "PATH" || !is_project_path(&config.dir, value))
     });
     let shown: Vec<String> = shown
         .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))
@@ -316,103 +344,4 @@ fn quoted(text: &str) -> String {
 fn strings(texts: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = texts.map(|text| quoted(&text)).collect();
     format!("[{}]", all.join(", "))
-}
-
-/// The set-up as JSON, version 1: `lbdev config --json`.
-pub fn json(config: &Config) -> Value {
-    let balancer = &config.balancer;
-    let timeouts = &balancer.timeouts;
-    json!({
-        "version": crate::wire::VERSION,
-        "project": config.project,
-        "dir": config.dir.to_string_lossy(),
-        "origin": config.origin,
-        "notes": config.notes,
-        "balancer": {
-            "listen": listen_text(balancer.listen),
-            "url": balancer.listen.url(),
-            "algorithm": balancer.algorithm.name(),
-            "sequence": balancer.sequence.name(),
-            "retries": balancer.retries,
-            "retry": { "deadline": duration_text(balancer.retry_deadline) },
-            "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
-            "timeouts": {
-                "connect": duration_text(timeouts.connect),
-                "backend_head": timeouts.backend_head.map_or("off".to_owned(), duration_text),
-                "idle": duration_text(timeouts.idle),
-                "drain": duration_text(timeouts.drain),
-            },
-            "workers": balancer.workers,
-        },
-        "services": config.services.iter().map(service_json).collect::<Vec<_>>(),
-    })
-}
-
-fn service_json(service: &Service) -> Value {
-    json!({
-        "name": service.name,
-        "routes": service.routes.iter().map(route_text).collect::<Vec<_>>(),
-        "backends": service.backends.iter().map(backend_json).collect::<Vec<_>>(),
-    })
-}
-
-fn backend_json(backend: &BackendSpec) -> Value {
-    let command = backend.command.as_ref().map(|command| {
-        let env: serde_json::Map<String, Value> = command
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-            .collect();
-        json!({ "argv": command.argv, "env": env, "cwd": command.cwd.to_string_lossy() })
-    });
-    json!({
-        "id": backend.id.to_string(),
-        "index": backend.index,
-        "kind": match backend.kind { Kind::Managed => "managed", Kind::External => "external" },
-        "port": backend.id.port(),
-        "addresses": backend.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "command": command,
-        "weight": backend.weight,
-        "health": {
-            "path": backend.health.path,
-            "interval": duration_text(backend.health.interval),
-            "timeout": duration_text(backend.health.timeout),
-            "rise": backend.health.rise,
-            "fall": backend.health.fall,
-        },
-        "restart": {
-            "policy": name_of(backend.restart.mode, RESTART_MODES),
-            "backoff": format!(
-                "{}..{}",
-                duration_text(backend.restart.backoff_min),
-                duration_text(backend.restart.backoff_max)
-            ),
-            "max": backend.restart.max,
-        },
-        "stop": {
-            "signal": name_of(backend.stop.signal, STOP_SIGNALS),
-            "timeout": duration_text(backend.stop.timeout),
-        },
-    })
-}
-
-/// A digest of what a set-up does: equal for equal set-ups, in every build of this version. PATH is left out, as two
-/// terminals rarely agree on it, and so is where the set-up was found.
-pub fn fingerprint(config: &Config) -> String {
-    let mut plain = config.clone();
-    plain.origin.clear();
-    plain.notes.clear();
-    for backend in plain.services.iter_mut().flat_map(|s| &mut s.backends) {
-        if let Some(command) = &mut backend.command {
-            command.env.retain(|(name, _)| name != "PATH");
-        }
-    }
-    format!("{:016x}", fnv1a(json(&plain).to_string().as_bytes()))
-}
-
-/// FNV-1a, 64 bits: small, and the same for ever, unlike the standard library's hasher.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

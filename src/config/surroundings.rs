@@ -65,3 +65,19 @@ fn imports(python: &Path, module: &str, dir: &Path) -> bool {
         .status();
     !status.is_ok_and(|status| status.code() == Some(3))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_of_the_real_python() {
+        let Ok(python) = which::which("python3") else {
+            return; // nothing to ask
+        };
+        let dir = std::env::temp_dir();
+        assert!(imports(&python, "json", &dir));
+        assert!(!imports(&python, "no_such_module_at_all", &dir));
+        assert!(imports(Path::new("/nowhere/python"), "json", &dir));
+    }
+}

@@ -5,7 +5,7 @@ use super::value::alike;
 /// A command that cannot be split into words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SplitError {
-    #[error("a {quote} is not closed")]
+    #[error("a quote ({quote}) is not closed")]
     Unclosed { quote: char },
     #[error("it ends in a backslash")]
     Backslash,

@@ -152,7 +152,10 @@ fn django_without_a_file() {
 fn django_that_is_not_installed() {
     let mut bench = Bench::new().file("manage.py", "").venv();
     bench.django = false;
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB022]: `manage.py` is here, but Django is not installed for `DIR/.venv/bin/python`
+  hint: run `'DIR/.venv/bin/python' -m pip install django`
+"#);
     let bench = bench
         .file("requirements.txt", "")
         .file(".venv/lib/python3.13/site-packages/django/__init__.py", "");
@@ -162,16 +165,31 @@ fn django_that_is_not_installed() {
 #[test]
 fn no_python() {
     let bench = Bench::new().file("manage.py", "").var("PATH", "/nowhere");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB013]: no Python was found for `{python}` in `web`; looked at `$VIRTUAL_ENV`, `.venv`, `venv`, `env`, `$CONDA_PREFIX`, poetry, `python3` and `python`
+  hint: install Python 3, or run `python3 -m venv .venv` where it is
+"#);
 }
 
 #[test]
 fn no_project() {
-    assert_snapshot!(Bench::new().errors(same), @"");
+    assert_snapshot!(Bench::new().errors(same), @r#"
+error[LB002]: no project was found in `DIR`
+  looked for `lbdev.toml`, `manage.py` (Django), `index.html` (static files)
+  hint: run `lbdev init`, `lbdev up -c 'CMD {port}'` or `lbdev demo`
+"#);
     let bench = Bench::new().file("site/manage.py", "");
-    assert_snapshot!(bench.errors(same), @"");
-    assert_snapshot!(bench.errors(|r| r.dir.push("none")), @"");
-    assert_snapshot!(bench.errors(|r| r.file = Some("x.toml".into())), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB002]: no project was found in `DIR`
+  looked for `lbdev.toml`, `manage.py` (Django), `index.html` (static files)
+  hint: run `lbdev up -C 'DIR/site'`
+"#);
+    assert_snapshot!(bench.errors(|r| r.dir.push("none")), @r#"
+error[LB007]: `DIR/none` does not exist
+"#);
+    assert_snapshot!(bench.errors(|r| r.file = Some("x.toml".into())), @r#"
+error[LB007]: `x.toml` does not exist
+"#);
 }
 
 #[test]
@@ -192,7 +210,10 @@ fn the_choice_and_its_alternative() {
         command(&config, 0).argv,
         ["/bin/lbdev", "__static", "--port", "8000", "--dir", "."]
     );
-    assert_snapshot!(bench.errors(|r| r.from = Some("jango".into())), @"");
+    assert_snapshot!(bench.errors(|r| r.from = Some("jango".into())), @r#"
+error[LB021]: `--from`: the framework `jango` is not known; known: `django` or `static`
+  hint: did you mean `django`?
+"#);
 }
 
 #[test]
@@ -273,17 +294,34 @@ fn flags_that_cannot_be() {
         r.algorithm = Some("least_conn".into());
         r.workers = Some(1000);
         r.services = vec!["wbe".into()];
-    }), @"");
-    assert_snapshot!(bench.errors(|r| r.external = Some("x,10.0.0.300:1".into())), @"");
+    }), @r#"
+error[LB021]: `--listen`: `nonsense` is not an address to listen on; write for example `localhost:8080`, `8080`, `0.0.0.0:8080` or `[::1]:8080`
+error[LB021]: `--algorithm`: the algorithm `least_conn` is not in this version of lbdev yet; known: `round_robin`
+error[LB021]: `--workers` must be from 1 to 64, not 1000
+error[LB021]: `--ports`: the range `8003-8000` runs backwards
+error[LB021]: `-n` must be from 1 to 256, not 0
+error[LB021]: no service `wbe`; known: `web`
+  hint: did you mean `web`?
+"#);
+    assert_snapshot!(bench.errors(|r| r.external = Some("x,10.0.0.300:1".into())), @r#"
+error[LB021]: `--external`: `x` is not a server's address; write for example `8000`, `8000-8003`, `127.0.0.1:7000` or `[::1]:7001`
+error[LB021]: `--external`: `10.0.0.300:1` is not a server's address; write for example `8000`, `8000-8003`, `127.0.0.1:7000` or `[::1]:7001`
+"#);
     assert_snapshot!(bench.errors(|r| {
         r.external = Some("8000".into());
         r.command = Some("x".into());
         r.replicas = Some(2);
-    }), @"");
+    }), @r#"
+error[LB021]: `-c` and `--external` cannot be combined
+error[LB021]: `--external` and `-n` cannot be combined
+"#);
     assert_snapshot!(bench.errors(|r| {
         r.demo = true;
         r.replicas = Some(100);
-    }), @"");
+    }), @r#"
+error[LB021]: `-n`: port 8080 is both where lbdev listens and `web:8080`
+  hint: run `lbdev up --listen 8100`
+"#);
 }
 
 #[test]
@@ -293,7 +331,10 @@ fn a_flag_for_several_services() {
          [services.api]\ncommand='a {port}'\nports=9000\nroutes=['/api']\n\
          [services.worker]\ncommand='w'\n",
     );
-    assert_snapshot!(bench.errors(|r| r.replicas = Some(3)), @"");
+    assert_snapshot!(bench.errors(|r| r.replicas = Some(3)), @r#"
+error[LB021]: `-n` does not say which service it is for: `web` and `api` have ports
+  hint: name one after the options, as in `lbdev up -n 2 web`, or say it in lbdev.toml
+"#);
     let config = bench.config(|r| {
         r.replicas = Some(3);
         r.services = vec!["api".into(), "worker".into()];
@@ -329,7 +370,7 @@ stop = { signal = "SIGINT", timeout = "1s" }
 backends.8005 = { weight = 3 }
 
 [services.worker]
-command = "cat x | sort {index}"
+command = "cat x1 | sort {index}"
 replicas = 2
 
 [services.old]
@@ -362,7 +403,7 @@ fn a_whole_file() {
         assert_eq!(env(&config, 1, name), Some(value), "{name}");
     }
     assert_eq!(env(&config, 1, "URL"), Some("http://x:8005"));
-    assert_eq!(command(&config, 4).argv, ["sh", "-c", "cat x | sort 2"]);
+    assert_eq!(command(&config, 4).argv, ["sh", "-c", "cat x1 | sort 2"]);
     assert_eq!(env(&config, 4, "PORT"), None);
     let web = &config.services[0];
     assert_eq!(web.routes.len(), 2);
@@ -412,7 +453,12 @@ fn a_relative_program_is_meant_from_its_folder() {
 #[test]
 fn only_a_balancer_in_the_file() {
     let bench = Bench::with("[balancer]\nretries = 1\n");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:1:1: there is no service, and nothing in the folder is recognised
+  1 | [balancer]
+    | ^
+  hint: add `[services.web]` with a `command`
+"#);
     let config = bench.file("index.html", "").config(same);
     assert_eq!(config.origin, "static files (index.html), lbdev.toml");
     assert_eq!(config.balancer.retries, 1);
@@ -467,7 +513,107 @@ watch = ["*.py"]
 backends.8003 = { wieght = 3, backup = true }
 "#,
     );
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:2:1: unknown key `speed` in the file
+  2 | speed = "fast"
+    | ^^^^^
+error[LB020]: lbdev.toml:4:1: unknown key `algoritm` in [balancer]
+  4 | algoritm = "x"
+    | ^^^^^^^^
+  hint: did you mean `algorithm`?
+error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`
+  5 | algorithm = "peak_ewma"
+    |             ^^^^^^^^^^^
+error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requests`
+  6 | sequence = "page"
+    |            ^^^^^^
+  hint: did you mean `pages`?
+error[LB020]: lbdev.toml:7:1: `sticky` in [balancer] is not in this version of lbdev yet
+  7 | sticky = "cookie"
+    | ^^^^^^
+  hint: take it out
+error[LB020]: lbdev.toml:8:11: `retries` must be a whole number, not a string
+  8 | retries = "3"
+    |           ^^^
+error[LB020]: lbdev.toml:9:10: `listen`: `nowhere` is not an address to listen on; write for example `localhost:8080`, `8080`, `0.0.0.0:8080` or `[::1]:8080`
+  9 | listen = "nowhere"
+    |          ^^^^^^^^^
+error[LB020]: lbdev.toml:10:22: `deadline` must be a duration such as "5s", not a whole number
+  10 | retry = { deadline = 5, budget = "20%" }
+     |                      ^
+error[LB020]: lbdev.toml:10:25: `budget` in [balancer.retry] is not in this version of lbdev yet
+  10 | retry = { deadline = 5, budget = "20%" }
+     |                         ^^^^^^
+  hint: take it out
+error[LB020]: lbdev.toml:11:17: `max` must be from 0 to 100000, not -1
+  11 | queue = { max = -1 }
+     |                 ^^
+error[LB020]: lbdev.toml:12:24: `connect` must be at least 10ms
+  12 | timeouts = { connect = "0s", backend_head = "1ms" }
+     |                        ^^^^
+error[LB020]: lbdev.toml:12:45: `backend_head` must be at least 10ms
+  12 | timeouts = { connect = "0s", backend_head = "1ms" }
+     |                                             ^^^^^
+error[LB020]: lbdev.toml:13:11: `workers` must be from 1 to 64, not 99999999999999999999
+  13 | workers = 99999999999999999999
+     |           ^^^^^^^^^^^^^^^^^^^^
+error[LB020]: lbdev.toml:15:2: `dashboard` in the file is not in this version of lbdev yet
+  15 | [dashboard]
+     |  ^^^^^^^^^
+  hint: take it out
+error[LB020]: lbdev.toml:18:11: a service cannot be called `all`: a name is letters, digits, `-` and `_`, begins with a letter, is not `all`, and has at most 40 letters
+  18 | [services.all]
+     |           ^^^
+error[LB020]: lbdev.toml:22:11: the command of `web`: a quote (') is not closed
+  22 | command = "srv 'x {prot}"
+     |           ^^^^^^^^^^^^^^^
+error[LB020]: lbdev.toml:23:9: `ports`: the range `8003-8000` runs backwards
+  23 | ports = "8003-8000"
+     |         ^^^^^^^^^^^
+error[LB020]: lbdev.toml:24:9: `LBDEV_INSTANCE` is set by lbdev: it finds its processes by it
+  24 | env = { LBDEV_INSTANCE = "x", "A B" = "y", C = [] }
+     |         ^^^^^^^^^^^^^^
+  hint: take it out
+error[LB020]: lbdev.toml:24:31: a variable of the environment cannot be called `A B`
+  24 | env = { LBDEV_INSTANCE = "x", "A B" = "y", C = [] }
+     |                               ^^^^^
+error[LB020]: lbdev.toml:24:48: `C` must be a string, not a list
+  24 | env = { LBDEV_INSTANCE = "x", "A B" = "y", C = [] }
+     |                                                ^^
+error[LB020]: lbdev.toml:25:12: `env_file` of `web`: `none.env` does not exist
+  25 | env_file = "none.env"
+     |            ^^^^^^^^^^
+error[LB020]: lbdev.toml:27:11: `routes`: `x y` is neither a path that begins with `/` nor a host name
+  27 | routes = ["x y"]
+     |           ^^^^^
+error[LB020]: lbdev.toml:28:19: `path`: `up` is not a path that begins with `/`
+  28 | health = { path = "up", rise = 0 }
+     |                   ^^^^
+error[LB020]: lbdev.toml:28:32: `rise` must be from 1 to 100, not 0
+  28 | health = { path = "up", rise = 0 }
+     |                                ^
+error[LB020]: lbdev.toml:29:22: `policy`: `sometimes` is not one of `on_failure`, `always` or `never`
+  29 | restart = { policy = "sometimes", backoff = "1s" }
+     |                      ^^^^^^^^^^^
+error[LB020]: lbdev.toml:29:45: `backoff`: `1s` is not two durations such as `200ms..10s`
+  29 | restart = { policy = "sometimes", backoff = "1s" }
+     |                                             ^^^^
+error[LB020]: lbdev.toml:30:19: `signal`: `STOP` is not one of `TERM`, `INT`, `QUIT`, `HUP`, `USR1`, `USR2` or `KILL`
+  30 | stop = { signal = "STOP" }
+     |                   ^^^^^^
+error[LB020]: lbdev.toml:31:1: `watch` in [services.web] is not in this version of lbdev yet
+  31 | watch = ["*.py"]
+     | ^^^^^
+  hint: take it out
+error[LB020]: lbdev.toml:32:19: unknown key `wieght` in [services.web.backends.8003]
+  32 | backends.8003 = { wieght = 3, backup = true }
+     |                   ^^^^^^
+  hint: did you mean `weight`?
+error[LB020]: lbdev.toml:32:31: `backup` in [services.web.backends.8003] is not in this version of lbdev yet
+  32 | backends.8003 = { wieght = 3, backup = true }
+     |                               ^^^^^^
+  hint: take it out
+"#);
 }
 
 #[test]
@@ -503,28 +649,130 @@ command = "x"
 stop = {}
 "#,
     );
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:3:11: `command` of `web`: unknown placeholder `{prot}`; known: `{port}`, `{index}`, `{python}`, `{lbdev}`
+  3 | command = "srv {prot} {port}"
+    |           ^^^^^^^^^^^^^^^^^^^
+  hint: did you mean `{port}`?
+error[LB020]: lbdev.toml:4:9: port 8080 is both where lbdev listens and `web:8080`
+  4 | ports = "8079-8080"
+    |         ^^^^^^^^^^^
+  hint: run `lbdev up --listen 8081`
+error[LB020]: lbdev.toml:5:13: `env.X` of `web`: unknown placeholder `{y}`; known: `{port}`, `{index}`, `{python}`, `{lbdev}`
+  5 | env = { X = "{y}" }
+    |             ^^^^^
+  hint: write `{{y}}` for the text `{y}` itself
+error[LB020]: lbdev.toml:6:10: every backend of `web` has weight 0: none would ever be picked
+  6 | backends.8079 = { weight = 0 }
+    |          ^^^^
+error[LB020]: lbdev.toml:8:10: `web` has no backend 1
+  8 | backends.1 = { weight = 1 }
+    |          ^
+  hint: it has `8079-8080`
+error[LB020]: lbdev.toml:10:11: services `web` and `api` both answer `/`
+  10 | [services.api]
+     |           ^^^
+  hint: give `api` routes of its own: `routes = ["/api"]`
+error[LB020]: lbdev.toml:11:11: the command of `api` is empty
+  11 | command = ""
+     |           ^^
+error[LB020]: lbdev.toml:12:9: port 8079 is used by both `web:8079` and `api:8079`
+  12 | ports = 8079
+     |         ^^^^
+error[LB020]: lbdev.toml:15:11: `command` of `worker`: it uses `{port}`, but the service has no `ports`
+  15 | command = "w {port}"
+     |           ^^^^^^^^^^
+  hint: add `ports = "8000-8003"`
+error[LB020]: lbdev.toml:16:10: `routes` of `worker` is only for a service with `ports`
+  16 | routes = ["/w"]
+     |          ^^^^^^
+error[LB020]: lbdev.toml:17:10: `health` of `worker` is only for a service with `ports`
+  17 | health = {}
+     |          ^^
+error[LB020]: lbdev.toml:18:7: the working directory `lbdev.toml` of `worker` is not a folder
+  18 | cwd = "lbdev.toml"
+     |       ^^^^^^^^^^^^
+error[LB020]: lbdev.toml:20:11: service `none` has nothing to run
+  20 | [services.none]
+     |           ^^^^
+  hint: give it a `command`, or `external` with the servers that run already
+error[LB020]: lbdev.toml:22:11: services `web` and `old` both answer `/`
+  22 | [services.old]
+     |           ^^^
+  hint: give `old` routes of its own: `routes = ["/old"]`
+error[LB020]: lbdev.toml:23:13: `external` must be a string, not a whole number
+  23 | external = [7000, "x:y"]
+     |             ^^^^
+error[LB020]: lbdev.toml:23:19: `external`: `y` is not a port: ports are numbers from 1 to 65535
+  23 | external = [7000, "x:y"]
+     |                   ^^^^^
+error[LB020]: lbdev.toml:25:11: services `web` and `older` both answer `/`
+  25 | [services.older]
+     |           ^^^^^
+  hint: give `older` routes of its own: `routes = ["/older"]`
+error[LB020]: lbdev.toml:26:31: `older` has two servers with port 7000, but a backend is named by its port
+  26 | external = ["127.0.0.1:7000", "[::1]:7000"]
+     |                               ^^^^^^^^^^^^
+error[LB020]: lbdev.toml:27:11: `command` of `older` is only for servers that lbdev starts, and `older` is `external`
+  27 | command = "x"
+     |           ^^^
+error[LB020]: lbdev.toml:28:8: `stop` of `older` is only for servers that lbdev starts, and `older` is `external`
+  28 | stop = {}
+     |        ^^
+"#);
 }
 
 #[test]
 fn syntax_errors() {
     let bench = Bench::with("[balancer]\nlisten = \nworkers = = 2\n[services.web\n");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:2:10: string values must be quoted, expected literal string
+  2 | listen = 
+    |          ^
+error[LB020]: lbdev.toml:3:11: extra `=`
+  3 | workers = = 2
+    |           ^
+error[LB020]: lbdev.toml:3:13: unexpected key or value, expected newline, `#`
+  3 | workers = = 2
+    |             ^
+error[LB020]: lbdev.toml:4:14: unclosed table, expected `]`
+  4 | [services.web
+    |              ^
+"#);
     let bench = Bench::with("[balancer]\nretries = 1\nretries = 2\n");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:3:1: duplicate key
+  3 | retries = 2
+    | ^^^^^^^
+"#);
 }
 
 #[test]
 fn errors_in_an_env_file() {
     let bench = Bench::with("[services.w]\ncommand = 'x'\nenv_file = '.env'\n")
         .file(".env", "A=1\nnonsense\nB='x\n");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:3:12: `env_file` of `w`: `.env`, line 2: it is not `NAME=value`
+  3 | env_file = '.env'
+    |            ^^^^^^
+error[LB020]: lbdev.toml:3:12: `env_file` of `w`: `.env`, line 3: a quote (') is not closed on its line
+  3 | env_file = '.env'
+    |            ^^^^^^
+"#);
 }
 
 #[test]
 fn control_characters_do_not_reach_the_terminal() {
     let bench = Bench::with("[balancer]\n\"a\\u001b[31m\" = 1\n\tworkrs = 2 # \u{e9}\n");
-    assert_snapshot!(bench.errors(same), @"");
+    assert_snapshot!(bench.errors(same), @r#"
+error[LB020]: lbdev.toml:2:1: unknown key `a�[31m` in [balancer]
+  2 | "a\u001b[31m" = 1
+    | ^^^^^^^^^^^^^
+error[LB020]: lbdev.toml:3:2: unknown key `workrs` in [balancer]
+  3 |  workrs = 2 # é
+    |  ^^^^^^
+  hint: did you mean `workers`?
+"#);
 }
 
 #[test]
