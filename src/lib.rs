@@ -11,6 +11,7 @@ pub mod history;
 pub mod instance;
 pub mod pool;
 pub mod process;
+pub mod recognise;
 pub mod supervisor;
 pub mod ui;
 pub mod wire;
