@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::invocation::{Invocation, LogsOptions, Place, UpOptions, Verb};
+use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
 use crate::backend::Signal;
 use crate::config::request::Request;
 use crate::ui::ColorChoice;
@@ -300,51 +300,51 @@ impl Args {
                 services,
                 ..source.apply(shape.request(dir))
             })),
-            Typed::Demo { shape, running } => Verb::Demo(running.options(Request {
+            Typed::Demo { shape, running } => Verb::Up(running.options(Request {
                 demo: true,
                 ..shape.request(dir)
             })),
-            Typed::Down { all } => Verb::Down { all },
-            Typed::Status { json } => Verb::Status { json: json.json },
-            Typed::Ls { json } => Verb::Ls { json: json.json },
+            Typed::Down { all } => Verb::Task(Task::Down { all }),
+            Typed::Status { json } => Verb::Task(Task::Status { json: json.json }),
+            Typed::Ls { json } => Verb::Task(Task::Ls { json: json.json }),
             Typed::Kill {
                 target,
                 signal,
                 restart,
-            } => Verb::Kill {
+            } => Verb::Task(Task::Kill {
                 target: target.target,
                 signal,
                 restart,
-            },
-            Typed::Start { target } => Verb::Start {
+            }),
+            Typed::Start { target } => Verb::Task(Task::Start {
                 target: target.target,
-            },
-            Typed::Stop { target } => Verb::Stop {
+            }),
+            Typed::Stop { target } => Verb::Task(Task::Stop {
                 target: target.target,
-            },
-            Typed::Restart { target } => Verb::Restart {
+            }),
+            Typed::Restart { target } => Verb::Task(Task::Restart {
                 target: target.target,
-            },
+            }),
             Typed::Logs {
                 target,
                 follow,
                 last,
                 json,
-            } => Verb::Logs(LogsOptions {
+            } => Verb::Task(Task::Logs(LogsOptions {
                 target,
                 follow,
                 last,
                 json: json.json,
-            }),
-            Typed::Init { framework } => Verb::Init { framework },
+            })),
+            Typed::Init { framework } => Verb::Task(Task::Init { framework }),
             Typed::Config {
                 shape,
                 source,
                 json,
-            } => Verb::Config {
+            } => Verb::Task(Task::Config {
                 request: source.apply(shape.request(dir)),
                 json: json.json,
-            },
+            }),
         };
         Invocation { place, color, verb }
     }

@@ -22,16 +22,8 @@ impl Invocation {
     /// Whether the output, errors too, is to be JSON.
     pub fn json(&self) -> bool {
         match &self.verb {
-            Verb::Status { json } | Verb::Ls { json } | Verb::Config { json, .. } => *json,
-            Verb::Logs(options) => options.json,
-            Verb::Up(_)
-            | Verb::Demo(_)
-            | Verb::Down { .. }
-            | Verb::Kill { .. }
-            | Verb::Start { .. }
-            | Verb::Stop { .. }
-            | Verb::Restart { .. }
-            | Verb::Init { .. } => false,
+            Verb::Up(_) => false,
+            Verb::Task(task) => task.json(),
         }
     }
 }
@@ -57,10 +49,15 @@ impl Place {
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
-    /// Start everything.
+    /// `up` and `demo`: be the one that runs, or start it in the background.
     Up(UpOptions),
-    /// The same with the built-in demo backends.
-    Demo(UpOptions),
+    /// Everything else: see [`commands::run`](crate::commands::run).
+    Task(Task),
+}
+
+/// A verb that asks or tells something, and ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
     /// Stop everything.
     Down {
         /// Of every project.
@@ -114,6 +111,22 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+}
+
+impl Task {
+    /// Whether the output, errors too, is to be JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Task::Status { json } | Task::Ls { json } | Task::Config { json, .. } => *json,
+            Task::Logs(options) => options.json,
+            Task::Down { .. }
+            | Task::Kill { .. }
+            | Task::Start { .. }
+            | Task::Stop { .. }
+            | Task::Restart { .. }
+            | Task::Init { .. } => false,
+        }
+    }
 }
 
 /// `up` and `demo`.

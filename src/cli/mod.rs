@@ -8,7 +8,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-pub use invocation::{Invocation, LogsOptions, Place, UpOptions, Verb};
+pub use invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
 
 use crate::error::{Exit, Report};
 use crate::ui::ColorChoice;
@@ -30,10 +30,10 @@ pub enum Stop {
         /// Without.
         plain: String,
         /// The same, for `--json`.
-        report: Report,
+        report: Box<Report>,
     },
     /// The current folder, or another thing that every verb needs, is not to be had.
-    Unable(Report),
+    Unable(Box<Report>),
 }
 
 impl Stop {
@@ -61,10 +61,10 @@ where
 {
     let typed = args::Args::try_parse_from(args).map_err(stop)?;
     let cwd = cwd().map_err(|source| {
-        Stop::Unable(
-            Report::failed("LB007", format!("the current folder is gone: {source}"))
-                .hint("run `cd` to a folder that exists, then try again"),
-        )
+        let report = Report::failed("LB007", format!("the current folder is gone: {source}"));
+        Stop::Unable(Box::new(
+            report.hint("run `cd` to a folder that exists, then try again"),
+        ))
     })?;
     Ok(typed.into_invocation(&cwd))
 }
@@ -123,6 +123,7 @@ fn stop(error: clap::Error) -> Stop {
             let first = plain.lines().next().unwrap_or_default();
             let message = first.strip_prefix("error: ").unwrap_or(first);
             let report = Report::usage("LB021", message).hint("run `lbdev --help`");
+            let report = Box::new(report);
             Stop::Usage {
                 colored,
                 plain,

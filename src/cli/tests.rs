@@ -14,6 +14,13 @@ fn verb(line: &str) -> Verb {
     parse(line).unwrap().verb
 }
 
+fn task(line: &str) -> Task {
+    match verb(line) {
+        Verb::Task(task) => task,
+        Verb::Up(_) => panic!("{line}"),
+    }
+}
+
 fn usage(line: &str) -> String {
     match parse(line) {
         Err(Stop::Usage { plain, .. }) => plain,
@@ -86,7 +93,7 @@ fn up_becomes_a_request() {
     );
     assert_eq!(
         verb("lbdev demo -n 2"),
-        Verb::Demo(up(Request {
+        Verb::Up(up(Request {
             demo: true,
             replicas: Some(2),
             ..base()
@@ -96,18 +103,18 @@ fn up_becomes_a_request() {
 
 #[test]
 fn the_other_verbs() {
-    assert_eq!(verb("lbdev ps --json"), Verb::Status { json: true });
+    assert_eq!(task("lbdev ps --json"), Task::Status { json: true });
     assert_eq!(
-        verb("lbdev kill 8000"),
-        Verb::Kill {
+        task("lbdev kill 8000"),
+        Task::Kill {
             target: "8000".into(),
             signal: Signal::Kill,
             restart: false
         }
     );
     assert_eq!(
-        verb("lbdev logs 8000 -f -n 5"),
-        Verb::Logs(LogsOptions {
+        task("lbdev logs 8000 -f -n 5"),
+        Task::Logs(LogsOptions {
             target: Some("8000".into()),
             follow: true,
             last: Some(5),

@@ -29,13 +29,16 @@ pub fn running(folder: &Folder) -> Option<wire::Instance> {
 ///
 /// # Errors
 /// When nobody knows where state goes. A state folder that is not there yet is none.
-pub fn all_running() -> Result<Vec<wire::Instance>, InstanceError> {
-    let mut all: Vec<_> = every(&place::state_root()?)
-        .into_iter()
-        .map(|(_, instance)| instance)
-        .collect();
-    all.sort_by(|a, b| (&a.project, &a.dir).cmp(&(&b.project, &b.dir)));
-    Ok(all)
+pub fn all_running() -> Result<Vec<Found>, InstanceError> {
+    Ok(every(&place::state_root()?))
+}
+
+/// The instance of `lbdev demo`, if it runs.
+///
+/// # Errors
+/// When nobody knows where state goes.
+pub fn running_demo() -> Result<Option<Found>, InstanceError> {
+    Ok(in_folder(Folder::demo()?))
 }
 
 /// The instance that is meant: by the project's name; else that of `dir`, or of a parent of it; else, where `dir` was not
@@ -59,29 +62,15 @@ pub(super) fn find_in(
     if let Some(found) = above(root, &here) {
         return Ok(found);
     }
-    let mut all = every(root);
-    all.sort_by(|a, b| a.1.dir.cmp(&b.1.dir));
-    let instances = |all: Vec<(Folder, wire::Instance)>| all.into_iter().map(|one| one.1).collect();
-    if dir.is_some() {
-        return Err(InstanceError::NothingRuns {
-            dir: here,
-            elsewhere: instances(all),
-        });
+    let mut running = every(root);
+    if running.len() > 1 && dir.is_none() {
+        return Err(InstanceError::Several { running });
     }
-    if all.len() > 1 {
-        return Err(InstanceError::Several {
-            running: instances(all),
-        });
-    }
-    match all.pop() {
-        Some((folder, instance)) => Ok(Found {
-            note: Some(format!("using {}", name(&instance))),
-            folder,
-            instance,
-        }),
-        None => Err(InstanceError::NothingRuns {
+    match running.pop() {
+        Some(only) if dir.is_none() => Ok(only.noted()),
+        rest => Err(InstanceError::NothingRuns {
             dir: here,
-            elsewhere: Vec::new(),
+            elsewhere: running.into_iter().chain(rest).collect(),
         }),
     }
 }
@@ -89,57 +78,73 @@ pub(super) fn find_in(
 fn by_name(root: &Path, project: &str) -> Result<Found, InstanceError> {
     let (mut named, others): (Vec<_>, Vec<_>) = every(root)
         .into_iter()
-        .partition(|(_, instance)| instance.project == project);
+        .partition(|found| found.instance.project == project);
+    // A folder may be called so, too; that one can be named by its folder.
+    if let Some(demo) = named.iter().position(|found| found.folder.is_demo()) {
+        return Ok(named.swap_remove(demo));
+    }
     if named.len() > 1 {
-        return Err(InstanceError::Several {
-            running: named.into_iter().map(|one| one.1).collect(),
-        });
+        return Err(InstanceError::Several { running: named });
     }
-    match named.pop() {
-        Some((folder, instance)) => Ok(Found {
-            folder,
-            instance,
-            note: None,
-        }),
-        None => Err(InstanceError::NoSuchProject {
-            project: project.to_owned(),
-            running: others.into_iter().map(|one| one.1).collect(),
-        }),
-    }
+    named.pop().ok_or(InstanceError::NoSuchProject {
+        project: project.to_owned(),
+        running: others,
+    })
 }
 
 /// The instance of a folder or of the nearest parent that has one.
 fn above(root: &Path, here: &Path) -> Option<Found> {
     here.ancestors().find_map(|dir| {
-        let folder = Folder::under(root, &place::key(dir));
-        let instance = running(&folder)?;
-        Some(Found {
-            folder,
-            note: (dir != here).then(|| format!("using {}", name(&instance))),
-            instance,
-        })
+        let found = in_folder(Folder::under(root, &place::key(dir)))?;
+        Some(if dir == here { found } else { found.noted() })
     })
 }
 
-fn every(root: &Path) -> Vec<(Folder, wire::Instance)> {
+fn in_folder(folder: Folder) -> Option<Found> {
+    let instance = running(&folder)?;
+    Some(Found {
+        folder,
+        instance,
+        note: None,
+    })
+}
+
+/// By project name, then by folder.
+fn every(root: &Path) -> Vec<Found> {
     let Ok(entries) = std::fs::read_dir(root) else {
         return Vec::new();
     };
-    entries
+    let mut all: Vec<Found> = entries
         .flatten()
-        .filter_map(|entry| {
-            let folder = Folder::under(root, entry.file_name().to_str()?);
-            let instance = running(&folder)?;
-            Some((folder, instance))
-        })
-        .collect()
+        .filter_map(|entry| in_folder(Folder::under(root, entry.file_name().to_str()?)))
+        .collect();
+    all.sort_by(|a, b| {
+        let key = |found: &Found| (found.instance.project.clone(), found.instance.dir.clone());
+        key(a).cmp(&key(b))
+    });
+    all
 }
 
-/// A project as a note names it.
-fn name(instance: &wire::Instance) -> String {
-    if instance.project == place::DEMO {
-        "the demo".to_owned()
-    } else {
-        place::tilde(Path::new(&instance.dir))
+impl Found {
+    /// It was not named, so it is said which one is taken.
+    fn noted(self) -> Self {
+        let name = if self.folder.is_demo() {
+            "the demo".to_owned()
+        } else {
+            place::tilde(Path::new(&self.instance.dir))
+        };
+        Self {
+            note: Some(format!("using {name}")),
+            ..self
+        }
+    }
+
+    /// The flag that names this one.
+    pub(super) fn flag(&self) -> String {
+        if self.folder.is_demo() {
+            format!("--project {}", place::DEMO)
+        } else {
+            format!("-C {}", place::tilde(Path::new(&self.instance.dir)))
+        }
     }
 }

@@ -10,12 +10,11 @@ mod place;
 use std::io;
 use std::path::PathBuf;
 
-pub use find::{Found, all_running, find, running};
+pub use find::{Found, all_running, find, running, running_demo};
 pub use lock::Lock;
 pub use place::{Folder, tilde};
 
 use crate::error::{Exit, Report};
-use crate::wire;
 
 /// What can go wrong with the traces of an instance.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +54,7 @@ pub enum InstanceError {
         /// Where it was looked for.
         dir: PathBuf,
         /// What runs elsewhere, where the choice was narrowed down to this folder.
-        elsewhere: Vec<wire::Instance>,
+        elsewhere: Vec<Found>,
     },
     /// No running project has this name.
     #[error("no such project runs")]
@@ -63,13 +62,13 @@ pub enum InstanceError {
         /// Which.
         project: String,
         /// Those that run.
-        running: Vec<wire::Instance>,
+        running: Vec<Found>,
     },
     /// Several projects run and nothing says which is meant.
     #[error("several projects run")]
     Several {
         /// Those that could be meant.
-        running: Vec<wire::Instance>,
+        running: Vec<Found>,
     },
 }
 
@@ -125,7 +124,7 @@ impl From<InstanceError> for Report {
                 with_list(report, &running).hint("run `lbdev ls` to see what is")
             }
             InstanceError::Several { running } => {
-                let first = running.first().map(chooser).unwrap_or_default();
+                let first = running.first().map(Found::flag).unwrap_or_default();
                 let report = Report {
                     exit: Exit::Usage,
                     ..Report::failed(
@@ -141,20 +140,11 @@ impl From<InstanceError> for Report {
 }
 
 /// Each running project on a line of its own.
-fn with_list(report: Report, running: &[wire::Instance]) -> Report {
+fn with_list(report: Report, running: &[Found]) -> Report {
     running.iter().fold(report, |report, one| {
-        report.detail(format!("{}  {}  {}", one.project, one.url, chooser(one)))
+        let (project, url) = (&one.instance.project, &one.instance.url);
+        report.detail(format!("{project}  {url}  {}", one.flag()))
     })
-}
-
-/// The flag that chooses this one.
-fn chooser(one: &wire::Instance) -> String {
-    let dir = std::path::Path::new(&one.dir);
-    if one.project == place::DEMO {
-        format!("--project {}", place::DEMO)
-    } else {
-        format!("-C {}", tilde(dir))
-    }
 }
 
 /// An I/O error without the operating system's number.

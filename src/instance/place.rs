@@ -53,6 +53,11 @@ impl Folder {
         Self { path, socket }
     }
 
+    /// Whether it is the one of `lbdev demo`.
+    pub fn is_demo(&self) -> bool {
+        self.path.file_name().is_some_and(|name| name == DEMO)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::find::find_in;
 use super::place::{key, own_dir, tilde_of};
 use super::*;
+use crate::wire;
 
 fn instance(folder: &Folder, project: &str, dir: &Path) -> wire::Instance {
     wire::Instance {
@@ -158,13 +159,14 @@ fn several_are_listed() {
     let root = Path::new("/s");
     let running = ["a", "demo"]
         .map(|name| {
-            instance(
-                &Folder::under(root, name),
-                name,
-                &Path::new("/srv").join(name),
-            )
+            let folder = Folder::under(root, name);
+            Found {
+                instance: instance(&folder, name, &Path::new("/srv").join(name)),
+                folder,
+                note: None,
+            }
         })
-        .to_vec();
+        .into();
     let report = Report::from(InstanceError::Several { running });
     assert_eq!(report.exit, Exit::Usage);
     insta::assert_snapshot!(report, @"

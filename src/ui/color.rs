@@ -86,6 +86,11 @@ impl Paint {
         self.with(Style::new().cyan(), text)
     }
 
+    /// `✓`
+    pub fn check(self) -> String {
+        self.good("✓")
+    }
+
     /// The colour of the backend at this place. Neither red nor green, which mean something.
     pub(super) fn backend(self, place: usize, text: &str) -> String {
         const COLORS: [Color; 5] = [

@@ -1,26 +1,10 @@
 //! The lines that backends write, each behind its backend's name.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use console::{AnsiCodeIterator, measure_text_width};
-use jiff::Timestamp;
 
 use super::Paint;
-use crate::backend::BackendId;
-
-/// One line that a backend wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When it was read.
-    pub at: Timestamp,
-    /// Who wrote it.
-    pub id: BackendId,
-    /// On standard error.
-    pub err: bool,
-    /// The line, without its end. It may hold terminal escapes.
-    pub text: Arc<str>,
-}
 
 /// The backends that stand together on a screen: how wide their names are, and whose colour is whose.
 #[derive(Debug, Clone, Default)]

@@ -9,6 +9,7 @@ mod stream;
 mod table;
 
 pub mod access;
+pub mod acted;
 pub mod banner;
 pub mod changes;
 pub mod lines;
@@ -121,12 +122,13 @@ impl Ui {
     }
 
     /// Prints what went wrong, and gives the exit code for it.
-    pub fn end(&self, outcome: Result<u8, Report>, json: bool) -> ExitCode {
+    pub fn end(&self, outcome: Result<u8, Vec<Report>>, json: bool) -> ExitCode {
         match outcome {
             Ok(code) => ExitCode::from(code),
-            Err(error) => {
-                self.report(&error, json);
-                ExitCode::from(error.exit.code())
+            Err(errors) => {
+                self.reports(&errors, json);
+                let first = errors.first().map_or(1, |error| error.exit.code());
+                ExitCode::from(first)
             }
         }
     }

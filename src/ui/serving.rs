@@ -15,13 +15,14 @@ use tokio::time::MissedTickBehavior;
 use super::access::{Meter, Shown, line as access_line};
 use super::banner::{About, opening, ready};
 use super::changes::Teller;
-use super::lines::{Line, Names, render as output_line};
+use super::lines::{Names, render as output_line};
 use super::screen::{Row, Screen, Step};
 use super::stream::WriteError;
 use super::units::count;
 use super::{Look, Ui, note};
 use crate::backend::{Kind, Phase};
 use crate::pool::{Access, AccessLog};
+use crate::process::output::Line;
 use crate::supervisor::{BackendView, Change, View};
 
 /// Requests are shown in batches: a person does not see the difference, and a busy data path feels it.
