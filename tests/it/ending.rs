@@ -152,7 +152,12 @@ fn a_second_ctrl_c_forces() {
     up.wait_line("Ctrl-C", s(10));
     assert!(!holds_within(s(1), || !up.runs()), "nothing held it up");
     up.signal_group(Signal::INT);
-    up.wait_exit(s(10));
+    assert_eq!(
+        up.wait_exit(s(10)).code(),
+        Some(130),
+        "{}",
+        up.lines.transcript()
+    );
     lbdev.assert_all_gone();
 }
 
