@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use super::BACKGROUND;
 use super::serve::LOST_THE_RACE;
-use crate::cli::UpOptions;
-use crate::config::{self, Config};
+use super::{BACKGROUND, Start};
+use crate::cli::{LogsOptions, Task, UpOptions};
+use crate::config;
 use crate::control::Client;
 use crate::error::Report;
-use crate::instance::{self, Folder};
-use crate::ui::{self, Ui};
+use crate::instance;
+use crate::ui;
 use crate::{commands, process, wire};
 
 /// How long a background process may take until its socket answers.
@@ -19,14 +19,10 @@ const SOCKET: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts lbdev in the background. Returns when it runs, or with `--wait` when all backends are ready.
-pub(super) fn up(
-    options: &UpOptions,
-    config: &Config,
-    folder: &Folder,
-    ui: Ui,
-) -> Result<u8, Vec<Report>> {
+pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
+    let Start { folder, ui, .. } = start;
     if folder.is_locked() {
-        return already_running(options, config, folder, ui);
+        return already_running(start);
     }
     folder.create().map_err(|error| vec![error.into()])?;
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -53,12 +49,8 @@ pub(super) fn up(
                 ui.progress(&std::fs::read_to_string(&log).unwrap_or_default());
                 return Ok(Some(code));
             }
-            if let Some(instance) =
-                instance::running(folder).filter(|instance| instance.pid == daemon.pid())
-            {
-                return follow_start(options, config, folder, &ended, ui)
-                    .await
-                    .map(Some);
+            if instance::running(folder).is_some_and(|instance| instance.pid == daemon.pid()) {
+                return follow_start(start, &ended).await.map(Some);
             }
             if Instant::now() >= until {
                 let report = Report::failed(
@@ -74,17 +66,19 @@ pub(super) fn up(
     })?;
     match outcome {
         Some(code) => Ok(code),
-        None => already_running(options, config, folder, ui),
+        None => already_running(start),
     }
 }
 
 /// What `up` does where lbdev runs already: nothing, if the set-up is the same.
-pub(super) fn already_running(
-    options: &UpOptions,
-    config: &Config,
-    folder: &Folder,
-    ui: Ui,
-) -> Result<u8, Vec<Report>> {
+pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
+    let Start {
+        options,
+        config,
+        folder,
+        ui,
+        ..
+    } = start;
     let instance = block_on(async {
         let until = Instant::now() + SOCKET;
         loop {
@@ -128,28 +122,29 @@ pub(super) fn already_running(
         instance.pid, instance.url
     ));
     if options.detach {
-        return block_on(follow_start(
-            options,
-            config,
-            folder,
-            &|| !folder.is_locked(),
-            ui,
-        ));
+        return block_on(follow_start(start, &|| !folder.is_locked()));
     }
     ui.note("following its logs; Ctrl-C only lets go");
-    commands::follow_logs(folder, ui).map_err(|report| vec![report])
+    let logs = LogsOptions {
+        target: None,
+        follow: true,
+        last: Some(0),
+        json: false,
+    };
+    commands::run(Task::Logs(logs), &start.place, ui)
 }
 
 /// Without `--wait`: until everything is launched. With it: until everything is ready, or cannot be.
-async fn follow_start(
-    options: &UpOptions,
-    config: &Config,
-    folder: &Folder,
-    ended: &dyn Fn() -> bool,
-    ui: Ui,
-) -> Result<u8, Vec<Report>> {
+async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec<Report>> {
+    let Start {
+        options,
+        config,
+        folder,
+        ui,
+        ..
+    } = start;
     let client = Client::new(folder.socket()).map_err(|error| vec![error.into()])?;
-    let mut screen = ui::Starting::new(ui, super::about(config));
+    let mut screen = ui::Starting::new(*ui, super::about(config));
     let until = Instant::now() + options.wait_timeout;
     loop {
         // It ends by itself when nothing can become of it, and its log says why.

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::backend::Kind;
-use crate::cli::{self, Invocation, UpOptions, Verb};
+use crate::cli::{self, Invocation, Place, UpOptions, Verb};
 use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::Folder;
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     if background {
         args.remove(1);
     }
-    let invocation = cli::parse(args);
+    let invocation = cli::parse(&args);
     let ui = Ui::new(invocation.color);
     let json = invocation.json();
     match run(invocation, background, ui) {
@@ -45,13 +45,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Report>> {
-    match invocation.verb {
-        Verb::Up(options) | Verb::Demo(options) => up(&options, background, ui),
-        verb => commands::run(Invocation { verb, ..invocation }, ui).map_err(|report| vec![report]),
-    }
-}
-
-fn up(options: &UpOptions, background: bool, ui: Ui) -> Result<u8, Vec<Report>> {
+    let Invocation { verb, place, .. } = invocation;
+    let options = match verb {
+        Verb::Up(options) => options,
+        Verb::Task(task) => return commands::run(task, &place, &ui),
+    };
     let config = config::resolve(&options.request)?;
     let folder = if options.request.demo {
         Folder::demo()
@@ -59,11 +57,27 @@ fn up(options: &UpOptions, background: bool, ui: Ui) -> Result<u8, Vec<Report>> 
         Folder::of(&config.dir)
     };
     let folder = folder.map_err(|error| vec![error.into()])?;
-    if options.detach && !background {
-        detach::up(options, &config, &folder, ui)
+    let start = Start {
+        options,
+        place,
+        config,
+        folder,
+        ui,
+    };
+    if start.options.detach && !background {
+        detach::up(&start)
     } else {
-        serve::up(options, config, &folder, background, ui)
+        serve::up(start, background)
     }
+}
+
+/// What a start needs to know.
+struct Start {
+    options: UpOptions,
+    place: Place,
+    config: Config,
+    folder: Folder,
+    ui: Ui,
 }
 
 /// What is said of a set-up when it starts.

@@ -30,11 +30,8 @@ pub(super) fn ports(config: &Config) -> Result<Bound, Vec<Report>> {
         taken.push(address.port());
     }
     if !taken.is_empty() {
-        return Err(vec![ports::report(
-            &taken,
-            &wanted,
-            instance::home().as_deref(),
-        )]);
+        let home = instance::home();
+        return Err(vec![ports::report(&taken, &wanted, home.as_deref())]);
     }
     match (bound, refused.is_empty()) {
         (Ok(bound), true) => Ok(bound),

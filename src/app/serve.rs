@@ -7,14 +7,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::preflight;
 use super::startup::{self, Startup};
+use super::{Start, preflight};
 use crate::backend::Kind;
-use crate::cli::UpOptions;
 use crate::config::{self, Config};
 use crate::control::{self, About, Control, Door};
 use crate::error::Report;
-use crate::instance::{Folder, Lock};
+use crate::instance::Lock;
 use crate::pool::{AccessLog, Pools};
 use crate::probe::Network;
 use crate::process::{Launcher, guardian, output};
@@ -34,19 +33,17 @@ const LOOK: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// `up` in this process. Returns when everything has ended.
-pub(super) fn up(
-    options: &UpOptions,
-    config: Config,
-    folder: &Folder,
-    background: bool,
-    ui: Ui,
-) -> Result<u8, Vec<Report>> {
-    let Some(lock) = Lock::try_take(folder).map_err(|error| vec![error.into()])? else {
-        return match background {
-            true => Ok(LOST_THE_RACE),
-            false => super::detach::already_running(options, &config, folder, ui),
+pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
+    let Some(lock) = Lock::try_take(&start.folder).map_err(|error| vec![error.into()])? else {
+        return if background {
+            Ok(LOST_THE_RACE)
+        } else {
+            super::detach::already_running(&start)
         };
     };
+    let Start {
+        config, folder, ui, ..
+    } = start;
     if let Some(left) = folder.read() {
         // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
         process::end_instance(&left.id);
@@ -177,7 +174,7 @@ impl Running {
     }
 
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
-    async fn until_ended(mut self) -> Result<u8, Vec<Report>> {
+    async fn until_ended(self) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
         let mut screen = None;
         if !self.background {

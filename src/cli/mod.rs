@@ -69,18 +69,17 @@ where
     Ok(typed.into_invocation(&cwd))
 }
 
-/// What was typed. Help, the version and usage errors are printed, and the process ends.
-pub fn parse() -> Invocation {
-    let args: Vec<OsString> = std::env::args_os().collect();
+/// What was typed: `args`, the program's name first. Help, the version and usage errors are printed, and the process ends.
+pub fn parse(args: &[OsString]) -> Invocation {
     // Before clap has judged the words, these two are looked for as they stand.
     let before = |word: &str| {
         args.iter()
             .take_while(|arg| *arg != "--")
             .any(|a| a == word)
     };
-    let color = color_typed(&args);
+    let color = color_typed(args);
     let json = before("--json");
-    match parse_from(&args, std::env::current_dir) {
+    match parse_from(args, std::env::current_dir) {
         Ok(invocation) => invocation,
         Err(stop) => {
             let ui = crate::ui::Ui::new(color);

@@ -63,7 +63,10 @@ pub(super) async fn start(place: &Place, target: &str, ui: &Ui) -> Result<u8, Re
             waiting.push(backend);
         }
     }
-    wait(&client, waiting, ui, |now, _, took| judge_start(now, took, ui)).await
+    wait(&client, waiting, ui, |now, _, took| {
+        judge_start(now, took, ui)
+    })
+    .await
 }
 
 /// Lets requests in flight finish, stops, and waits until it has ended.
@@ -81,12 +84,14 @@ pub(super) async fn stop(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
         }
     }
     let one = waiting.len() == 1;
-    wait(&client, waiting, ui, |now, _, took| match now.state.as_str() {
-        "stopped" => {
-            let pid = find(&before, &now.id).and_then(|before| before.pid);
-            Verdict::Done(acted::stopped(now, pid, took, one, ui.out))
+    wait(&client, waiting, ui, |now, _, took| {
+        match now.state.as_str() {
+            "stopped" => {
+                let pid = find(&before, &now.id).and_then(|before| before.pid);
+                Verdict::Done(acted::stopped(now, pid, took, one, ui.out))
+            }
+            _ => Verdict::NotYet,
         }
-        _ => Verdict::NotYet,
     })
     .await
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use find::{Found, all_running, find, running, running_demo};
 pub use lock::Lock;
-pub use place::{Folder, tilde};
+pub use place::{Folder, home, tilde};
 
 use crate::error::{Exit, Report};
 

@@ -194,8 +194,12 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// A path as a person writes it: `~/mysite`.
 pub fn tilde(path: &Path) -> String {
-    let home = directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
-    tilde_of(path, home.as_deref())
+    tilde_of(path, home().as_deref())
+}
+
+/// The user's home folder: from the passwd database where HOME is not set.
+pub fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned())
 }
 
 pub(super) fn tilde_of(path: &Path, home: Option<&Path>) -> String {

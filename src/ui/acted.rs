@@ -25,13 +25,23 @@ fn brings_back(backend: &BackendStatus) -> String {
 
 /// `✗ 8000 killed (SIGKILL, pid 4301) · lbdev start 8000 brings it back`
 pub fn killed(backend: &BackendStatus, signal: &str, pid: u32, hint: bool, paint: Paint) -> String {
-    let back = if hint { brings_back(backend) } else { String::new() };
-    format!("{} killed ({signal}, pid {pid}){back}", head("stopped", backend, paint))
+    let back = if hint {
+        brings_back(backend)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} killed ({signal}, pid {pid}){back}",
+        head("stopped", backend, paint)
+    )
 }
 
 /// Another signal than KILL: what the process makes of it is its own business.
 pub fn signalled(backend: &BackendStatus, signal: &str, pid: u32, paint: Paint) -> String {
-    format!("{} got {signal} (pid {pid})", head(&backend.state, backend, paint))
+    format!(
+        "{} got {signal} (pid {pid})",
+        head(&backend.state, backend, paint)
+    )
 }
 
 /// The last line after several were killed.
@@ -74,7 +84,11 @@ pub fn stopped(
     paint: Paint,
 ) -> String {
     let pid = pid.map(|pid| format!(" (pid {pid})"));
-    let back = if hint { brings_back(backend) } else { String::new() };
+    let back = if hint {
+        brings_back(backend)
+    } else {
+        String::new()
+    };
     format!(
         "{} stopped after {}{}{back}",
         head("stopped", backend, paint),
