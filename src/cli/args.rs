@@ -342,7 +342,7 @@ impl Args {
                 source,
                 json,
             } => Verb::Task(Task::Config {
-                request: source.apply(shape.request(dir)),
+                request: Box::new(source.apply(shape.request(dir))),
                 json: json.json,
             }),
         };
@@ -378,13 +378,13 @@ impl Source {
 }
 
 impl Running {
-    fn options(self, request: Request) -> UpOptions {
-        UpOptions {
+    fn options(self, request: Request) -> Box<UpOptions> {
+        Box::new(UpOptions {
             request,
             // As in `docker compose up --wait`.
             detach: self.detach || self.wait,
             wait: self.wait,
             wait_timeout: self.wait_timeout,
-        }
+        })
     }
 }

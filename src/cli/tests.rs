@@ -47,22 +47,24 @@ fn up_becomes_a_request() {
         dir: "/home/ada/site".into(),
         ..Request::default()
     };
-    let up = |request| UpOptions {
-        request,
-        detach: false,
-        wait: false,
-        wait_timeout: Duration::from_secs(60),
+    let up = |request| {
+        Box::new(UpOptions {
+            request,
+            detach: false,
+            wait: false,
+            wait_timeout: Duration::from_secs(60),
+        })
     };
     assert_eq!(verb("lbdev up"), Verb::Up(up(base())));
     assert_eq!(
         verb(
             "lbdev up -d --wait --wait-timeout 500ms -n 6 --ports auto --listen :80 --workers 2 web api"
         ),
-        Verb::Up(UpOptions {
+        Verb::Up(Box::new(UpOptions {
             detach: true,
             wait: true,
             wait_timeout: Duration::from_millis(500),
-            ..up(Request {
+            ..*up(Request {
                 replicas: Some(6),
                 ports: Some("auto".into()),
                 listen: Some(":80".into()),
@@ -70,7 +72,7 @@ fn up_becomes_a_request() {
                 services: vec!["web".into(), "api".into()],
                 ..base()
             })
-        })
+        }))
     );
     let Verb::Up(waits) = verb("lbdev up --wait") else {
         panic!()

@@ -32,11 +32,13 @@ pub(super) async fn kill(
     let body = json!({ "signal": signal_name, "restart": restart });
     let reply = client.act(target, "kill", Some(body)).await?;
     let ends = signal == Signal::Kill;
+    let mut killed = 0;
     for backend in &reply.backends {
         let pid = find(&before, &backend.id).and_then(|before| before.pid);
         let line = match pid {
             None => acted::already(backend, ui.out),
             Some(pid) if ends => {
+                killed += 1;
                 let back = reply.backends.len() == 1 && !restart;
                 acted::killed(backend, signal_name, pid, back, ui.out)
             }
@@ -44,7 +46,7 @@ pub(super) async fn kill(
         };
         ui.out(&line);
     }
-    if ends && !restart && reply.backends.len() > 1 {
+    if killed > 0 && !restart && reply.backends.len() > 1 {
         ui.out(&acted::bring_back(target));
     }
     Ok(0)
@@ -63,7 +65,10 @@ pub(super) async fn start(place: &Place, target: &str, ui: &Ui) -> Result<u8, Re
             waiting.push(backend);
         }
     }
-    wait(&client, waiting, ui, |now, _, took| judge_start(now, took, ui)).await
+    wait(&client, waiting, ui, |now, _, took| {
+        judge_start(now, took, ui)
+    })
+    .await
 }
 
 /// Lets requests in flight finish, stops, and waits until it has ended.
@@ -81,12 +86,14 @@ pub(super) async fn stop(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
         }
     }
     let one = waiting.len() == 1;
-    wait(&client, waiting, ui, |now, _, took| match now.state.as_str() {
-        "stopped" => {
-            let pid = find(&before, &now.id).and_then(|before| before.pid);
-            Verdict::Done(acted::stopped(now, pid, took, one, ui.out))
+    wait(&client, waiting, ui, |now, _, took| {
+        match now.state.as_str() {
+            "stopped" => {
+                let pid = find(&before, &now.id).and_then(|before| before.pid);
+                Verdict::Done(acted::stopped(now, pid, took, one, ui.out))
+            }
+            _ => Verdict::NotYet,
         }
-        _ => Verdict::NotYet,
     })
     .await
 }

@@ -18,7 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Stops everything that was started for this folder, or for all folders. Nothing to stop is fine.
 pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report> {
-    let found = if all { instance::all_running()? } else { meant(place, ui)? };
+    let found = if all {
+        instance::all_running()?
+    } else {
+        meant(place, ui)?
+    };
     if found.is_empty() {
         let what = match (all, &place.project) {
             (true, _) => "nothing is running".to_owned(),
@@ -44,14 +48,12 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
 /// must not stop somebody else's work. The demo belongs to no folder, so it is taken.
 fn meant(place: &Place, ui: &Ui) -> Result<Vec<Found>, Report> {
     let found = match instance::find(Some(&place.dir), place.project.as_deref()) {
-        Err(error @ InstanceError::NothingRuns { .. }) if !place.said => {
-            instance::running_demo()?
-                .map(|demo| Found {
-                    note: Some("using the demo".to_owned()),
-                    ..demo
-                })
-                .ok_or(error)
-        }
+        Err(error @ InstanceError::NothingRuns { .. }) if !place.said => instance::running_demo()?
+            .map(|demo| Found {
+                note: Some("using the demo".to_owned()),
+                ..demo
+            })
+            .ok_or(error),
         other => other,
     };
     match found {
@@ -69,7 +71,10 @@ fn meant(place: &Place, ui: &Ui) -> Result<Vec<Found>, Report> {
 async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
     let client = client_of(found)?;
     // For the last line only: one that cannot say it is stopped all the same.
-    let backends = client.status().await.map_or(0, |status| status.backends.len());
+    let backends = client
+        .status()
+        .await
+        .map_or(0, |status| status.backends.len());
     if let Err(error) = client.shutdown().await {
         // It may have ended between the look and the question.
         if found.folder.is_locked() {

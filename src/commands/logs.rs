@@ -126,8 +126,14 @@ fn names(typed: &str, backend: &BackendStatus) -> bool {
 
 fn no_such(typed: &str, known: impl Iterator<Item = String>) -> Report {
     let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
-    Report::usage("LB030", format!("no backend is called `{typed}`; known: {}", known.join(", ")))
-        .hint("run `lbdev logs` for all of them")
+    Report::usage(
+        "LB030",
+        format!(
+            "no backend is called `{typed}`; known: {}",
+            known.join(", ")
+        ),
+    )
+    .hint("run `lbdev logs` for all of them")
 }
 
 /// No line at all, and nothing runs: that is said, on stderr.
@@ -140,7 +146,9 @@ fn nothing(dir: &std::path::Path, typed: Option<&str>, ui: &Ui) -> Result<u8, Re
     known.sort();
     known.dedup();
     match typed {
-        Some(typed) if typed != "all" && !known.is_empty() => Err(no_such(typed, known.into_iter())),
+        Some(typed) if typed != "all" && !known.is_empty() => {
+            Err(no_such(typed, known.into_iter()))
+        }
         _ => {
             ui.progress("the backends wrote nothing");
             Ok(0)
@@ -182,7 +190,10 @@ impl Print {
     fn new(json: bool, known: Option<&[BackendStatus]>, records: &[Record]) -> Self {
         let mut ids: Vec<&str> = match known {
             Some(known) => known.iter().map(|backend| backend.id.as_str()).collect(),
-            None => records.iter().map(|record| record.backend.as_str()).collect(),
+            None => records
+                .iter()
+                .map(|record| record.backend.as_str())
+                .collect(),
         };
         if known.is_none() {
             ids.sort_unstable();
@@ -242,7 +253,10 @@ mod tests {
         for (typed, expected) in [
             (None, None),
             (Some("8000"), Some(vec!["8000"])),
-            (Some("web:8000, worker.1,"), Some(vec!["web:8000", "worker.1"])),
+            (
+                Some("web:8000, worker.1,"),
+                Some(vec!["web:8000", "worker.1"]),
+            ),
         ] {
             let expected: Option<Vec<String>> =
                 expected.map(|list| list.into_iter().map(str::to_owned).collect());

@@ -44,8 +44,11 @@ fn block_on(verb: impl Future<Output = Result<u8, Report>>) -> Result<u8, Report
         .enable_all()
         .build()
         .map_err(|error| {
-            Report::failed("LB008", format!("the machine refuses an event loop: {error}"))
-                .hint("raise the limit of open files: `ulimit -n 4096`")
+            Report::failed(
+                "LB008",
+                format!("the machine refuses an event loop: {error}"),
+            )
+            .hint("raise the limit of open files: `ulimit -n 4096`")
         })?
         .block_on(verb)
 }

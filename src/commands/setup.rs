@@ -27,14 +27,19 @@ pub(super) fn init(place: &Place, framework: Option<&str>, ui: &Ui) -> Result<u8
         .and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
-            ui.out(&format!("{} wrote {} · start it with `lbdev up`", ui.out.check(), tilde(&path)));
+            ui.out(&format!(
+                "{} wrote {} · start it with `lbdev up`",
+                ui.out.check(),
+                tilde(&path)
+            ));
             Ok(0)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(there()),
-        Err(error) => Err(
-            Report::failed("LB007", format!("cannot write `{}`: {error}", tilde(&path)))
-                .hint("make the folder writable, or choose another: `lbdev init -C DIR`"),
-        ),
+        Err(error) => Err(Report::failed(
+            "LB007",
+            format!("cannot write `{}`: {error}", tilde(&path)),
+        )
+        .hint("make the folder writable, or choose another: `lbdev init -C DIR`")),
     }
 }
 

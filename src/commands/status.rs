@@ -28,7 +28,12 @@ pub(super) async fn status(place: &Place, json: bool, ui: &Ui) -> Result<u8, Rep
     if json {
         ui.json(&status);
     } else {
-        ui.out(&screen::render(&status, ui.out, ui.width(), &TimeZone::system()));
+        ui.out(&screen::render(
+            &status,
+            ui.out,
+            ui.width(),
+            &TimeZone::system(),
+        ));
     }
     Ok(exit_code(&status))
 }
@@ -54,7 +59,9 @@ pub(super) async fn ls(json: bool, ui: &Ui) -> Result<u8, Report> {
     if json {
         ui.json(&list);
     } else if found.is_empty() {
-        ui.progress("nothing is running; `lbdev up` in your project, or `lbdev demo`, starts something");
+        ui.progress(
+            "nothing is running; `lbdev up` in your project, or `lbdev demo`, starts something",
+        );
     } else {
         ui.out(&listing::render(&list, ui.out, ui.width()));
     }

@@ -25,13 +25,23 @@ fn brings_back(backend: &BackendStatus) -> String {
 
 /// `✗ 8000 killed (SIGKILL, pid 4301) · lbdev start 8000 brings it back`
 pub fn killed(backend: &BackendStatus, signal: &str, pid: u32, hint: bool, paint: Paint) -> String {
-    let back = if hint { brings_back(backend) } else { String::new() };
-    format!("{} killed ({signal}, pid {pid}){back}", head("stopped", backend, paint))
+    let back = if hint {
+        brings_back(backend)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} killed ({signal}, pid {pid}){back}",
+        head("stopped", backend, paint)
+    )
 }
 
 /// Another signal than KILL: what the process makes of it is its own business.
 pub fn signalled(backend: &BackendStatus, signal: &str, pid: u32, paint: Paint) -> String {
-    format!("{} got {signal} (pid {pid})", head(&backend.state, backend, paint))
+    format!(
+        "{} got {signal} (pid {pid})",
+        head(&backend.state, backend, paint)
+    )
 }
 
 /// The last line after several were killed.
@@ -74,7 +84,11 @@ pub fn stopped(
     paint: Paint,
 ) -> String {
     let pid = pid.map(|pid| format!(" (pid {pid})"));
-    let back = if hint { brings_back(backend) } else { String::new() };
+    let back = if hint {
+        brings_back(backend)
+    } else {
+        String::new()
+    };
     format!(
         "{} stopped after {}{}{back}",
         head("stopped", backend, paint),
@@ -103,6 +117,14 @@ mod tests {
             stopped(&off, Some(4302), after, true, paint),
         ]
         .join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        ✗ 8001 killed (SIGKILL, pid 4302) · lbdev start 8001 brings it back
+        ✗ 8001 killed (SIGKILL, pid 4302)
+        ● 8000 got SIGHUP (pid 4301)
+        ● 8000 is up already (pid 4301)
+        ✗ 8001 is stopped already
+        ● 8000 up after 0.6 s (pid 4301) · back in the rotation
+        ✗ 8001 stopped after 0.6 s (pid 4302) · lbdev start 8001 brings it back
+        ");
     }
 }

@@ -3,6 +3,7 @@
 //! It runs on a thread of its own: a terminal that is stopped with Ctrl-S, or a pipe that nobody reads, holds up this
 //! thread and nothing else.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -220,6 +221,8 @@ struct Display {
     began: Instant,
     /// The first start is not over yet.
     starting: bool,
+    /// Who was shown as ready by then: their news of it is old.
+    shown_ready: HashSet<String>,
     held: String,
     output_closed: bool,
 }
@@ -238,6 +241,7 @@ impl Display {
             meter: Meter::default(),
             began: Instant::now(),
             starting: true,
+            shown_ready: HashSet::new(),
             held: String::new(),
             output_closed: false,
         }
@@ -256,6 +260,9 @@ impl Display {
             .collect();
         let settled = rows.iter().all(Row::settled) || view.stopping;
         let serving = rows.iter().filter(|row| row.ready()).count();
+        let ready_now = rows.iter().filter(|row| row.ready());
+        self.shown_ready
+            .extend(ready_now.map(|row| row.name.clone()));
         self.screen.rows(rows);
         if settled {
             self.starting = false;
@@ -330,7 +337,7 @@ impl Display {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), WriteError> {
-        let starting = self.starting || self.screen.moves();
+        let starting = self.starting || self.shown_ready.contains(&change.id.short());
         let said = self.teller.tell(change, starting, self.ui.out, &self.zone);
         if let Some(text) = said.note {
             self.note(&text);
