@@ -36,6 +36,7 @@ pub(super) struct Args {
         long,
         value_name = "NAME",
         env = "LBDEV_PROJECT",
+        hide_env_values = true,
         global = true,
         help_heading = "Global options"
     )]

@@ -9,6 +9,7 @@ use crate::backend::Signal;
 use crate::cli::Place;
 use crate::control::client::Client;
 use crate::error::Report;
+use crate::ui::acted::Back;
 use crate::ui::changes::signal_name;
 use crate::ui::{Ui, acted};
 use crate::wire::{BackendStatus, Status};
@@ -39,7 +40,11 @@ pub(super) async fn kill(
             None => acted::already(backend, ui.out),
             Some(pid) if ends => {
                 killed += 1;
-                let back = reply.backends.len() == 1 && !restart;
+                let back = match restart {
+                    true => Back::ByPolicy,
+                    false if reply.backends.len() == 1 => Back::ByStart,
+                    false => Back::SaidElsewhere,
+                };
                 acted::killed(backend, signal_name, pid, back, ui.out)
             }
             Some(pid) => acted::signalled(backend, signal_name, pid, ui.out),
