@@ -100,14 +100,8 @@ impl Follower {
 
     /// Reads what is new in each file; of a file's first look only the `last` lines.
     fn look(&mut self, last: Option<usize>) -> io::Result<()> {
-        let entries = match fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
         let mut fresh = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
+        for path in files(&self.dir)? {
             let Some(backend) = backend_of(&path) else {
                 continue;
             };
@@ -127,6 +121,20 @@ impl Follower {
         self.pending.extend(fresh);
         Ok(())
     }
+}
+
+/// The log files of backends in `dir`; none if there is no such folder.
+pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    Ok(paths?
+        .into_iter()
+        .filter(|path| backend_of(path).is_some())
+        .collect())
 }
 
 /// The whole lines after `place`, which moves on. A file that is shorter than before or another one begins anew.

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use super::logs;
 use crate::backend::{BackendId, Slot};
 
 /// Lines of each backend that stay in memory.
@@ -43,13 +44,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store that writes its files into `dir`, which is made if need be. Files of an earlier instance are kept as
-    /// `….log.1` when the backend first writes.
+    /// A store that writes its files into `dir`, which is made if need be. The files of an earlier instance become
+    /// `….log.1`, so that what is read is of one instance. Only who holds the instance's lock may call this.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be made or read.
     pub fn open(dir: PathBuf) -> io::Result<Arc<Store>> {
         fs::create_dir_all(&dir)?;
+        for path in logs::files(&dir)? {
+            // If it cannot be kept, today's lines matter more: they are added to it.
+            let _ = fs::rename(&path, path.with_added_extension("1"));
+        }
         Ok(Arc::new(Store {
             dir,
             sinks: Mutex::default(),
@@ -83,7 +88,7 @@ impl Store {
         self.listeners.subscribe()
     }
 
-    /// Where one backend's lines go; the file is begun anew the first time.
+    /// Where one backend's lines go, whatever run they are of.
     pub(super) fn sink(&self, id: &BackendId) -> Arc<Sink> {
         Arc::clone(lock(&self.sinks).entry(id.clone()).or_insert_with(|| {
             let path = self.file(id);
@@ -134,12 +139,9 @@ struct SinkState {
 
 impl SinkState {
     fn begin(path: PathBuf) -> Self {
-        // There may be no earlier one; and if it cannot be kept, today's lines matter more.
-        let _ = fs::rename(&path, path.with_added_extension("1"));
         let file = OpenOptions::new()
             .create(true)
             .append(true)
-            .truncate(false)
             .mode(0o600)
             .open(&path);
         Self {

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -68,12 +69,16 @@ pub(super) fn quietly<T>(look: impl FnOnce() -> T) -> T {
     look()
 }
 
-/// Makes orphans below lbdev its children, and keeps clearing those away that end. To be called once, before anything is
-/// launched. Where the system has no such thing, nothing happens.
+/// Makes orphans below lbdev its children, and keeps clearing those away that end. To be called before anything is
+/// launched; a second call does nothing. Where the system has no such thing, nothing happens.
 ///
 /// # Errors
 /// When the kernel refuses, or no thread can be started.
 pub fn adopt_orphans() -> io::Result<()> {
+    static CALLED: AtomicBool = AtomicBool::new(false);
+    if CALLED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     os::become_subreaper()?;
     if cfg!(target_os = "linux") {
         thread::Builder::new()

@@ -11,9 +11,13 @@ use super::os::{self, Proc};
 use crate::backend::Signal;
 
 /// What remains after its leader, or after lbdev itself, has this long after TERM.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
-/// Between two looks at what is left.
-const LOOK: Duration = Duration::from_millis(10);
+const GRACE: Duration = Duration::from_secs(1);
+/// What was asked to end before its leader went (`sh -c` goes at once, its server finishes its requests) has this long,
+/// or until it is killed because its own stop timeout has passed.
+const GRACE_ASKED: Duration = Duration::from_secs(10);
+/// Between two looks at what is left: the first, and the longest. A look costs some milliseconds.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+const LONGEST_LOOK: Duration = Duration::from_millis(20);
 /// No process outlives KILL longer than this, unless the kernel holds it (a hung disk): then it is given up.
 const GIVE_UP: Duration = Duration::from_secs(5);
 /// Against a program that forks faster than it can be killed.
@@ -76,7 +80,7 @@ fn kill_all(scope: &Scope) {
     }
 }
 
-/// Ends everything in `scope`: TERM (unless it was `asked` before), [`GRACE`], KILL. Returns what it found at first, and
+/// Ends everything in `scope`: TERM and [`GRACE`], or only [`GRACE_ASKED`] if it was `asked` before; KILL. Returns what it found at first, and
 /// only when nothing is left, or what is left cannot be killed.
 pub(super) fn end(scope: &Scope, first: Vec<Proc>, asked: bool) -> Vec<Proc> {
     if first.is_empty() {
@@ -89,11 +93,11 @@ pub(super) fn end(scope: &Scope, first: Vec<Proc>, asked: bool) -> Vec<Proc> {
         // A frozen process gets its TERM only when it goes on.
         os::send(proc, Raw::CONT);
     }
-    if !gone_within(scope, GRACE) {
+    if !gone_within(scope, if asked { GRACE_ASKED } else { GRACE }) {
         let until = Instant::now() + GIVE_UP;
         loop {
             kill_all(scope);
-            if gone_within(scope, LOOK * 5) || Instant::now() >= until {
+            if gone_within(scope, LONGEST_LOOK) || Instant::now() >= until {
                 break;
             }
         }
@@ -103,6 +107,7 @@ pub(super) fn end(scope: &Scope, first: Vec<Proc>, asked: bool) -> Vec<Proc> {
 
 fn gone_within(scope: &Scope, time: Duration) -> bool {
     let until = Instant::now() + time;
+    let mut pause = FIRST_LOOK;
     loop {
         if find::everywhere(scope).is_empty() {
             return true;
@@ -110,6 +115,7 @@ fn gone_within(scope: &Scope, time: Duration) -> bool {
         if Instant::now() >= until {
             return false;
         }
-        thread::sleep(LOOK);
+        thread::sleep(pause);
+        pause = LONGEST_LOOK.min(pause * 2);
     }
 }

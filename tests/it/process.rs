@@ -1,4 +1,5 @@
 //! Launching, signalling and finding real processes, through the real binary's hidden subcommands.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use std::fs;
 use std::io::Read;
@@ -116,21 +117,27 @@ impl Bench {
             .collect()
     }
 
-    /// The living processes of this instance, found without lbdev's own code.
+    /// The command lines of this instance's living processes, found without lbdev's own code.
     fn alive(&self) -> Vec<String> {
-        let mark = format!("LBDEV_INSTANCE={}\0", self.instance);
-        fs::read_dir("/proc")
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                fs::read(path.join("environ"))
-                    .is_ok_and(|env| String::from_utf8_lossy(&env).contains(&mark))
-            })
-            .filter_map(|path| fs::read_to_string(path.join("cmdline")).ok())
+        pids_with(&format!("LBDEV_INSTANCE={}\0", self.instance))
+            .iter()
+            .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok())
             .filter(|words| !words.is_empty())
             .collect()
     }
+}
+
+/// The processes with `mark` in their environment.
+fn pids_with(mark: &str) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            fs::read(entry.path().join("environ"))
+                .is_ok_and(|env| String::from_utf8_lossy(&env).contains(mark))
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 fn id() -> BackendId {
@@ -230,9 +237,17 @@ async fn kill_reaches_children_and_daemons() {
             == 4
     })
     .await;
+    let daemons = pids_with(&format!("LBDEV_INSTANCE={}\0", bench.instance));
+    assert!(daemons.len() > 4);
     bench.launcher.signal(run, Signal::Kill);
     assert_eq!(bench.exited().await, ExitStatus::Signal(9));
     assert_eq!(bench.alive(), [""; 0]);
+    eventually("the orphans are reaped", || {
+        daemons
+            .iter()
+            .all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -287,6 +302,17 @@ async fn what_a_leader_leaves_is_ended_before_its_exit_is_told() {
         start.elapsed() > Duration::from_secs(1),
         "it had its second"
     );
+}
+
+#[tokio::test]
+async fn what_was_asked_to_end_may_finish_after_its_leader() {
+    let mut bench = Bench::new();
+    let script = "sh -c 'trap \"sleep 1.5; echo finished; exit\" TERM; echo ready
+        while :; do sleep 0.05; done' & wait";
+    let (run, _) = bench.sh_ready(script).await;
+    bench.launcher.signal(run, Signal::Term);
+    assert_eq!(bench.exited().await, ExitStatus::Signal(15));
+    assert_eq!(bench.tail().last().unwrap(), "finished");
 }
 
 #[tokio::test]
