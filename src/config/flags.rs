@@ -1,11 +1,11 @@
 //! The flags of the command line, over whatever the set-up was taken from.
 
+use super::choice::one_service;
 use super::defaults::{MOST_BACKENDS, SERVICE, WORKERS_RANGE};
 use super::draft::{Draft, PortsDraft, ServiceDraft};
 use super::file::{Lookup, algorithm_not_yet};
 use super::problem::{At, Fault, Problem, Where};
 use super::request::Request;
-use super::resolve::one_service;
 use super::value::{self, ValueError, alike, list};
 use crate::balance::Algorithm;
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::choice::named;
 use super::problem::Where;
-use super::resolve::{named, report_of};
+use super::resolve::report_of;
 use crate::error::Report;
 use crate::recognise;
 
@@ -90,6 +91,27 @@ mod tests {
         let with = resolved(dir.path());
         assert_eq!(with.balancer, without.balancer);
         assert_eq!(with.services, without.services);
+    }
+
+    #[test]
+    fn its_examples_are_valid() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = TEMPLATE.lines().map(|line| match line.strip_prefix("## ") {
+            Some(key) if key.contains(" = ") || key.starts_with('[') => key,
+            _ => line,
+        });
+        let text = lines
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace(COMMAND, "'x {port}'");
+        std::fs::write(dir.path().join("lbdev.toml"), text).unwrap();
+        std::fs::write(dir.path().join(".env"), "").unwrap();
+        let names: Vec<String> = resolved(dir.path())
+            .services
+            .into_iter()
+            .map(|s| s.name)
+            .collect();
+        assert_eq!(names, ["web", "api", "worker", "legacy"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is meant: the whole set-up with every default filled in. How it was written (a file, flags, nothing at all) is
 //! the business of [`file`] and [`resolve`], and no clap or serde type comes past here.
 
+mod choice;
 pub mod defaults;
 mod draft;
 mod env_file;
@@ -8,7 +9,9 @@ mod environment;
 mod file;
 mod flags;
 mod init;
+mod json;
 mod platform;
+mod policy;
 mod ports;
 mod problem;
 mod python;
@@ -22,7 +25,8 @@ mod value;
 mod words;
 
 pub use init::init;
-pub use render::{fingerprint, json, render};
+pub use json::{fingerprint, json};
+pub use render::render;
 pub use request::Request;
 pub use resolve::resolve;
 

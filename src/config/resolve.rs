@@ -4,21 +4,21 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::choice::choose;
 use super::defaults::{
-    BACKEND_HEAD_TIMEOUT, BACKENDS, CONNECT_TIMEOUT, DRAIN, FILE, FIRST_PORT, IDLE_TIMEOUT, LISTEN,
-    QUEUE_MAX, QUEUE_TIMEOUT, RETRIES, RETRY_DEADLINE, SERVICE, WORKERS,
+    BACKEND_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, FILE, IDLE_TIMEOUT, LISTEN, QUEUE_MAX,
+    QUEUE_TIMEOUT, RETRIES, RETRY_DEADLINE, WORKERS,
 };
-use super::draft::{BalancerDraft, CommandDraft, Draft, PortsDraft, ServiceDraft};
+use super::draft::{BalancerDraft, Draft, PortsDraft, ServiceDraft};
 use super::environment::project_path;
 use super::problem::{At, Fault, Problem, Source, Where, reports};
-use super::python::{self, Python};
+use super::python::{self};
 use super::request::Request;
 use super::service::{self, Kitchen};
 use super::surroundings::Surroundings;
-use super::value::{alike, list, route_text};
-use super::{Balancer, Config, Route, Service, Timeouts, file, flags, ports};
+use super::value::route_text;
+use super::{Balancer, Config, Route, Service, Timeouts, flags, ports};
 use crate::error::Report;
-use crate::recognise::{self, Framework};
 
 /// Resolves what a person asked for.
 ///
@@ -163,222 +163,6 @@ fn make(
         balancer: balancer(&choice.draft.balancer, listen.value),
         services: services.into_iter().map(|(service, _)| service).collect(),
     }
-}
-
-/// What is to be run, and how that was found.
-struct Choice {
-    draft: Draft,
-    origin: String,
-    notes: Vec<String>,
-}
-
-fn choose(
-    request: &Request,
-    dir: &Path,
-    source: Option<Source<'_>>,
-    python: Option<&Python>,
-    around: &Surroundings<'_>,
-    faults: &mut Vec<Fault>,
-) -> Choice {
-    let mut notes = Vec::new();
-    if request.demo {
-        return Choice {
-            draft: one_service("{lbdev} __demo --port {port}", Where::Nowhere),
-            origin: "the built-in demo backend".to_owned(),
-            notes,
-        };
-    }
-    if request.from.is_some() && dir.join(FILE).is_file() {
-        notes.push(format!("{FILE} is left out: `--from` says what to run"));
-    }
-    let mut broken = false;
-    let mut draft = match source {
-        Some(source) => {
-            let (draft, found) = file::read(source.text, around.lookup);
-            broken = !found.is_empty();
-            faults.extend(found);
-            draft
-        }
-        None => Draft::default(),
-    };
-    // The command line says what to run; the file, where there is one, still says how to balance it.
-    if request.command.is_some() || request.external.is_some() {
-        if !draft.services.is_empty() {
-            let names = list(draft.services.iter().map(|s| s.name.value.as_str()));
-            notes.push(format!(
-                "{names} of {FILE} is left out: the command line says what to run"
-            ));
-        }
-        draft.services = flags::service(request, around.lookup, faults)
-            .into_iter()
-            .collect();
-        return Choice {
-            draft,
-            origin: "the command line".to_owned(),
-            notes,
-        };
-    }
-    if !draft.services.is_empty() || broken {
-        return Choice {
-            draft,
-            origin: source.map_or(FILE, |source| source.name).to_owned(),
-            notes,
-        };
-    }
-    let Some(framework) = framework(request, dir, source, faults, &mut notes) else {
-        return Choice {
-            draft,
-            origin: String::new(),
-            notes,
-        };
-    };
-    if let Some(fault) = missing(framework, dir, python, around) {
-        faults.push(fault);
-    }
-    draft.services = one_service(&framework.command, Where::Nowhere).services;
-    let origin = match source {
-        Some(source) => format!("{}, {}", framework.origin(), source.name),
-        None => framework.origin(),
-    };
-    Choice {
-        draft,
-        origin,
-        notes,
-    }
-}
-
-/// One balanced service with the default ports.
-pub(super) fn one_service(command: &str, at: Where) -> Draft {
-    let last = FIRST_PORT + (BACKENDS as u16 - 1);
-    let service = ServiceDraft {
-        command: Some(At {
-            value: CommandDraft::Line(command.to_owned()),
-            at,
-        }),
-        ports: Some(At::nowhere(PortsDraft::List((FIRST_PORT..=last).collect()))),
-        ..ServiceDraft::new(At::nowhere(SERVICE.to_owned()))
-    };
-    Draft {
-        services: vec![service],
-        ..Draft::default()
-    }
-}
-
-/// The framework that `--from` names, else the first that is recognised.
-fn framework(
-    request: &Request,
-    dir: &Path,
-    source: Option<Source<'_>>,
-    faults: &mut Vec<Fault>,
-    notes: &mut Vec<String>,
-) -> Option<&'static Framework> {
-    let here = recognise::recognise(dir);
-    let fault = match (&request.from, here.as_slice()) {
-        (Some(id), _) => match named(id, dir) {
-            Ok(framework) => return Some(framework),
-            Err(problem) => Fault {
-                at: Where::Option("--from"),
-                problem,
-            },
-        },
-        (None, [first, others @ ..]) => {
-            for other in others {
-                notes.push(format!(
-                    "{} is here too: `lbdev up --from {}` takes that",
-                    other.origin(),
-                    other.id
-                ));
-            }
-            return Some(first);
-        }
-        (None, []) if source.is_some() => Fault {
-            at: Where::File(0..0),
-            problem: Problem::NothingToRun,
-        },
-        (None, []) => Fault {
-            at: Where::Nowhere,
-            problem: no_project(dir),
-        },
-    };
-    faults.push(fault);
-    None
-}
-
-/// The framework of this name, which must be in the folder.
-pub(super) fn named(id: &str, dir: &Path) -> Result<&'static Framework, Problem> {
-    let ids = || recognise::frameworks().iter().map(|f| f.id.as_str());
-    let Some(framework) = recognise::by_id(&id.to_ascii_lowercase()) else {
-        return Err(Problem::NoFramework {
-            id: id.to_owned(),
-            known: list(ids()),
-            like: alike(id, ids()).map(str::to_owned),
-        });
-    };
-    match dir.join(&framework.marker).is_file() {
-        true => Ok(framework),
-        false => Err(Problem::NoMarker {
-            id: framework.id.clone(),
-            marker: framework.marker.clone(),
-            dir: dir.to_owned(),
-        }),
-    }
-}
-
-fn no_project(dir: &Path) -> Problem {
-    let markers = recognise::frameworks()
-        .iter()
-        .map(|framework| format!("`{}` ({})", framework.marker, framework.name));
-    let looked: Vec<String> = std::iter::once(format!("`{FILE}`"))
-        .chain(markers)
-        .collect();
-    Problem::NoProject {
-        dir: dir.to_owned(),
-        looked: looked.join(", "),
-        below: recognise::below(dir),
-    }
-}
-
-/// The framework is not installed, and what would install it.
-fn missing(
-    framework: &Framework,
-    dir: &Path,
-    python: Option<&Python>,
-    around: &Surroundings<'_>,
-) -> Option<Fault> {
-    let needed = framework.python.as_ref()?;
-    // No Python at all is told where `{python}` is filled in.
-    let python = python?;
-    if python::has_module(python, &needed.module, dir, around) {
-        return None;
-    }
-    let has = |name: &str| dir.join(name).is_file();
-    let what = match has("requirements.txt") {
-        true => "-r requirements.txt",
-        false => needed.package.as_str(),
-    };
-    let install = if has("uv.lock") {
-        "uv sync".to_owned()
-    } else if has("poetry.lock") {
-        "poetry install".to_owned()
-    } else if python.bin.is_some() {
-        format!("{} -m pip install {what}", python.path.display())
-    } else {
-        // A system's Python is often closed to pip (PEP 668), and a project is better off with its own.
-        let new = Path::new(".venv")
-            .join(super::platform::PYTHON_BIN)
-            .join("pip");
-        let this = python.path.display();
-        format!("{this} -m venv .venv && {} install {what}", new.display())
-    };
-    Some(Fault {
-        at: Where::Nowhere,
-        problem: Problem::NotInstalled {
-            marker: framework.marker.clone(),
-            framework: framework.name.clone(),
-            python: python.path.clone(),
-            install,
-        },
-    })
 }
 
 /// Ports that somebody named, so that none of them is chosen as a free one.

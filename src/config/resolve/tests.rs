@@ -154,7 +154,7 @@ fn django_that_is_not_installed() {
     bench.django = false;
     assert_snapshot!(bench.errors(same), @r#"
 error[LB022]: `manage.py` is here, but Django is not installed for `DIR/.venv/bin/python`
-  hint: run `DIR/.venv/bin/python -m pip install django`
+  hint: run `'DIR/.venv/bin/python' -m pip install django`
 "#);
     let bench = bench
         .file("requirements.txt", "")
@@ -182,7 +182,7 @@ error[LB002]: no project was found in `DIR`
     assert_snapshot!(bench.errors(same), @r#"
 error[LB002]: no project was found in `DIR`
   looked for `lbdev.toml`, `manage.py` (Django), `index.html` (static files)
-  hint: run `lbdev up -C site`
+  hint: run `lbdev up -C 'DIR/site'`
 "#);
     assert_snapshot!(bench.errors(|r| r.dir.push("none")), @r#"
 error[LB007]: `DIR/none` does not exist
