@@ -36,6 +36,7 @@ pub(super) struct Args {
         long,
         value_name = "NAME",
         env = "LBDEV_PROJECT",
+        hide_env_values = true,
         global = true,
         help_heading = "Global options"
     )]
@@ -342,7 +343,7 @@ impl Args {
                 source,
                 json,
             } => Verb::Task(Task::Config {
-                request: source.apply(shape.request(dir)),
+                request: Box::new(source.apply(shape.request(dir))),
                 json: json.json,
             }),
         };
@@ -378,13 +379,13 @@ impl Source {
 }
 
 impl Running {
-    fn options(self, request: Request) -> UpOptions {
-        UpOptions {
+    fn options(self, request: Request) -> Box<UpOptions> {
+        Box::new(UpOptions {
             request,
             // As in `docker compose up --wait`.
             detach: self.detach || self.wait,
             wait: self.wait,
             wait_timeout: self.wait_timeout,
-        }
+        })
     }
 }

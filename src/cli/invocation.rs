@@ -50,7 +50,7 @@ impl Place {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
     /// `up` and `demo`: be the one that runs, or start it in the background.
-    Up(UpOptions),
+    Up(Box<UpOptions>),
     /// Everything else: see [`commands::run`](crate::commands::run).
     Task(Task),
 }
@@ -107,7 +107,7 @@ pub enum Task {
     /// Show the set-up with every default filled in.
     Config {
         /// What was asked for.
-        request: Request,
+        request: Box<Request>,
         /// As JSON.
         json: bool,
     },

@@ -9,6 +9,7 @@ use crate::backend::Signal;
 use crate::cli::Place;
 use crate::control::client::Client;
 use crate::error::Report;
+use crate::ui::acted::Back;
 use crate::ui::changes::signal_name;
 use crate::ui::{Ui, acted};
 use crate::wire::{BackendStatus, Status};
@@ -32,19 +33,25 @@ pub(super) async fn kill(
     let body = json!({ "signal": signal_name, "restart": restart });
     let reply = client.act(target, "kill", Some(body)).await?;
     let ends = signal == Signal::Kill;
+    let mut killed = 0;
     for backend in &reply.backends {
         let pid = find(&before, &backend.id).and_then(|before| before.pid);
         let line = match pid {
             None => acted::already(backend, ui.out),
             Some(pid) if ends => {
-                let back = reply.backends.len() == 1 && !restart;
+                killed += 1;
+                let back = match restart {
+                    true => Back::ByPolicy,
+                    false if reply.backends.len() == 1 => Back::ByStart,
+                    false => Back::SaidElsewhere,
+                };
                 acted::killed(backend, signal_name, pid, back, ui.out)
             }
             Some(pid) => acted::signalled(backend, signal_name, pid, ui.out),
         };
         ui.out(&line);
     }
-    if ends && !restart && reply.backends.len() > 1 {
+    if killed > 0 && !restart && reply.backends.len() > 1 {
         ui.out(&acted::bring_back(target));
     }
     Ok(0)

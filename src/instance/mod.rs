@@ -93,7 +93,7 @@ impl From<InstanceError> for Report {
                     plain(&source)
                 ),
             )
-            .hint("name a folder that exists: `lbdev -C DIR …`"),
+            .hint("run `ls` to see which folders there are"),
             InstanceError::NoHome => Report::failed(
                 "LB007",
                 "there is no home folder to keep lbdev's state in, and XDG_STATE_HOME is not set",

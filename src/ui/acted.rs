@@ -23,17 +23,26 @@ fn brings_back(backend: &BackendStatus) -> String {
     format!(" · lbdev start {} brings it back", name(backend))
 }
 
+/// How a killed backend comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// By `lbdev start`, which is said beside it.
+    ByStart,
+    /// By the restart policy.
+    ByPolicy,
+    /// That is said once for several.
+    SaidElsewhere,
+}
+
 /// `✗ 8000 killed (SIGKILL, pid 4301) · lbdev start 8000 brings it back`
-pub fn killed(backend: &BackendStatus, signal: &str, pid: u32, hint: bool, paint: Paint) -> String {
-    let back = if hint {
-        brings_back(backend)
-    } else {
-        String::new()
+pub fn killed(backend: &BackendStatus, signal: &str, pid: u32, back: Back, paint: Paint) -> String {
+    let back = match back {
+        Back::ByStart => brings_back(backend),
+        Back::ByPolicy => " · the restart policy brings it back".to_owned(),
+        Back::SaidElsewhere => String::new(),
     };
-    format!(
-        "{} killed ({signal}, pid {pid}){back}",
-        head("stopped", backend, paint)
-    )
+    let head = head("stopped", backend, paint);
+    format!("{head} killed ({signal}, pid {pid}){back}")
 }
 
 /// Another signal than KILL: what the process makes of it is its own business.
@@ -108,8 +117,8 @@ mod tests {
         let (on, off) = (backend(8000, "up"), backend(8001, "stopped"));
         let after = Duration::from_millis(600);
         let text = [
-            killed(&off, "SIGKILL", 4302, true, paint),
-            killed(&off, "SIGKILL", 4302, false, paint),
+            killed(&off, "SIGKILL", 4302, Back::ByStart, paint),
+            killed(&off, "SIGKILL", 4302, Back::ByPolicy, paint),
             signalled(&on, "SIGHUP", 4301, paint),
             already(&on, paint),
             already(&off, paint),
@@ -117,6 +126,14 @@ mod tests {
             stopped(&off, Some(4302), after, true, paint),
         ]
         .join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        ✗ 8001 killed (SIGKILL, pid 4302) · lbdev start 8001 brings it back
+        ✗ 8001 killed (SIGKILL, pid 4302) · the restart policy brings it back
+        ● 8000 got SIGHUP (pid 4301)
+        ● 8000 is up already (pid 4301)
+        ✗ 8001 is stopped already
+        ● 8000 up after 0.6 s (pid 4301) · back in the rotation
+        ✗ 8001 stopped after 0.6 s (pid 4302) · lbdev start 8001 brings it back
+        ");
     }
 }

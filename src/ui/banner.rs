@@ -2,6 +2,8 @@
 
 use super::Paint;
 use super::units::plural;
+use crate::backend::Kind;
+use crate::config::Config;
 
 /// What is said of a set-up before and after it starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +24,28 @@ pub struct About {
     pub preflight: Option<String>,
     /// Notes of the configuration.
     pub notes: Vec<String>,
-    /// Backends as a person types them, for the example of a kill.
+    /// A backend as a person types it, for the example of a kill.
     pub first: Option<String>,
+}
+
+impl About {
+    /// Of a resolved set-up. `preflight` is what was checked before anything started.
+    pub fn new(config: &Config, preflight: Option<String>) -> Self {
+        let backends = || config.services.iter().flat_map(|service| &service.backends);
+        let managed = || backends().filter(|one| one.kind == Kind::Managed);
+        let with_port = managed().find(|one| one.id.port().is_some());
+        Self {
+            project: config.project.clone(),
+            origin: config.origin.clone(),
+            algorithm: config.balancer.algorithm.name().to_owned(),
+            managed: managed().count(),
+            external: backends().count() - managed().count(),
+            url: config.balancer.listen.url(),
+            preflight,
+            notes: config.notes.clone(),
+            first: with_port.map(|one| one.id.short()),
+        }
+    }
 }
 
 /// The headline, the preflight and the notes.

@@ -67,7 +67,8 @@ struct Story {
 }
 
 impl Teller {
-    /// What there is to say about `change`. `starting` is true while the first start is shown by other means.
+    /// What there is to say about `change`. `starting` is true where this backend's first start is shown by
+    /// other means.
     pub fn tell(&mut self, change: &Change, starting: bool, paint: Paint, zone: &TimeZone) -> Said {
         let story = self.stories.entry(change.id.clone()).or_default();
         let first = !story.was_up;
@@ -145,6 +146,11 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         Cause::Asked(Verb::Restart) => Some(format!("restarting, as you asked{pid}")),
         Cause::Asked(Verb::Start) => Some("starting, as you asked".to_owned()),
         Cause::Shutdown => None,
+        Cause::Exited(_) | Cause::LaunchFailed(_)
+            if shown_elsewhere && change.from == Phase::Starting =>
+        {
+            None
+        }
         Cause::Exited(exit) => match (exit.by, story.asked) {
             // The kill was told when it was asked for, and the restart is told when it is ready.
             (By::Operator, Some(Verb::Kill { .. } | Verb::Restart)) => None,
@@ -297,8 +303,12 @@ mod tests {
     fn the_first_start_is_shown_elsewhere() {
         let mut teller = Teller::default();
         let ready = change(Phase::Starting, Phase::Up, Cause::Ready);
-        let said = teller.tell(&ready, true, Paint::new(false), &TimeZone::UTC);
-        assert_eq!(said, Said::default());
+        let failed = exit(By::Itself, ExitStatus::Code(1));
+        let failed = change(Phase::Starting, Phase::Failed, failed);
+        for change in [failed, ready] {
+            let said = teller.tell(&change, true, Paint::new(false), &TimeZone::UTC);
+            assert_eq!(said, Said::default());
+        }
     }
 
     #[test]

@@ -62,7 +62,8 @@ impl Row {
             Step::Starting { detail, since } => {
                 let detail = detail.as_deref().map(|detail| format!("  {detail}"));
                 let detail = detail.unwrap_or_default();
-                paint.dim(&format!("{name} starting{detail} ({})", took(*since)))
+                let since = since.as_secs_f64();
+                paint.dim(&format!("{name} starting{detail} ({since:.1} s)"))
             }
             Step::Ready { after } => {
                 let after = after.map(|after| format!("  {}", took(after)));
@@ -223,7 +224,7 @@ mod tests {
         .join("\n");
         insta::assert_snapshot!(text, @"
         8003 starting  GET / → connection refused (0.6 s)
-        8003 starting (0.0 ms)
+        8003 starting (0.0 s)
         ✓ 8003 ready  0.5 s  pid 4304
         ✓ 8003 ready  pid 4304
         ✗ 8003 failed  exited with status 1

@@ -5,34 +5,24 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use jiff::tz::TimeZone;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::access::{Meter, Shown, line as access_line};
-use super::banner::{About, opening, ready};
-use super::changes::Teller;
-use super::lines::{Names, render as output_line};
-use super::screen::{Row, Screen, Step};
+use super::Ui;
+use super::banner::About;
+use super::display::Display;
 use super::stream::WriteError;
-use super::units::count;
-use super::{Look, Ui, note};
-use crate::backend::{Kind, Phase};
-use crate::pool::{Access, AccessLog};
+use crate::pool::AccessLog;
 use crate::process::output::Line;
-use crate::supervisor::{BackendView, Change, View};
+use crate::supervisor::{Change, View};
 
 /// Requests are shown in batches: a person does not see the difference, and a busy data path feels it.
 const BATCH: Duration = Duration::from_millis(50);
 /// Spinners turn, and a second's sum is shown, so often.
 const TICK: Duration = Duration::from_millis(100);
-/// What backends write while they start is held back so long, for the start to stand together.
-const HOLD: Duration = Duration::from_secs(2);
-/// A server that somebody else runs and that does not answer for so long is not waited for.
-const EXTERNAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the news comes from.
 #[derive(Debug)]
@@ -206,232 +196,4 @@ async fn rest(shown: &mut Display, feeds: &mut Feeds) -> Result<(), WriteError> 
         shown.note(&text);
     }
     shown.sums(SystemTime::now() + Duration::from_secs(1))
-}
-
-/// What is shown, and what it takes to show the next thing.
-struct Display {
-    ui: Ui,
-    about: About,
-    zone: TimeZone,
-    screen: Screen,
-    names: Names,
-    teller: Teller,
-    meter: Meter,
-    began: Instant,
-    /// The first start is not over yet.
-    starting: bool,
-    held: String,
-    output_closed: bool,
-}
-
-impl Display {
-    fn new(ui: Ui, about: About, view: &View) -> Self {
-        let screen = Screen::new(ui);
-        screen.err(&opening(&about, ui.err));
-        Self {
-            ui,
-            about,
-            zone: TimeZone::system(),
-            screen,
-            names: Names::new(view.backends.iter().map(|one| one.spec.id.short())),
-            teller: Teller::default(),
-            meter: Meter::default(),
-            began: Instant::now(),
-            starting: true,
-            held: String::new(),
-            output_closed: false,
-        }
-    }
-
-    fn view(&mut self, view: &View) {
-        if !self.starting {
-            return;
-        }
-        let waited = self.began.elapsed();
-        let now = Instant::now();
-        let rows: Vec<Row> = view
-            .backends
-            .iter()
-            .map(|one| row(one, now, waited))
-            .collect();
-        let settled = rows.iter().all(Row::settled) || view.stopping;
-        let serving = rows.iter().filter(|row| row.ready()).count();
-        self.screen.rows(rows);
-        if settled {
-            self.starting = false;
-            self.screen.settle();
-            if serving > 0 && !view.stopping {
-                self.screen.err(&ready(&self.about, serving, self.ui.err));
-            }
-        }
-    }
-
-    fn ticks(&self) -> bool {
-        self.starting || self.meter.pending() || !self.held.is_empty()
-    }
-
-    fn tick(&mut self, view: &View) -> Result<(), WriteError> {
-        self.view(view);
-        if !self.holds() {
-            self.release()?;
-        }
-        self.sums(SystemTime::now())
-    }
-
-    fn holds(&self) -> bool {
-        self.screen.moves() && self.began.elapsed() < HOLD
-    }
-
-    fn release(&mut self) -> Result<(), WriteError> {
-        match std::mem::take(&mut self.held) {
-            held if held.is_empty() => Ok(()),
-            held => self.screen.out(&held),
-        }
-    }
-
-    fn settle(&mut self) -> Result<(), WriteError> {
-        self.starting = false;
-        self.screen.settle();
-        self.release()
-    }
-
-    /// A line, and those that wait behind it.
-    fn output(
-        &mut self,
-        line: &Line,
-        more: &mut broadcast::Receiver<Line>,
-    ) -> Result<(), WriteError> {
-        /// So many lines are written at once.
-        const AT_ONCE: usize = 256;
-        let mut text = self.output_text(line);
-        let mut lost = 0;
-        for _ in 0..AT_ONCE {
-            match more.try_recv() {
-                Ok(line) => text.push_str(&self.output_text(&line)),
-                Err(TryRecvError::Lagged(n)) => {
-                    lost = n;
-                    break;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
-        self.held.push_str(&text);
-        if !self.holds() {
-            self.release()?;
-        }
-        match lost {
-            0 => Ok(()),
-            lost => self.lost(lost, "lines"),
-        }
-    }
-
-    fn output_text(&self, line: &Line) -> String {
-        output_line(&line.id.short(), &line.text, &self.names, self.ui.out)
-    }
-
-    fn change(&mut self, change: &Change) -> Result<(), WriteError> {
-        let starting = self.starting || self.screen.moves();
-        let said = self.teller.tell(change, starting, self.ui.out, &self.zone);
-        if let Some(text) = said.note {
-            self.note(&text);
-        }
-        match said.line {
-            Some(line) => self.screen.out(&line),
-            None => Ok(()),
-        }
-    }
-
-    fn access(
-        &mut self,
-        batch: impl IntoIterator<Item = Access>,
-        dropped: u64,
-    ) -> Result<(), WriteError> {
-        let now = SystemTime::now();
-        let mut shown = Vec::new();
-        self.meter.turn(now, &mut |one| shown.push(one));
-        if dropped > 0 {
-            self.meter.unseen(dropped);
-        }
-        for access in batch {
-            self.meter.push(access, now, &mut |one| shown.push(one));
-        }
-        self.show(&shown)
-    }
-
-    fn sums(&mut self, now: SystemTime) -> Result<(), WriteError> {
-        let mut shown = Vec::new();
-        self.meter.turn(now, &mut |one| shown.push(one));
-        self.show(&shown)
-    }
-
-    fn show(&mut self, shown: &[Shown]) -> Result<(), WriteError> {
-        if shown.is_empty() {
-            return Ok(());
-        }
-        let (paint, zone) = (self.ui.out, &self.zone);
-        let text: String = shown
-            .iter()
-            .map(|one| match one {
-                Shown::One(access) => access_line(access, paint, zone),
-                Shown::Sum(at, sum) => sum.render(*at, &self.names, paint, zone),
-            })
-            .collect();
-        self.screen.out(&text)
-    }
-
-    fn note(&self, text: &str) {
-        self.screen.err(&note(text, self.ui.err));
-    }
-
-    fn lost(&mut self, n: u64, what: &str) -> Result<(), WriteError> {
-        self.release()?;
-        self.note(&format!(
-            "{} {what} came too fast to show; `lbdev logs` has what backends wrote",
-            count(n)
-        ));
-        Ok(())
-    }
-}
-
-/// One backend of the first start. `waited` is how long that start goes on.
-fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
-    let check = backend.last_check.as_ref();
-    let not_yet = Step::Starting {
-        detail: check.map(|check| check.detail.clone()),
-        since: backend
-            .launched
-            .map_or(waited, |launched| now.saturating_duration_since(launched)),
-    };
-    let down = |phase| Step::Down {
-        state: Look::of(phase).word,
-        why: backend
-            .why
-            .clone()
-            .or_else(|| check.map(|check| check.detail.clone())),
-    };
-    let launching = backend.desired && backend.last_exit.is_none() && backend.why.is_none();
-    let external = backend.spec.kind == Kind::External;
-    let step = match backend.phase {
-        Phase::Up => Step::Ready {
-            after: backend.ready_after.filter(|_| !external),
-        },
-        Phase::Starting if external && waited >= EXTERNAL_PATIENCE => Step::Down {
-            state: "unhealthy",
-            why: check.map(|check| check.detail.clone()),
-        },
-        Phase::Starting => not_yet,
-        Phase::Stopped if launching => not_yet,
-        phase @ (Phase::Unhealthy
-        | Phase::Draining
-        | Phase::Stopping
-        | Phase::Stopped
-        | Phase::Frozen
-        | Phase::Backoff
-        | Phase::Failed) => down(phase),
-    };
-    Row {
-        name: backend.spec.id.short(),
-        step,
-        pid: backend.pid,
-    }
 }
