@@ -1,11 +1,73 @@
 //! lbdev: N copies of your project's server behind a load balancer, on your own machine.
+//!
+//! This page is the map of the code. `main.rs` is a thin front; everything is here.
+//!
+//! # Floors
+//!
+//! A module uses only floors below its own (`tests/it/floors.rs` holds it).
+//!
+//! | floor | modules | what they are |
+//! |---|---|---|
+//! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code |
+//! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
+//! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`] | the running parts |
+//! | 2 | [`pool`], [`process`], [`probe`], [`instance`], [`shutdown`] | the resources they share |
+//! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
+//! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
+//!
+//! `proxy` and `supervisor` never import each other: they meet in [`pool`].
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | **backend** | one server that lbdev launches (or that is *external*) and routes to; it survives restarts. `web:8000`, or `worker.1` without a port |
+//! | **run** ([`backend::RunId`]) | one life of its process. Every process and check event carries it, so a late one is inert |
+//! | **service** | a named group of backends with one command; balanced if it has ports |
+//! | **pool** | a service's backends with their routing facts; a [`pool::Snapshot`] is its immutable view |
+//! | **algorithm / picker** | what the user chose (an enum) / the object that chooses |
+//! | **attempt / failover** | one try at one backend / a later attempt elsewhere |
+//! | **ready, healthy, enabled** | its first check passed / recent checks and traffic pass / the operator allows it. **eligible** is all three |
+//! | **rise, fall** | how many checks in a row flip health |
+//! | **drain** | no new requests, those in flight finish |
+//! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
+//!
+//! # One request
+//!
+//! [`proxy`] accepts, routes to a [`pool::Pool`], takes a [`pool::Lease`] on the next backend (it counts as in flight until the
+//! response's *body* has ended), forwards over an idle or a fresh connection, and streams the answer back. What failed is
+//! tried at the next backend where that is safe. While nobody is eligible, requests wait in order.
+//!
+//! # One command
+//!
+//! `lbdev kill 8000` finds the running instance ([`instance`]), posts to its socket ([`control`]); the [`supervisor`] applies
+//! [`backend::Backend::step`], publishes to the pool *before* it signals, and replies when the process is gone.
+//!
+//! # Invariants
+//!
+//! - A backend has at most one live run; an event of another run changes nothing; a stopped backend has no process.
+//! - Time and chance are arguments of the pure floor. Deadlines live in the states: there are no timers to cancel.
+//! - The pool is published before a signal is sent, so nobody is routed to what is about to end.
+//! - A lease taken while a drain began is given back: a stop never touches a request it did not count.
+//! - Nothing of ours outlives us: sessions, a parent-death signal, and a guardian that holds a pipe ([`process`]).
 
+pub mod app;
 pub mod backend;
 pub mod balance;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod error;
 pub mod history;
+pub mod instance;
 pub mod pool;
+pub mod probe;
 pub mod process;
+pub mod proxy;
+pub mod recognise;
+pub mod shutdown;
 pub mod supervisor;
+pub mod ui;
 pub mod wire;

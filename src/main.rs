@@ -1,3 +1,7 @@
 //! The thin front of the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lbdev::app::main()
+}

@@ -4,10 +4,14 @@
 
 mod id;
 mod policy;
+mod signal;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use id::{BackendId, RunId, Slot};
 pub use policy::{HealthPolicy, RestartMode, RestartPolicy, StopPolicy, Timings};
+pub use signal::{Signal, signal_name};
 pub use state::{
-    Backend, By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, Signal, State,
+    Backend, By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, State,
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{BackendId, RestartMode, RestartPolicy, RunId, StopPolicy, Timings};
+use super::{BackendId, RestartMode, RestartPolicy, RunId, Signal, StopPolicy, Timings};
 
 /// Who runs the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,29 +11,6 @@ pub enum Kind {
     Managed,
     /// Somebody else does; lbdev only routes to it and checks it.
     External,
-}
-
-/// A signal as a person names it. Windows maps [`Signal::Term`] and [`Signal::Int`] to CTRL_BREAK, the rest to an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// SIGTERM: please end.
-    Term,
-    /// SIGINT: what Ctrl-C sends.
-    Int,
-    /// SIGQUIT.
-    Quit,
-    /// SIGHUP.
-    Hup,
-    /// SIGUSR1.
-    Usr1,
-    /// SIGUSR2.
-    Usr2,
-    /// SIGKILL: cannot be refused.
-    Kill,
-    /// SIGSTOP: hangs until [`Signal::Cont`].
-    Stop,
-    /// SIGCONT: goes on.
-    Cont,
 }
 
 /// How a process ended.
@@ -199,8 +176,11 @@ pub enum Event {
     Stop(By),
     /// Somebody wants a new process: drain, stop, launch.
     Restart,
-    /// KILL, now. It stays down unless the restart policy is to act.
+    /// A signal, now. After KILL, and where TERM, INT or QUIT end it, it stays down unless the restart policy is to act.
+    /// Other signals are only passed on.
     Kill {
+        /// Which signal.
+        signal: Signal,
         /// Let the restart policy act.
         restart: bool,
     },
@@ -291,6 +271,8 @@ pub struct Backend {
     pub restarts: u32,
     /// Whether any run was ever ready: before that, an exit is final.
     pub was_ready: bool,
+    /// How its last process ended, whatever followed.
+    pub last_exit: Option<Exit>,
     attempts: u32,
     rise: u32,
     fall: u32,
@@ -317,6 +299,7 @@ impl Backend {
             state: State::Stopped { last: None },
             restarts: 0,
             was_ready: false,
+            last_exit: None,
             attempts: 0,
             rise: rise.max(1),
             fall: fall.max(1),
@@ -371,19 +354,6 @@ impl Backend {
         }
     }
 
-    /// How the last process ended, where the state remembers it.
-    pub fn last_exit(&self) -> Option<Exit> {
-        match self.state {
-            State::Stopped { last } | State::Failed { last, .. } => last,
-            State::Backoff { last, .. } => Some(last),
-            State::Starting { .. }
-            | State::Up { .. }
-            | State::Frozen { .. }
-            | State::Draining { .. }
-            | State::Stopping { .. } => None,
-        }
-    }
-
     /// When [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -406,14 +376,7 @@ impl Backend {
                 self.take_down(Next::Stay, by, at)
             }
             Event::Restart => self.restart(at),
-            Event::Kill { restart } => {
-                self.desired = restart && self.desired;
-                self.kill(
-                    if restart { Next::Policy } else { Next::Stay },
-                    By::Operator,
-                    at,
-                )
-            }
+            Event::Kill { signal, restart } => self.signalled(signal, restart, at),
             Event::Abort => {
                 self.desired = false;
                 self.kill(Next::Stay, By::Lbdev, at)
@@ -502,6 +465,11 @@ impl Backend {
 
     /// Drain first where there may be traffic, else ask it to end at once.
     fn take_down(&mut self, next: Next, by: By, at: Moment) -> Vec<Effect> {
+        if self.kind == Kind::External {
+            // There is no process of ours to end.
+            self.state = State::Stopped { last: None };
+            return Vec::new();
+        }
         match &mut self.state {
             State::Stopped { .. } => Vec::new(),
             State::Failed { last, .. } => {
@@ -514,15 +482,6 @@ impl Backend {
             }
             State::Draining { next: pending, .. } | State::Stopping { next: pending, .. } => {
                 *pending = next;
-                Vec::new()
-            }
-            &mut (State::Starting { run, .. }
-            | State::Up { run, .. }
-            | State::Frozen { run, .. })
-                if self.kind == Kind::External =>
-            {
-                let _ = run;
-                self.state = State::Stopped { last: None };
                 Vec::new()
             }
             &mut State::Starting { run, .. } => self.ask_to_end(run, next, by, false, at),
@@ -567,11 +526,7 @@ impl Backend {
             State::Stopped { .. } | State::Failed { .. } | State::Backoff { .. } => {
                 self.take_down(next, by, at)
             }
-            State::Starting { .. } | State::Up { .. } | State::Frozen { .. }
-                if self.kind == Kind::External =>
-            {
-                self.take_down(next, by, at)
-            }
+            _ if self.kind == Kind::External => self.take_down(next, by, at),
             State::Starting { run, .. }
             | State::Up { run, .. }
             | State::Frozen { run, .. }
@@ -585,6 +540,29 @@ impl Backend {
                 };
                 vec![Effect::Signal(run, Signal::Kill)]
             }
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal, restart: bool, at: Moment) -> Vec<Effect> {
+        match signal {
+            Signal::Kill => {
+                self.desired = restart && self.desired;
+                let next = if restart { Next::Policy } else { Next::Stay };
+                self.kill(next, By::Operator, at)
+            }
+            Signal::Term | Signal::Int | Signal::Quit => {
+                // It may take its time or refuse; if it ends, that was asked for.
+                self.desired = restart && self.desired;
+                self.run()
+                    .map(|run| Effect::Signal(run, signal))
+                    .into_iter()
+                    .collect()
+            }
+            Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => self
+                .run()
+                .map(|run| Effect::Signal(run, signal))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -681,21 +659,22 @@ impl Backend {
     }
 
     fn exited(&mut self, status: ExitStatus, wall: SystemTime, at: Moment) -> Vec<Effect> {
-        let exit = |by| Exit {
+        let by = match (&self.state, status) {
+            (State::Draining { by, .. } | State::Stopping { by, .. }, _) => *by,
+            _ if !self.desired => By::Operator,
+            (_, ExitStatus::Code(_)) => By::Itself,
+            (_, ExitStatus::Signal(_)) => By::Outside,
+        };
+        let exit = Exit {
             status,
             at: wall,
             by,
         };
-        let unasked = match status {
-            ExitStatus::Code(_) => By::Itself,
-            ExitStatus::Signal(_) => By::Outside,
-        };
+        self.last_exit = Some(exit);
         match self.state {
-            State::Draining { next, by, .. } | State::Stopping { next, by, .. } => match next {
+            State::Draining { next, .. } | State::Stopping { next, .. } => match next {
                 Next::Stay => {
-                    self.state = State::Stopped {
-                        last: Some(exit(by)),
-                    };
+                    self.state = State::Stopped { last: Some(exit) };
                     Vec::new()
                 }
                 Next::Launch => {
@@ -703,22 +682,22 @@ impl Backend {
                     self.restarts += 1;
                     self.launch(at)
                 }
-                Next::Policy => self.apply_policy(exit(by), at),
+                Next::Policy => self.apply_policy(exit, at),
             },
             // Before the first readiness an exit is final: a command that cannot start will not start by trying again.
             State::Starting { .. } if !self.was_ready => {
                 self.state = State::Failed {
                     attempts: 1,
-                    last: Some(exit(unasked)),
+                    last: Some(exit),
                 };
                 Vec::new()
             }
-            State::Starting { .. } => self.apply_policy(exit(unasked), at),
+            State::Starting { .. } => self.apply_policy(exit, at),
             State::Up { since, .. } | State::Frozen { since, .. } => {
                 if at.now.saturating_duration_since(since) >= self.timings.long_life {
                     self.attempts = 0;
                 }
-                self.apply_policy(exit(unasked), at)
+                self.apply_policy(exit, at)
             }
             State::Stopped { .. } | State::Backoff { .. } | State::Failed { .. } => Vec::new(),
         }

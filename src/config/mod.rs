@@ -1,7 +1,34 @@
 //! What is meant: the whole set-up with every default filled in. How it was written (a file, flags, nothing at all) is
 //! the business of [`file`] and [`resolve`], and no clap or serde type comes past here.
 
+mod choice;
+pub mod defaults;
+mod draft;
+mod env_file;
+mod environment;
+mod file;
+mod flags;
+mod init;
+mod json;
+mod platform;
+mod policy;
+mod ports;
+mod problem;
+mod python;
+mod render;
 pub mod request;
+mod resolve;
+mod service;
+mod surroundings;
+mod table;
+mod value;
+mod words;
+
+pub use init::init;
+pub use json::{fingerprint, json};
+pub use render::render;
+pub use request::Request;
+pub use resolve::resolve;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

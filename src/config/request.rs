@@ -1,6 +1,6 @@
 //! What a person asked for on the command line, before any default: the input of [`super::resolve`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags of `up` that shape the set-up, as plain values. `None` or empty is "not said".
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,4 +29,15 @@ pub struct Request {
     pub workers: Option<usize>,
     /// Only these services.
     pub services: Vec<String>,
+}
+
+impl Request {
+    /// The project's folder: the one asked for, or the one that holds the file of `-f`, as compose does it.
+    pub fn project_dir(&self) -> PathBuf {
+        let file = self.file.as_ref().map(|file| self.dir.join(file));
+        let dir = file.as_deref().and_then(Path::parent).unwrap_or(&self.dir);
+        let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        // `a/./b` is `a/b`; `..` stays, as a link may stand before it.
+        absolute.components().collect()
+    }
 }

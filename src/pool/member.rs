@@ -38,7 +38,7 @@ pub struct Member {
 impl Member {
     /// Whether it may be picked: the supervisor says so, and nobody was refused since.
     pub fn takes_requests(&self) -> bool {
-        self.eligible && !self.life.refused.load(Ordering::Acquire)
+        self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
     }
 }
 
@@ -53,12 +53,17 @@ pub struct Life {
 impl Life {
     /// Requests in flight: from the pick to the end of the response's body.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// From now on the end of the last request in flight is news.
+    /// From now on nobody picks it, and the end of the last request in flight is news. Either this call is seen by
+    /// whoever takes a lease, or the lease is seen by [`Life::in_flight`] after it: both sides are sequentially consistent.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
     }
 
     pub(super) fn mark_refused(&self) {
@@ -114,7 +119,7 @@ pub struct Lease {
 
 impl Lease {
     pub(super) fn new(member: Arc<Member>, news: Arc<Notify>) -> Self {
-        member.life.in_flight.fetch_add(1, Ordering::AcqRel);
+        member.life.in_flight.fetch_add(1, Ordering::SeqCst);
         Self {
             member,
             news,
@@ -161,8 +166,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let last = self.member.life.in_flight.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last && self.member.life.draining.load(Ordering::Acquire) {
+        let last = self.member.life.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last && self.member.life.is_draining() {
             self.news.notify_one();
         }
     }

@@ -197,6 +197,16 @@ impl Pool {
 
     /// The next eligible backend that was not tried yet, with a lease on it. One order for all threads.
     pub fn pick(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
+        loop {
+            let lease = self.choose(turn, tried)?;
+            // A drain that began since the view was read has not counted this lease: ask again with the new view.
+            if !lease.member().life.is_draining() {
+                return Some(lease);
+            }
+        }
+    }
+
+    fn choose(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
         let snapshot = self.snapshot.load();
         if let Turn::Asset(client) = turn
             && let Some(index) = self.pages.of(client)

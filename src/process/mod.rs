@@ -3,10 +3,34 @@
 //! Only this module knows `duct`. Nothing here knows states or policies: it launches a run, signals a run, and reports
 //! how a run ended.
 
+mod daemon;
+mod escapes;
+mod exec;
+mod find;
+pub mod guardian;
+mod launcher;
+mod lines;
+pub mod logs;
+mod os;
+pub mod output;
+mod own;
+pub mod ports;
+mod program;
+mod pump;
+mod run;
+mod signals;
+
 use std::time::SystemTime;
 
 use crate::backend::{BackendId, ExitStatus, RunId, Signal};
 use crate::config::Command;
+
+pub use daemon::{Daemon, spawn_detached};
+pub use escapes::strip_escapes;
+pub use exec::hidden;
+pub use guardian::{Guardian, end_instance};
+pub use launcher::Launcher;
+pub use own::adopt_orphans;
 
 /// Launches and signals runs. Both calls return at once; what came of a launch arrives as [`News`] on the channel that
 /// the launcher was made with.

@@ -1,10 +1,24 @@
 //! The loop that owns every backend: it receives events, calls [`Backend::step`](crate::backend::Backend::step), performs
 //! the effects, publishes what it sees.
 
+mod handle;
+mod run;
+mod target;
+mod unit;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use handle::{Handle, Refused};
+pub use run::{Parts, start};
+pub use target::{UnknownTarget, resolve_target};
+pub use words::{by_words, exit_words};
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::backend::{BackendId, By, Exit, Phase, RunId, Signal};
+use crate::backend::{BackendId, Exit, Phase, RunId, Signal};
 use crate::config::BackendSpec;
 
 /// Everything there is to see of all backends at one moment.
@@ -133,15 +147,5 @@ impl Verb {
             Verb::Restart => "restarted",
             Verb::Kill { .. } => "killed",
         }
-    }
-}
-
-/// Who ended a process, in words.
-pub fn by_words(by: By) -> &'static str {
-    match by {
-        By::Operator => "by you",
-        By::Lbdev => "by lbdev",
-        By::Itself => "by itself",
-        By::Outside => "from outside",
     }
 }

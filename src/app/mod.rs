@@ -1,0 +1,100 @@
+//! The top floor: reads the command line, does what it says, and ends with the right exit code.
+
+mod detach;
+mod preflight;
+mod serve;
+mod startup;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::backend::Kind;
+use crate::cli::{self, Invocation, Place, UpOptions, Verb};
+use crate::config::{self, Config};
+use crate::error::Report;
+use crate::instance::Folder;
+use crate::ui::{self, Ui};
+use crate::{commands, demo, process};
+
+/// The first word of a command line that runs in the background: what `up -d` starts.
+const BACKGROUND: &str = "__background";
+
+/// Everything, from the command line to the exit code.
+pub fn main() -> ExitCode {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let hidden = args
+        .get(1..)
+        .and_then(|args| process::hidden(args).or_else(|| demo::hidden(args)));
+    if let Some(code) = hidden {
+        return code;
+    }
+    let background = args.get(1).is_some_and(|word| word == BACKGROUND);
+    if background {
+        args.remove(1);
+    }
+    let invocation = cli::parse(&args);
+    let ui = Ui::new(invocation.color);
+    let json = invocation.json();
+    match run(invocation, background, ui) {
+        Ok(code) => ExitCode::from(code),
+        Err(reports) => {
+            ui.reports(&reports, json);
+            ExitCode::from(reports.first().map_or(1, |report| report.exit.code()))
+        }
+    }
+}
+
+fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Report>> {
+    let Invocation { verb, place, .. } = invocation;
+    let options = match verb {
+        Verb::Up(options) => options,
+        Verb::Task(task) => return commands::run(task, &place, &ui),
+    };
+    let config = config::resolve(&options.request)?;
+    let folder = if options.request.demo {
+        Folder::demo()
+    } else {
+        Folder::of(&config.dir)
+    };
+    let folder = folder.map_err(|error| vec![error.into()])?;
+    let start = Start {
+        options,
+        place,
+        config,
+        folder,
+        ui,
+    };
+    if start.options.detach && !background {
+        detach::up(&start)
+    } else {
+        serve::up(start, background)
+    }
+}
+
+/// What a start needs to know.
+struct Start {
+    options: UpOptions,
+    place: Place,
+    config: Config,
+    folder: Folder,
+    ui: Ui,
+}
+
+/// What is said of a set-up when it starts.
+fn about(config: &Config) -> ui::About {
+    let backends = || config.services.iter().flat_map(|service| &service.backends);
+    let managed = backends().filter(|backend| backend.kind == Kind::Managed);
+    ui::About {
+        project: config.project.clone(),
+        origin: config.origin.clone(),
+        algorithm: config.balancer.algorithm.name().to_owned(),
+        managed: managed.clone().count(),
+        external: backends()
+            .filter(|backend| backend.kind == Kind::External)
+            .count(),
+        url: config.balancer.listen.url(),
+        preflight: Some(preflight::said(config)),
+        notes: config.notes.clone(),
+        first: managed.map(|backend| backend.id.short()).next(),
+    }
+}

@@ -1,0 +1,111 @@
+//! What is checked before anything starts: the ports.
+
+use crate::backend::{BackendId, Kind};
+use crate::config::Config;
+use crate::error::Report;
+use crate::instance;
+use crate::process::ports::{self, PortError, Wanted};
+use crate::proxy::{self, BindError, Bound};
+
+/// Binds the balancer's port, and makes sure that nobody listens on the backends' ports. Everything that is taken is
+/// reported at once.
+pub(super) fn ports(config: &Config) -> Result<Bound, Vec<Report>> {
+    let wanted = Wanted {
+        backends: managed_ports(config),
+        listen: Some(config.balancer.listen.port),
+    };
+    let mut taken = Vec::new();
+    let mut refused = Vec::new();
+    for &port in &wanted.backends {
+        match ports::probe(&ports::loopback(port)) {
+            Ok(()) => {}
+            Err(PortError::Taken { port }) => taken.push(port),
+            Err(error @ PortError::Refused { .. }) => {
+                refused.push(Report::failed("LB008", error.to_string()))
+            }
+        }
+    }
+    let bound = proxy::bind(&config.balancer.listen, config.balancer.workers);
+    if let Err(BindError::InUse { address }) = &bound {
+        taken.push(address.port());
+    }
+    if !taken.is_empty() {
+        let home = instance::home();
+        return Err(vec![ports::report(&taken, &wanted, home.as_deref())]);
+    }
+    match (bound, refused.is_empty()) {
+        (Ok(bound), true) => Ok(bound),
+        (Ok(_), false) => Err(refused),
+        (Err(error), _) => {
+            refused.push(error.into());
+            Err(refused)
+        }
+    }
+}
+
+fn managed_ports(config: &Config) -> Vec<u16> {
+    let backends = config.services.iter().flat_map(|service| &service.backends);
+    backends
+        .filter(|backend| backend.kind == Kind::Managed)
+        .filter_map(|backend| backend.id.port())
+        .collect()
+}
+
+/// What was found to be in order, in one line: `ports 8000-8003, 8080 are free`.
+pub(super) fn said(config: &Config) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for port in managed_ports(config)
+        .into_iter()
+        .chain([config.balancer.listen.port])
+    {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+            _ => ranges.push((port, port)),
+        }
+    }
+    let one = matches!(ranges.as_slice(), [(first, last)] if first == last);
+    let ranges: Vec<String> = ranges
+        .into_iter()
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
+        })
+        .collect();
+    format!(
+        "port{} {} {} free",
+        if one { "" } else { "s" },
+        ranges.join(", "),
+        if one { "is" } else { "are" }
+    )
+}
+
+/// Other ports that the program whose first process is `pid` listens on, if it does not listen on `port`.
+pub(super) fn other_ports(pid: u32, port: u16) -> Vec<u16> {
+    let listening = ports::listening_of_run(pid);
+    if listening.contains(&port) {
+        Vec::new()
+    } else {
+        listening
+    }
+}
+
+/// What to say of a backend whose program listens, but not on its port.
+pub(super) fn listens_elsewhere(id: &BackendId, pid: u32, port: u16) -> Option<Report> {
+    let others = other_ports(pid, port);
+    (!others.is_empty()).then(|| elsewhere(&id.to_string(), port, &others))
+}
+
+pub(super) fn elsewhere(id: &str, port: u16, others: &[u16]) -> Report {
+    let others: Vec<String> = others.iter().map(u16::to_string).collect();
+    Report::failed(
+        "LB012",
+        format!(
+            "backend `{id}` listens on port {} instead of {port}",
+            others.join(" and ")
+        ),
+    )
+    .hint("put `{port}` into the command, or let the program read the variable PORT")
+}

@@ -1,0 +1,351 @@
+//! One instance: composed here, and ended here in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::startup::{self, Startup};
+use super::{Start, preflight};
+use crate::backend::Kind;
+use crate::config::{self, Config};
+use crate::control::{self, About, Control, Door};
+use crate::error::Report;
+use crate::instance::Lock;
+use crate::pool::{AccessLog, Pools};
+use crate::probe::Network;
+use crate::process::{Launcher, guardian, output};
+use crate::proxy::{self, Bound, Proxy};
+use crate::shutdown::{Level, Reason, Shutdown};
+use crate::supervisor::{self, BackendView, Handle, Parts};
+use crate::ui::{self, Ui};
+use crate::{process, wire};
+
+/// How a background process ends when another one was faster: its parent then looks at that one.
+pub(super) const LOST_THE_RACE: u8 = 75;
+/// Lines of a failed backend's output that are shown.
+const LAST_LINES: usize = 6;
+/// How often a start is looked at for a program that listens somewhere else.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a terminal that takes nothing more may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// `up` in this process. Returns when everything has ended.
+pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
+    let Some(lock) = Lock::try_take(&start.folder).map_err(|error| vec![error.into()])? else {
+        return if background {
+            Ok(LOST_THE_RACE)
+        } else {
+            super::detach::already_running(&start)
+        };
+    };
+    let Start {
+        config, folder, ui, ..
+    } = start;
+    if let Some(left) = folder.read() {
+        // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
+        process::end_instance(&left.id);
+    }
+    let bound = preflight::ports(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| vec![machine("start its runtime", &error)])?;
+    runtime.block_on(async {
+        let running = Running::start(config, lock, bound, background, ui)
+            .await
+            .map_err(|report| vec![report])?;
+        running.until_ended().await
+    })
+}
+
+/// The parts of a running instance.
+struct Running {
+    config: Config,
+    shutdown: Shutdown,
+    supervisor: Handle,
+    loop_task: JoinHandle<()>,
+    proxy: Proxy,
+    access: Arc<AccessLog>,
+    output: Arc<output::Store>,
+    guardian: guardian::Guardian,
+    door: Door,
+    lock: Lock,
+    background: bool,
+    ui: Ui,
+}
+
+impl Running {
+    async fn start(
+        mut config: Config,
+        lock: Lock,
+        bound: Bound,
+        background: bool,
+        ui: Ui,
+    ) -> Result<Self, Report> {
+        let shutdown = Shutdown::default();
+        shutdown
+            .listen()
+            .map_err(|error| machine("listen to signals", &error))?;
+        process::adopt_orphans()
+            .map_err(|error| machine("adopt the orphans of its backends", &error))?;
+        let id = Uuid::new_v4().to_string();
+        let output = output::Store::open(lock.folder().logs_dir())
+            .map_err(|error| machine("write its logs", &error))?;
+        let guardian =
+            guardian::start(&id).map_err(|error| machine("start its guardian", &error))?;
+        let (news_to, news) = mpsc::unbounded_channel();
+        let color = !background && ui.out.on();
+        let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
+
+        // The port 0 is one that the system chose.
+        if let Some(address) = bound.addresses().first() {
+            config.balancer.listen.port = address.port();
+        }
+        config.notes.extend(bound.notes().iter().cloned());
+        let balancer = Arc::new(config.balancer.clone());
+        let balanced = config
+            .services
+            .iter()
+            .filter(|service| !service.routes.is_empty());
+        let routes =
+            balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
+        let pools = Arc::new(Pools::new(routes, config.balancer.queue_max));
+        let access = Arc::new(AccessLog::default());
+        let prober =
+            Network::new().map_err(|error| machine("make a client for its checks", &error))?;
+        let url = config.balancer.listen.url();
+        let (supervisor, loop_task) = supervisor::start(Parts {
+            backends: config
+                .services
+                .iter()
+                .flat_map(|service| service.backends.clone())
+                .collect(),
+            launcher,
+            news,
+            prober: Arc::new(prober),
+            pools: pools.clone(),
+            drain: config.balancer.timeouts.drain,
+            host: url.trim_start_matches("http://").to_owned(),
+        });
+        let about = About {
+            project: config.project.clone(),
+            dir: config.dir.clone(),
+            started: Instant::now(),
+            balancer: config.balancer.clone(),
+        };
+        let control = Control {
+            about,
+            supervisor: supervisor.clone(),
+            pools: pools.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let door = control::open(lock.folder().socket(), Arc::new(control))
+            .map_err(|error| machine("open its control socket", &error))?;
+        let proxy = proxy::start(balancer, bound, pools, access.clone())?;
+        lock.write(&wire::Instance {
+            version: wire::VERSION,
+            id,
+            project: config.project.clone(),
+            dir: config.dir.display().to_string(),
+            pid: std::process::id(),
+            url,
+            socket: lock.folder().socket().display().to_string(),
+            started: jiff::Timestamp::now(),
+            setup: config::fingerprint(&config),
+        })?;
+        supervisor.start_all().await;
+        Ok(Self {
+            config,
+            shutdown,
+            supervisor,
+            loop_task,
+            proxy,
+            access,
+            output,
+            guardian,
+            door,
+            lock,
+            background,
+            ui,
+        })
+    }
+
+    /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
+    async fn until_ended(self) -> Result<u8, Vec<Report>> {
+        let (notes_to, notes) = mpsc::unbounded_channel();
+        let mut screen = None;
+        if !self.background {
+            let feeds = ui::Feeds {
+                view: self.supervisor.view(),
+                changes: self.supervisor.changes(),
+                access: self.access.clone(),
+                output: self.output.subscribe(),
+                notes,
+            };
+            let display = ui::Serving::new(self.ui, super::about(&self.config), feeds).spawn();
+            screen = Some(display.map_err(|error| vec![machine("start its display", &error)])?);
+        }
+        let reader_gone = async {
+            match &mut screen {
+                Some(screen) => screen.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let failed = tokio::select! {
+            biased;
+            _ = self.shutdown.reached(Level::Drain) => Vec::new(),
+            reports = self.watch_start(&notes_to) => reports,
+            _ = reader_gone => Vec::new(),
+        };
+        let view = self.supervisor.view().borrow().clone();
+        let was_ready = view
+            .backends
+            .iter()
+            .any(|backend| backend.ready_after.is_some() || backend.restarts > 0);
+        drop(view);
+        self.shutdown.ask(Reason::Asked);
+        let (level, reason) = self.end().await;
+        drop(notes_to);
+        if let Some(screen) = screen {
+            screen.close(LAST_WORDS).await;
+        }
+        if failed.is_empty() {
+            Ok(exit_code(level, reason, was_ready))
+        } else {
+            Err(failed)
+        }
+    }
+
+    /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
+    async fn watch_start(&self, notes: &mpsc::UnboundedSender<String>) -> Vec<Report> {
+        let mut view = self.supervisor.view();
+        let last_lines = |backend: &BackendView| {
+            let lines = self.output.tail(&backend.spec.id, LAST_LINES);
+            lines
+                .iter()
+                .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
+                .collect()
+        };
+        let mut elsewhere = ElsewhereNotes::default();
+        loop {
+            let now = view.borrow_and_update().clone();
+            match startup::judge(&now, Instant::now()) {
+                Startup::Hopeless(service) => return startup::failures(&now, &service, last_lines),
+                Startup::Ready => break,
+                Startup::Degraded => {
+                    let services: Vec<&str> = self
+                        .config
+                        .services
+                        .iter()
+                        .map(|service| service.name.as_str())
+                        .collect();
+                    for service in services {
+                        for report in startup::failures(&now, service, last_lines) {
+                            say(notes, self.ui, &report);
+                        }
+                    }
+                    break;
+                }
+                Startup::Pending => {}
+            }
+            tokio::select! {
+                changed = view.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends, |report| say(notes, self.ui, report)),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The end, in order: no new connections, what is in flight, the backends, the socket, the files.
+    async fn end(self) -> (Level, Option<Reason>) {
+        let Running {
+            config,
+            shutdown,
+            supervisor,
+            mut loop_task,
+            proxy,
+            guardian,
+            door,
+            lock,
+            ui,
+            ..
+        } = self;
+        let mut closing = Box::pin(proxy.close(config.balancer.timeouts.drain));
+        supervisor.shutdown().await;
+        let mut forced = false;
+        let mut closed = false;
+        loop {
+            tokio::select! {
+                _ = &mut loop_task => break,
+                () = &mut closing, if !closed => closed = true,
+                _ = shutdown.reached(Level::Force), if !forced => {
+                    forced = true;
+                    supervisor.abort().await;
+                }
+                state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
+            }
+        }
+        if !closed {
+            closing.await;
+        }
+        drop(door);
+        if let Err(error) = lock.remove() {
+            ui.report(&error.into(), false);
+        }
+        let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
+        // Only a panic in there could fail, and there is nothing left to end.
+        drop(dismissed);
+        let state = shutdown.now();
+        (state.level, state.reason)
+    }
+}
+
+/// Tells once of each backend whose program listens, but not on its port.
+#[derive(Default)]
+struct ElsewhereNotes(Vec<crate::backend::BackendId>);
+
+impl ElsewhereNotes {
+    fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
+        for backend in backends {
+            let starting = backend.phase == crate::backend::Phase::Starting
+                && backend.spec.kind == Kind::Managed;
+            let (Some(pid), Some(port)) =
+                (backend.pid.filter(|_| starting), backend.spec.id.port())
+            else {
+                continue;
+            };
+            if self.0.contains(&backend.spec.id) {
+                continue;
+            }
+            if let Some(report) = preflight::listens_elsewhere(&backend.spec.id, pid, port) {
+                self.0.push(backend.spec.id.clone());
+                say(&report);
+            }
+        }
+    }
+}
+
+/// On the screen if there is one, else into the log of the background.
+fn say(notes: &mpsc::UnboundedSender<String>, ui: Ui, report: &Report) {
+    if notes.send(report.to_string()).is_err() {
+        ui.report(report, false);
+    }
+}
+
+/// 0 for an orderly end; 128 + the signal's number when it was cut short.
+fn exit_code(level: Level, reason: Option<Reason>, was_ready: bool) -> u8 {
+    let cut_short = level > Level::Drain || !was_ready;
+    match reason {
+        Some(Reason::Interrupt) if cut_short => 130,
+        Some(Reason::Terminate) if cut_short => 143,
+        Some(Reason::HangUp) if cut_short => 129,
+        Some(Reason::Interrupt | Reason::Terminate | Reason::HangUp | Reason::Asked) | None => 0,
+    }
+}
+
+fn machine(what: &str, error: &dyn std::error::Error) -> Report {
+    Report::failed("LB008", format!("lbdev cannot {what}: {error}"))
+}

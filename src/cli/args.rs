@@ -1,0 +1,391 @@
+//! The command line in clap's words.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+use crate::backend::Signal;
+use crate::config::request::Request;
+use crate::ui::ColorChoice;
+
+const FIRST_MINUTE: &str = "\
+The first minute:
+  lbdev up            in your project's folder: 4 copies of its server behind http://localhost:8080
+  lbdev kill 8000     end one of them: the page goes on
+  lbdev start 8000    and bring it back
+
+No project at hand? Try `lbdev demo`.";
+
+/// N copies of your project's server behind a load balancer, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "lbdev", version, about, after_help = FIRST_MINUTE, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Args {
+    /// Use the project in DIR instead of the current folder
+    #[arg(
+        short = 'C',
+        value_name = "DIR",
+        global = true,
+        help_heading = "Global options"
+    )]
+    dir: Option<PathBuf>,
+    /// Use the running project of this name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "LBDEV_PROJECT",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Global options"
+    )]
+    project: Option<String>,
+    /// When to use colours
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        help_heading = "Global options"
+    )]
+    color: Color,
+    #[command(subcommand)]
+    verb: Typed,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Typed {
+    /// Start the project's servers and the balancer in front of them
+    #[command(
+        after_help = "Examples:\n  lbdev up\n  lbdev up -d --wait\n  lbdev up -n 6 --listen 9080\n  lbdev up -c 'node app.js --port {port}'\n  lbdev up --external 8000-8003"
+    )]
+    Up {
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        running: Running,
+        /// Only these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// `up` with built-in demo servers: needs no project
+    #[command(after_help = "Examples:\n  lbdev demo\n  lbdev demo -n 2 -d")]
+    Demo {
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Stop everything that was started for this folder
+    Down {
+        /// Every running project of this user
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one row a backend
+    #[command(
+        visible_alias = "ps",
+        after_help = "Exit codes: 0 all serve, 3 some do, 4 none does or nothing runs"
+    )]
+    Status {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List every running project of this user
+    Ls {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// End backends at once, as a crash would; they stay down until `start`
+    #[command(
+        after_help = "Examples:\n  lbdev kill 8000\n  lbdev kill web:8001,8002\n  lbdev kill all --restart\n  lbdev kill 8000 -s TERM"
+    )]
+    Kill {
+        #[command(flatten)]
+        target: Target,
+        /// The signal: KILL, TERM, INT, QUIT, HUP, USR1, USR2, STOP, CONT, or its number
+        #[arg(short, long, value_name = "SIG", default_value = "KILL", value_parser = signal)]
+        signal: Signal,
+        /// Let the restart policy bring them back
+        #[arg(long)]
+        restart: bool,
+    },
+    /// Start backends that are down, and wait until they answer
+    Start {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let backends finish their requests, then stop them
+    Stop {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Stop backends, start them again, and wait until they answer
+    Restart {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what the backends wrote, also after `down`
+    #[command(after_help = "Examples:\n  lbdev logs\n  lbdev logs 8002 -n 20\n  lbdev logs web -f")]
+    Logs {
+        /// Only these: a port, a service, an id like web:8000, a comma list, or `all`
+        #[arg(value_name = "TARGET")]
+        target: Option<String>,
+        /// Go on with what comes
+        #[arg(short, long)]
+        follow: bool,
+        /// Only the last N lines
+        #[arg(short = 'n', long = "lines", value_name = "N")]
+        last: Option<usize>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Write lbdev.toml for this folder
+    #[command(after_help = "Examples:\n  lbdev init\n  lbdev init django")]
+    Init {
+        /// Which framework, instead of the one that is recognised
+        framework: Option<String>,
+    },
+    /// Show the set-up with every default filled in
+    Config {
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// How the set-up looks.
+#[derive(Debug, ClapArgs)]
+struct Shape {
+    /// How many copies of the server
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    replicas: Option<u32>,
+    /// Their ports: 8000-8003, 8000, or auto
+    #[arg(long, value_name = "RANGE|auto")]
+    ports: Option<String>,
+    /// Where the balancer listens: 8080, localhost:8080, 0.0.0.0:8080
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// How the next backend is chosen: round_robin
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// Threads of the balancer
+    #[arg(long, value_name = "N", value_parser = threads)]
+    workers: Option<usize>,
+}
+
+/// What is started.
+#[derive(Debug, ClapArgs)]
+struct Source {
+    /// This file instead of lbdev.toml
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["command", "from", "external"])]
+    file: Option<PathBuf>,
+    /// The command of one server; {port} is its port
+    #[arg(short, long, value_name = "CMD", conflicts_with_all = ["from", "external"])]
+    command: Option<String>,
+    /// What to take the command from, where several are possible: lbdev.toml, django, static, …
+    #[arg(long, value_name = "FROM", conflicts_with = "external")]
+    from: Option<String>,
+    /// Balance servers that run already: 8000-8003, or HOST:PORT,…
+    #[arg(long, value_name = "PORTS")]
+    external: Option<String>,
+}
+
+/// How it runs.
+#[derive(Debug, ClapArgs)]
+struct Running {
+    /// In the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Implies -d: return when all servers are ready
+    #[arg(long)]
+    wait: bool,
+    /// How long --wait waits: 60s, 500ms, 2m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    wait_timeout: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Json {
+    /// As JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Target {
+    /// A port, a service, an id like web:8000, a comma list, or `all`
+    #[arg(value_name = "TARGET")]
+    target: String,
+}
+
+fn threads(typed: &str) -> Result<usize, String> {
+    match typed.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("not a whole number".to_owned()),
+    }
+}
+
+/// `60s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+pub(super) fn duration(typed: &str) -> Result<Duration, String> {
+    let typed = typed.trim();
+    let unit_at = typed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(typed.len());
+    let (number, unit) = typed.split_at(unit_at);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("want a time like `60s`, `500ms` or `2m`".to_owned()),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "want a time like `60s`, `500ms` or `2m`".to_owned())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long a time".to_owned())
+}
+
+/// `KILL`, `SIGKILL`, `kill`; numbers are those that Linux and macOS share.
+pub(super) fn signal(typed: &str) -> Result<Signal, String> {
+    let upper = typed.trim().to_ascii_uppercase();
+    match upper.strip_prefix("SIG").unwrap_or(&upper) {
+        "KILL" | "9" => Ok(Signal::Kill),
+        "TERM" | "15" => Ok(Signal::Term),
+        "INT" | "2" => Ok(Signal::Int),
+        "QUIT" | "3" => Ok(Signal::Quit),
+        "HUP" | "1" => Ok(Signal::Hup),
+        "USR1" => Ok(Signal::Usr1),
+        "USR2" => Ok(Signal::Usr2),
+        "STOP" => Ok(Signal::Stop),
+        "CONT" => Ok(Signal::Cont),
+        _ => Err("want KILL, TERM, INT, QUIT, HUP, USR1, USR2, STOP or CONT".to_owned()),
+    }
+}
+
+impl Args {
+    pub(super) fn into_invocation(self, cwd: &Path) -> Invocation {
+        let place = Place {
+            dir: super::absolute(cwd, self.dir.as_deref()),
+            said: self.dir.is_some(),
+            // An empty LBDEV_PROJECT is the same as none.
+            project: self.project.filter(|name| !name.is_empty()),
+        };
+        let color = match self.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let dir = &place.dir;
+        let verb = match self.verb {
+            Typed::Up {
+                shape,
+                source,
+                running,
+                services,
+            } => Verb::Up(running.options(Request {
+                services,
+                ..source.apply(shape.request(dir))
+            })),
+            Typed::Demo { shape, running } => Verb::Up(running.options(Request {
+                demo: true,
+                ..shape.request(dir)
+            })),
+            Typed::Down { all } => Verb::Task(Task::Down { all }),
+            Typed::Status { json } => Verb::Task(Task::Status { json: json.json }),
+            Typed::Ls { json } => Verb::Task(Task::Ls { json: json.json }),
+            Typed::Kill {
+                target,
+                signal,
+                restart,
+            } => Verb::Task(Task::Kill {
+                target: target.target,
+                signal,
+                restart,
+            }),
+            Typed::Start { target } => Verb::Task(Task::Start {
+                target: target.target,
+            }),
+            Typed::Stop { target } => Verb::Task(Task::Stop {
+                target: target.target,
+            }),
+            Typed::Restart { target } => Verb::Task(Task::Restart {
+                target: target.target,
+            }),
+            Typed::Logs {
+                target,
+                follow,
+                last,
+                json,
+            } => Verb::Task(Task::Logs(LogsOptions {
+                target,
+                follow,
+                last,
+                json: json.json,
+            })),
+            Typed::Init { framework } => Verb::Task(Task::Init { framework }),
+            Typed::Config {
+                shape,
+                source,
+                json,
+            } => Verb::Task(Task::Config {
+                request: Box::new(source.apply(shape.request(dir))),
+                json: json.json,
+            }),
+        };
+        Invocation { place, color, verb }
+    }
+}
+
+impl Shape {
+    fn request(self, dir: &Path) -> Request {
+        Request {
+            dir: dir.to_owned(),
+            replicas: self.replicas,
+            ports: self.ports,
+            listen: self.listen,
+            algorithm: self.algorithm,
+            workers: self.workers,
+            ..Request::default()
+        }
+    }
+}
+
+impl Source {
+    fn apply(self, request: Request) -> Request {
+        Request {
+            // As if `-C` had changed the folder first, like `git -C` and `make -C`.
+            file: self.file.map(|file| request.dir.join(file)),
+            command: self.command,
+            from: self.from,
+            external: self.external,
+            ..request
+        }
+    }
+}
+
+impl Running {
+    fn options(self, request: Request) -> Box<UpOptions> {
+        Box::new(UpOptions {
+            request,
+            // As in `docker compose up --wait`.
+            detach: self.detach || self.wait,
+            wait: self.wait,
+            wait_timeout: self.wait_timeout,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! What was typed, as plain values: the only module that knows clap.
+
+mod args;
+mod invocation;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Parser;
+
+pub use invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+
+use crate::error::{Exit, Report};
+use crate::ui::ColorChoice;
+
+/// Why there is nothing to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A text that was asked for: help, the version. Exit code 0.
+    Text {
+        /// With colours.
+        colored: String,
+        /// Without.
+        plain: String,
+    },
+    /// Wrong usage, in clap's words. Exit code 2.
+    Usage {
+        /// With colours.
+        colored: String,
+        /// Without.
+        plain: String,
+        /// The same, for `--json`.
+        report: Box<Report>,
+    },
+    /// The current folder, or another thing that every verb needs, is not to be had.
+    Unable(Box<Report>),
+}
+
+impl Stop {
+    /// How the process ends.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Stop::Text { .. } => 0,
+            Stop::Usage { .. } => Exit::Usage.code(),
+            Stop::Unable(report) => report.exit.code(),
+        }
+    }
+}
+
+/// What `args` (the program's name first) ask for. `cwd` is asked for the current folder.
+///
+/// # Errors
+/// A [`Stop`], for the caller to print and end with.
+pub fn parse_from<I, A>(
+    args: I,
+    cwd: impl FnOnce() -> std::io::Result<std::path::PathBuf>,
+) -> Result<Invocation, Stop>
+where
+    I: IntoIterator<Item = A>,
+    A: Into<OsString> + Clone,
+{
+    let typed = args::Args::try_parse_from(args).map_err(stop)?;
+    let cwd = cwd().map_err(|source| {
+        let report = Report::failed("LB007", format!("the current folder is gone: {source}"));
+        Stop::Unable(Box::new(
+            report.hint("run `cd` to a folder that exists, then try again"),
+        ))
+    })?;
+    Ok(typed.into_invocation(&cwd))
+}
+
+/// What was typed: `args`, the program's name first. Help, the version and usage errors are printed, and the process ends.
+pub fn parse(args: &[OsString]) -> Invocation {
+    // Before clap has judged the words, these two are looked for as they stand.
+    let before = |word: &str| {
+        args.iter()
+            .take_while(|arg| *arg != "--")
+            .any(|a| a == word)
+    };
+    let color = color_typed(args);
+    let json = before("--json");
+    match parse_from(args, std::env::current_dir) {
+        Ok(invocation) => invocation,
+        Err(stop) => {
+            let ui = crate::ui::Ui::new(color);
+            let code = stop.exit_code();
+            match stop {
+                Stop::Text { colored, plain } => ui.out_either(&colored, &plain),
+                Stop::Usage { report, .. } if json => ui.report(&report, true),
+                Stop::Usage { colored, plain, .. } => ui.err_either(&colored, &plain),
+                Stop::Unable(report) => ui.report(&report, json),
+            }
+            std::process::exit(i32::from(code))
+        }
+    }
+}
+
+fn color_typed(args: &[OsString]) -> ColorChoice {
+    let words = || args.iter().map(|arg| arg.to_string_lossy());
+    words()
+        .zip(words().skip(1))
+        .filter(|(flag, _)| flag == "--color")
+        .map(|(_, value)| value.into_owned())
+        .chain(words().filter_map(|word| word.strip_prefix("--color=").map(str::to_owned)))
+        .find_map(|value| match value.as_str() {
+            "always" => Some(ColorChoice::Always),
+            "never" => Some(ColorChoice::Never),
+            _ => None,
+        })
+        .unwrap_or(ColorChoice::Auto)
+}
+
+fn stop(error: clap::Error) -> Stop {
+    use clap::error::ErrorKind;
+    let rendered = error.render();
+    let (colored, plain) = (rendered.ansi().to_string(), rendered.to_string());
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Text { colored, plain },
+        _ => {
+            let first = plain.lines().next().unwrap_or_default();
+            let message = first.strip_prefix("error: ").unwrap_or(first);
+            let report = Report::usage("LB021", message).hint("run `lbdev --help`");
+            let report = Box::new(report);
+            Stop::Usage {
+                colored,
+                plain,
+                report,
+            }
+        }
+    }
+}
+
+/// `path` as seen from `cwd`.
+fn absolute(cwd: &Path, path: Option<&Path>) -> std::path::PathBuf {
+    match path {
+        Some(path) => cwd.join(path),
+        None => cwd.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

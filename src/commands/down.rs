@@ -1,0 +1,121 @@
+//! `down`.
+
+use std::time::{Duration, Instant};
+
+use super::client_of;
+use crate::cli::Place;
+use crate::error::Report;
+use crate::instance::{self, Found, InstanceError};
+use crate::ui::Ui;
+use crate::ui::units::{plural, took};
+
+/// Between two looks at whether it is gone.
+const LOOK: Duration = Duration::from_millis(20);
+/// After so long, and each time again, it is said what it is waiting for.
+const SAY: Duration = Duration::from_secs(5);
+/// Drain and stop timeouts are a matter of the set-up, so this is no more than the end of all patience.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Stops everything that was started for this folder, or for all folders. Nothing to stop is fine.
+pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report> {
+    let found = if all {
+        instance::all_running()?
+    } else {
+        meant(place, ui)?
+    };
+    if found.is_empty() {
+        let what = match (all, &place.project) {
+            (true, _) => "nothing is running".to_owned(),
+            (false, Some(project)) => format!("no project called `{project}` is running"),
+            (false, None) => format!("nothing is running for `{}`", instance::tilde(&place.dir)),
+        };
+        ui.progress(&what);
+        return Ok(0);
+    }
+    let mut failure = None;
+    for one in &found {
+        if let Err(report) = stop(one, ui).await {
+            match failure {
+                None => failure = Some(report),
+                Some(_) => ui.report(&report, false),
+            }
+        }
+    }
+    failure.map_or(Ok(0), Err)
+}
+
+/// Unlike other verbs, `down` takes no other project than this folder's because it is the only one: who types it twice
+/// must not stop somebody else's work. The demo belongs to no folder, so it is taken.
+fn meant(place: &Place, ui: &Ui) -> Result<Vec<Found>, Report> {
+    let found = match instance::find(Some(&place.dir), place.project.as_deref()) {
+        Err(error @ InstanceError::NothingRuns { .. }) if !place.said => instance::running_demo()?
+            .map(|demo| Found {
+                note: Some("using the demo".to_owned()),
+                ..demo
+            })
+            .ok_or(error),
+        other => other,
+    };
+    match found {
+        Ok(found) => {
+            if let Some(note) = &found.note {
+                ui.note(note);
+            }
+            Ok(vec![found])
+        }
+        Err(error) if error.nothing_runs() => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
+    let client = client_of(found)?;
+    // For the last line only: one that cannot say it is stopped all the same.
+    let backends = client
+        .status()
+        .await
+        .map_or(0, |status| status.backends.len());
+    if let Err(error) = client.shutdown().await {
+        // It may have ended between the look and the question.
+        if found.folder.is_locked() {
+            return Err(Report::from(error).hint(format!("run `kill -9 {}`", found.instance.pid)));
+        }
+    }
+    let began = Instant::now();
+    let mut said = SAY;
+    while found.folder.is_locked() {
+        let waited = began.elapsed();
+        if waited >= PATIENCE {
+            let report = Report::failed(
+                "LB006",
+                format!(
+                    "lbdev (pid {}) has not ended {} after it was told to",
+                    found.instance.pid,
+                    took(waited)
+                ),
+            );
+            return Err(report.hint(format!("run `kill -9 {}`", found.instance.pid)));
+        }
+        if waited >= said {
+            said += SAY;
+            let held_up = client.status().await.ok();
+            let names = held_up.iter().flat_map(|status| &status.backends);
+            let names: Vec<_> = names
+                .filter(|backend| backend.pid.is_some())
+                .map(|backend| format!("`{}`", backend.id))
+                .collect();
+            if !names.is_empty() {
+                ui.note(&format!("still waiting for {}", names.join(", ")));
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let backends = plural(backends, "backend", "backends");
+    ui.out(&format!(
+        "{} {} stopped after {} ({backends})",
+        ui.out.check(),
+        found.instance.project,
+        took(began.elapsed())
+    ));
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What each verb does that asks or tells something, and ends.
+
+mod act;
+mod down;
+mod logs;
+mod setup;
+mod status;
+
+use std::future::Future;
+
+use crate::cli::{Place, Task};
+use crate::control::client::Client;
+use crate::error::Report;
+use crate::instance::{self, Found};
+use crate::ui::Ui;
+
+/// Does `task` in `place`; gives the exit code.
+///
+/// # Errors
+/// What is to be reported, usually one thing; the exit code is the first one's.
+pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
+    let done = match task {
+        Task::Down { all } => block_on(down::down(place, all, ui)),
+        Task::Status { json } => block_on(status::status(place, json, ui)),
+        Task::Ls { json } => block_on(status::ls(json, ui)),
+        Task::Kill {
+            target,
+            signal,
+            restart,
+        } => block_on(act::kill(place, &target, signal, restart, ui)),
+        Task::Start { target } => block_on(act::start(place, &target, ui)),
+        Task::Stop { target } => block_on(act::stop(place, &target, ui)),
+        Task::Restart { target } => block_on(act::restart(place, &target, ui)),
+        Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
+        Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
+        Task::Config { request, json } => return setup::config(&request, json, ui),
+    };
+    done.map_err(|report| vec![report])
+}
+
+/// Runs one verb to its end.
+fn block_on(verb: impl Future<Output = Result<u8, Report>>) -> Result<u8, Report> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Report::failed(
+                "LB008",
+                format!("the machine refuses an event loop: {error}"),
+            )
+            .hint("raise the limit of open files: `ulimit -n 4096`")
+        })?
+        .block_on(verb)
+}
+
+/// The instance that is meant, and a client of it. Says which one where that is not plain.
+fn connect(place: &Place, ui: &Ui) -> Result<(Found, Client), Report> {
+    let found = instance::find(place.said_dir(), place.project.as_deref())?;
+    if let Some(note) = &found.note {
+        ui.note(note);
+    }
+    let client = client_of(&found)?;
+    Ok((found, client))
+}
+
+fn client_of(found: &Found) -> Result<Client, Report> {
+    Ok(Client::new(std::path::Path::new(&found.instance.socket))?)
+}

@@ -1,0 +1,78 @@
+//! What holds when nobody says otherwise, each with its reason, and the limits of what may be said.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Listen, ListenHost};
+
+/// 8080 is what people type for "not quite port 80", and needs no rights. Loopback only: a development server is not for
+/// the neighbours.
+pub const LISTEN: Listen = Listen {
+    host: ListenHost::Localhost,
+    port: 8080,
+};
+/// Enough to see an order, few enough to fit on one screen and in a laptop's memory.
+pub const BACKENDS: usize = 4;
+/// 8000 is where `manage.py runserver` and many others listen when started alone.
+pub const FIRST_PORT: u16 = 8000;
+/// With four backends: every other one gets its chance.
+pub const RETRIES: u32 = 3;
+/// A person has reloaded the page by then.
+pub const RETRY_DEADLINE: Duration = Duration::from_secs(10);
+/// A page with all it loads, from many clients at once, waits through a restart.
+pub const QUEUE_MAX: usize = 1024;
+/// Longer than a restart takes, shorter than a person's patience.
+pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server on this machine that takes longer to accept does not accept.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// nginx's `proxy_read_timeout`.
+pub const BACKEND_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// nginx's `keepalive_timeout`.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// A page has been sent by then; longer, and Ctrl-C feels stuck.
+pub const DRAIN: Duration = Duration::from_secs(2);
+/// One thread carries more than four development servers can answer.
+pub const WORKERS: usize = 1;
+
+/// Often enough that a death nobody reported shows within a breath.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+/// On loopback a check that takes longer has failed.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
+/// A backend of our own that answers once is up: we saw it start.
+pub const RISE: u32 = 1;
+/// A server that somebody else runs must show twice that it is back.
+pub const RISE_EXTERNAL: u32 = 2;
+/// One lost check is an accident, two are not.
+pub const FALL: u32 = 2;
+
+/// The first restart feels immediate.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// A broken server does not eat the machine.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// After about a minute of trying, it is not going to work by itself.
+pub const RESTARTS: u32 = 10;
+/// Time to finish a request and close a database; less than docker's 10 s, because a person waits.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The name of the only service when there is no `lbdev.toml`.
+pub const SERVICE: &str = "web";
+/// The file looked for.
+pub const FILE: &str = "lbdev.toml";
+
+/// Each is a process on one machine; more is a slip of the pen.
+pub const MOST_BACKENDS: usize = 256;
+/// The range of `retries`: beyond it a request would never end.
+pub const RETRIES_RANGE: RangeInclusive<u64> = 0..=100;
+/// The range of `queue.max`; each waiting request holds a connection and its buffers.
+pub const QUEUE_RANGE: RangeInclusive<u64> = 0..=100_000;
+/// The range of `workers`.
+pub const WORKERS_RANGE: RangeInclusive<u64> = 1..=64;
+/// The range of a weight, HAProxy's. 0 means: only drained, never picked.
+pub const WEIGHT_RANGE: RangeInclusive<u64> = 0..=256;
+/// The range of `rise` and `fall`.
+pub const CHECKS_RANGE: RangeInclusive<u64> = 1..=100;
+/// The range of `restart.max`.
+pub const RESTARTS_RANGE: RangeInclusive<u64> = 0..=1_000_000;
+/// The longest duration that can be written; far below what a clock can add without overflow.
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest interval and time limit that make sense: below it, the check itself is the load.
+pub const SHORTEST: Duration = Duration::from_millis(10);

@@ -1,0 +1,126 @@
+//! What somebody said, wherever they said it, before defaults: the meeting point of the file, the flags and what was
+//! recognised. `None` is "not said".
+
+use std::time::Duration;
+
+use super::problem::At;
+use super::value::Server;
+use super::{Listen, Route};
+use crate::backend::{RestartMode, Signal};
+use crate::balance::{Algorithm, Sequence};
+
+/// A whole set-up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Draft {
+    pub balancer: BalancerDraft,
+    pub services: Vec<ServiceDraft>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct BalancerDraft {
+    pub listen: Option<At<Listen>>,
+    pub algorithm: Option<At<Algorithm>>,
+    pub sequence: Option<At<Sequence>>,
+    pub retries: Option<At<u64>>,
+    pub retry_deadline: Option<At<Duration>>,
+    pub queue_max: Option<At<u64>>,
+    pub queue_timeout: Option<At<Duration>>,
+    pub connect: Option<At<Duration>>,
+    /// `Some(None)` is "off".
+    pub backend_head: Option<At<Option<Duration>>>,
+    pub idle: Option<At<Duration>>,
+    pub drain: Option<At<Duration>>,
+    pub workers: Option<At<u64>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ServiceDraft {
+    pub name: At<String>,
+    pub command: Option<At<CommandDraft>>,
+    pub ports: Option<At<PortsDraft>>,
+    pub replicas: Option<At<u64>>,
+    pub env: Vec<(At<String>, At<String>)>,
+    pub env_file: Option<At<String>>,
+    pub cwd: Option<At<String>>,
+    pub routes: Option<At<Vec<At<Route>>>>,
+    pub health: Option<At<HealthDraft>>,
+    pub restart: Option<At<RestartDraft>>,
+    pub stop: Option<At<StopDraft>>,
+    pub external: Option<At<Vec<At<Server>>>>,
+    pub weights: Vec<WeightDraft>,
+    /// Keys that are there, but could not be read: nothing is to be concluded from their absence here.
+    pub unread: Vec<&'static str>,
+}
+
+impl ServiceDraft {
+    /// A service of which only the name is known.
+    pub(super) fn new(name: At<String>) -> Self {
+        Self {
+            name,
+            command: None,
+            ports: None,
+            replicas: None,
+            env: Vec::new(),
+            env_file: None,
+            cwd: None,
+            routes: None,
+            health: None,
+            restart: None,
+            stop: None,
+            external: None,
+            weights: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    /// Whether a key is there that could not be read.
+    pub(super) fn is_unread(&self, key: &str) -> bool {
+        self.unread.contains(&key)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CommandDraft {
+    /// One text, to be split.
+    Line(String),
+    /// Words, to be taken as they are.
+    Words(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PortsDraft {
+    /// These, and on from the last if more are wanted.
+    List(Vec<u16>),
+    /// Whatever is free.
+    Auto,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct HealthDraft {
+    pub path: Option<At<String>>,
+    pub interval: Option<At<Duration>>,
+    pub timeout: Option<At<Duration>>,
+    pub rise: Option<At<u64>>,
+    pub fall: Option<At<u64>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RestartDraft {
+    pub mode: Option<At<RestartMode>>,
+    pub backoff: Option<At<(Duration, Duration)>>,
+    pub max: Option<At<u64>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct StopDraft {
+    pub signal: Option<At<Signal>>,
+    pub timeout: Option<At<Duration>>,
+}
+
+/// `backends.8003 = { weight = 3 }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WeightDraft {
+    /// As written; a key of a table is text.
+    pub port: At<String>,
+    pub weight: Option<At<u64>>,
+}

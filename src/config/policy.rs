@@ -1,0 +1,141 @@
+//! How each backend of a service is checked, restarted, stopped and weighted.
+
+use super::BackendSpec;
+use super::defaults::{
+    BACKOFF_MAX, BACKOFF_MIN, FALL, HEALTH_INTERVAL, HEALTH_TIMEOUT, RESTARTS, RISE, RISE_EXTERNAL,
+    STOP_TIMEOUT,
+};
+use super::draft::HealthDraft;
+use super::problem::{Fault, Problem, Where};
+use super::service::{Maker, number};
+use super::value::{self, ports_text};
+use super::words::Scene;
+use crate::backend::{
+    BackendId, HealthPolicy, Kind, RestartMode, RestartPolicy, Signal, StopPolicy,
+};
+
+impl Maker<'_> {
+    /// A backend with every policy, and no command yet.
+    pub(super) fn spec(
+        &mut self,
+        id: BackendId,
+        index: u32,
+        kind: Kind,
+        addresses: Vec<std::net::SocketAddr>,
+    ) -> BackendSpec {
+        let health = self.health(&id, index, kind);
+        let restart = self.draft.restart.as_ref().map(|restart| &restart.value);
+        let backoff = restart.and_then(|r| r.backoff.as_ref());
+        let (backoff_min, backoff_max) =
+            backoff.map_or((BACKOFF_MIN, BACKOFF_MAX), |backoff| backoff.value);
+        let stop = self.draft.stop.as_ref().map(|stop| &stop.value);
+        BackendSpec {
+            id,
+            index,
+            kind,
+            addresses,
+            command: None,
+            weight: 1,
+            health,
+            restart: RestartPolicy {
+                mode: restart
+                    .and_then(|r| r.mode.as_ref())
+                    .map_or(RestartMode::OnFailure, |mode| mode.value),
+                backoff_min,
+                backoff_max,
+                max: number(restart.and_then(|r| r.max.as_ref()), RESTARTS),
+            },
+            stop: StopPolicy {
+                signal: stop
+                    .and_then(|s| s.signal.as_ref())
+                    .map_or(Signal::Term, |signal| signal.value),
+                timeout: stop
+                    .and_then(|s| s.timeout.as_ref())
+                    .map_or(STOP_TIMEOUT, |timeout| timeout.value),
+            },
+        }
+    }
+
+    fn health(&mut self, id: &BackendId, index: u32, kind: Kind) -> HealthPolicy {
+        let none = HealthDraft::default();
+        let draft = self.draft.health.as_ref().map_or(&none, |h| &h.value);
+        let scene = Scene {
+            port: id.port(),
+            index,
+            python: None,
+            lbdev: "",
+        };
+        let mut path = None;
+        if let Some(written) = &draft.path {
+            let (service, key) = (self.name(), "health.path".to_owned());
+            match scene.fill(&written.value) {
+                Ok(filled) => path = Some(filled),
+                Err(source) => {
+                    let problem = Problem::Fill {
+                        service,
+                        key,
+                        source,
+                    };
+                    self.fault(&written.at, problem);
+                }
+            }
+        }
+        let rise = match kind {
+            Kind::Managed => RISE,
+            Kind::External => RISE_EXTERNAL,
+        };
+        HealthPolicy {
+            path,
+            interval: draft.interval.as_ref().map_or(HEALTH_INTERVAL, |x| x.value),
+            timeout: draft.timeout.as_ref().map_or(HEALTH_TIMEOUT, |x| x.value),
+            rise: number(draft.rise.as_ref(), rise),
+            fall: number(draft.fall.as_ref(), FALL),
+        }
+    }
+
+    /// Gives backends the weights that were said.
+    pub(super) fn weights(&mut self, backends: &mut [BackendSpec]) {
+        if self.draft.is_unread("ports") || self.draft.is_unread("external") {
+            return;
+        }
+        let flagged = |at: Option<&Where>| matches!(at, Some(Where::Option(_)));
+        // Fewer by a flag, for this once: what the file says about the others still holds the next time.
+        let fewer = flagged(self.draft.ports.as_ref().map(|ports| &ports.at))
+            || flagged(self.draft.replicas.as_ref().map(|count| &count.at));
+        for weight in &self.draft.weights {
+            let port = value::port(&weight.port.value).ok();
+            let found = backends
+                .iter_mut()
+                .find(|backend| port.is_some() && backend.id.port() == port);
+            match (found, &weight.weight) {
+                (Some(backend), Some(share)) => {
+                    backend.weight = number(Some(share), backend.weight);
+                }
+                (Some(_), None) => {}
+                (None, _) if fewer && port.is_some() => {}
+                (None, _) => {
+                    let has: Vec<u16> = backends.iter().filter_map(|b| b.id.port()).collect();
+                    let problem = Problem::NoSuchBackend {
+                        service: self.draft.name.value.clone(),
+                        port: weight.port.value.clone(),
+                        has: match has.is_empty() {
+                            true => "no ports".to_owned(),
+                            false => format!("`{}`", ports_text(&has)),
+                        },
+                    };
+                    self.faults.push(Fault {
+                        at: weight.port.at.clone(),
+                        problem,
+                    });
+                }
+            }
+        }
+        if !backends.is_empty()
+            && backends.iter().all(|backend| backend.weight == 0)
+            && let Some(first) = self.draft.weights.first()
+        {
+            let service = self.name();
+            self.fault(&first.port.at, Problem::AllWeightsZero { service });
+        }
+    }
+}

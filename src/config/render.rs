@@ -1,0 +1,347 @@
+//! A resolved set-up as a file: `lbdev config`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::environment::{own_variables, project_path};
+use super::value::{
+    RESTART_MODES, STOP_SIGNALS, duration_text, listen_text, name_of, ports_text, route_text,
+};
+use super::words::{Scene, escape};
+use super::{BackendSpec, Balancer, Command, Config, Service};
+use crate::backend::Kind;
+
+/// The set-up as an `lbdev.toml` with every default written out. Read again, it is the same set-up.
+pub fn render(config: &Config) -> String {
+    let mut out = String::new();
+    line(
+        &mut out,
+        &format!("# {}, from {}", config.project, config.origin),
+    );
+    line(&mut out, &format!("# {}", config.dir.display()));
+    for note in &config.notes {
+        line(&mut out, &format!("# note: {note}"));
+    }
+    out.push('\n');
+    balancer(&mut out, &config.balancer);
+    for each in &config.services {
+        out.push('\n');
+        service(&mut out, config, each);
+    }
+    out
+}
+
+/// One line; a newline within would end a comment.
+fn line(out: &mut String, text: &str) {
+    out.extend(
+        text.chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c }),
+    );
+    out.push('\n');
+}
+
+fn balancer(out: &mut String, balancer: &Balancer) {
+    let timeouts = &balancer.timeouts;
+    let head = timeouts
+        .backend_head
+        .map_or("off".to_owned(), duration_text);
+    out.push_str("[balancer]\n");
+    for (key, value) in [
+        ("listen", quoted(&listen_text(balancer.listen))),
+        ("algorithm", quoted(balancer.algorithm.name())),
+        ("sequence", quoted(balancer.sequence.name())),
+        ("retries", balancer.retries.to_string()),
+        (
+            "retry",
+            format!(
+                "{{ deadline = \"{}\" }}",
+                duration_text(balancer.retry_deadline)
+            ),
+        ),
+        (
+            "queue",
+            format!(
+                "{{ max = {}, timeout = \"{}\" }}",
+                balancer.queue_max,
+                duration_text(balancer.queue_timeout)
+            ),
+        ),
+        (
+            "timeouts",
+            format!(
+                "{{ connect = \"{}\", backend_head = \"{head}\", idle = \"{}\", drain = \"{}\" }}",
+                duration_text(timeouts.connect),
+                duration_text(timeouts.idle),
+                duration_text(timeouts.drain)
+            ),
+        ),
+        ("workers", balancer.workers.to_string()),
+    ] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{key} = {value}");
+    }
+}
+
+fn service(out: &mut String, config: &Config, service: &Service) {
+    let Some(first) = service.backends.first() else {
+        return;
+    };
+    let ports: Vec<u16> = service
+        .backends
+        .iter()
+        .filter_map(|b| b.id.port())
+        .collect();
+    let mut keys: Vec<(&str, String)> = Vec::new();
+    match first.kind {
+        Kind::External => {
+            let servers = service.backends.iter().filter_map(external);
+            keys.push(("external", strings(servers)));
+        }
+        Kind::Managed => {
+            let common = common(service);
+            match &common {
+                Some(command) => keys.extend(command_keys(config, first, command)),
+                None => differing(out, service),
+            }
+            match ports.is_empty() {
+                true => keys.push(("replicas", service.backends.len().to_string())),
+                false => keys.push(("ports", quoted(&ports_text(&ports)))),
+            }
+        }
+    }
+    if !ports.is_empty() {
+        let routes = service.routes.iter().map(|r| route_text(r).to_owned());
+        keys.push(("routes", strings(routes)));
+        keys.push(("health", health(service, first)));
+    }
+    if first.kind == Kind::Managed {
+        let restart = &first.restart;
+        keys.push((
+            "restart",
+            format!(
+                "{{ policy = \"{}\", backoff = \"{}..{}\", max = {} }}",
+                name_of(restart.mode, RESTART_MODES),
+                duration_text(restart.backoff_min),
+                duration_text(restart.backoff_max),
+                restart.max
+            ),
+        ));
+        keys.push((
+            "stop",
+            format!(
+                "{{ signal = \"{}\", timeout = \"{}\" }}",
+                name_of(first.stop.signal, STOP_SIGNALS),
+                duration_text(first.stop.timeout)
+            ),
+        ));
+    }
+    let _ = writeln!(out, "[services.{}]", service.name);
+    for (key, value) in keys {
+        let _ = writeln!(out, "{key} = {value}");
+    }
+    for backend in service.backends.iter().filter(|b| b.weight != 1) {
+        if let Some(port) = backend.id.port() {
+            let _ = writeln!(out, "backends.{port} = {{ weight = {} }}", backend.weight);
+        }
+    }
+}
+
+/// Commands that no placeholder makes one of, as comments.
+fn differing(out: &mut String, service: &Service) {
+    line(
+        out,
+        &format!("# the commands of `{}` differ:", service.name),
+    );
+    for backend in &service.backends {
+        if let Some(command) = &backend.command {
+            let words = strings(command.argv.iter().cloned());
+            line(out, &format!("# {}: {words}", backend.id));
+        }
+    }
+}
+
+/// One entry of `external`. Of several addresses the port alone means both loopback ones, else the first is it.
+fn external(backend: &BackendSpec) -> Option<String> {
+    let port = backend.id.port()?;
+    match backend.addresses == super::value::loopback(port) {
+        true => Some(port.to_string()),
+        false => backend.addresses.first().map(ToString::to_string),
+    }
+}
+
+fn health(service: &Service, first: &BackendSpec) -> String {
+    let health = &first.health;
+    let paths: Vec<Option<String>> = service
+        .backends
+        .iter()
+        .map(|backend| backend.health.path.clone())
+        .collect();
+    let general = generalised(service, |number| {
+        paths.get(number).cloned().flatten().into_iter().collect()
+    });
+    let path = match general.as_deref() {
+        Some([path]) => format!("path = {}, ", quoted(path)),
+        _ => String::new(),
+    };
+    format!(
+        "{{ {path}interval = \"{}\", timeout = \"{}\", rise = {}, fall = {} }}",
+        duration_text(health.interval),
+        duration_text(health.timeout),
+        health.rise,
+        health.fall
+    )
+}
+
+/// The command that all backends share, with placeholders where they differ.
+fn common(service: &Service) -> Option<Command> {
+    let commands: Vec<&Command> = service
+        .backends
+        .iter()
+        .filter_map(|backend| backend.command.as_ref())
+        .collect();
+    let of = |number: usize| commands.get(number).copied();
+    let argv = generalised(service, |number| {
+        of(number).map(|c| c.argv.clone()).unwrap_or_default()
+    })?;
+    let first = of(0)?;
+    let names: Vec<String> = first.env.iter().map(|(name, _)| name.clone()).collect();
+    let values = generalised(service, |number| {
+        let env = of(number).map(|c| c.env.as_slice()).unwrap_or_default();
+        env.iter()
+            .filter(|(name, _)| !is_own(name))
+            .map(|(_, value)| value.clone())
+            .collect()
+    })?;
+    let cwd = generalised(service, |number| {
+        let cwd = of(number).and_then(|c| c.cwd.to_str());
+        cwd.map(str::to_owned).into_iter().collect()
+    })?;
+    let names = names.into_iter().filter(|name| !is_own(name));
+    Some(Command {
+        argv,
+        env: names.zip(values).collect(),
+        cwd: cwd.concat().into(),
+    })
+}
+
+fn is_own(name: &str) -> bool {
+    super::environment::RESERVED.contains(&name)
+}
+
+/// Texts with `{port}` and `{index}` such that each backend's own come out; `None` where none were found.
+fn generalised(service: &Service, texts: impl Fn(usize) -> Vec<String>) -> Option<Vec<String>> {
+    let all: Vec<Vec<String>> = (0..service.backends.len()).map(texts).collect();
+    let fits = |place: usize, general: &str| {
+        service.backends.iter().zip(&all).all(|(backend, texts)| {
+            let scene = Scene {
+                port: backend.id.port(),
+                index: backend.index,
+                python: None,
+                lbdev: "",
+            };
+            scene.fill(general).ok().as_ref() == texts.get(place)
+        })
+    };
+    let first = service.backends.first()?;
+    let port = first.id.port().map(|port| port.to_string());
+    let index = first.index.to_string();
+    let general = |(place, text): (usize, &String)| {
+        let plain = escape(text);
+        let ported = match &port {
+            Some(port) => variants(&plain, port, "{port}"),
+            None => vec![plain],
+        };
+        // As few placeholders as do: the same number can stand there for another reason.
+        let mut indexed = ported
+            .iter()
+            .flat_map(|text| variants(text, &index, "{index}"));
+        ported
+            .iter()
+            .find(|general| fits(place, general))
+            .cloned()
+            .or_else(|| indexed.find(|general| fits(place, general)))
+    };
+    all.first()?.iter().enumerate().map(general).collect()
+}
+
+/// A text with a placeholder for any of the places where a number stands; the text itself first. Only the first few
+/// places count, as their choices double with each.
+fn variants(text: &str, number: &str, placeholder: &str) -> Vec<String> {
+    const PLACES: usize = 6;
+    let places: Vec<usize> = text
+        .match_indices(number)
+        .map(|(at, _)| at)
+        .take(PLACES)
+        .collect();
+    let with = |chosen: u32| {
+        let mut out = String::new();
+        let mut done = 0;
+        for (bit, &at) in places.iter().enumerate() {
+            if chosen & (1 << bit) != 0 {
+                out.push_str(&text[done..at]);
+                out.push_str(placeholder);
+                done = at + number.len();
+            }
+        }
+        out.push_str(&text[done..]);
+        out
+    };
+    (0..1 << places.len()).map(with).collect()
+}
+
+/// `command`, `env` and `cwd`, without what lbdev sets by itself.
+fn command_keys(
+    config: &Config,
+    first: &BackendSpec,
+    common: &Command,
+) -> Vec<(&'static str, String)> {
+    let mut keys = vec![("command", strings(common.argv.iter().cloned()))];
+    let own = own_variables(&first.id, first.index);
+    let shown = common.env.iter().filter(|(name, value)| {
+        // `{port}` is what PORT is anyway; a person's own PATH is no part of the set-up.
+        let automatic = own.iter().any(|(known, own)| {
+            known == name && (own == value || (*known == "PORT" && value == "{port}"))
+        });
+        !automatic && (name != "PATH" || !is_project_path(&config.dir, value))
+    });
+    let shown: Vec<String> = shown
+        .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))
+        .collect();
+    if !shown.is_empty() {
+        keys.push(("env", format!("{{ {} }}", shown.join(", "))));
+    }
+    if common.cwd != config.dir {
+        keys.push(("cwd", quoted(&common.cwd.to_string_lossy())));
+    }
+    keys
+}
+
+/// Whether PATH is what lbdev itself made of its own PATH for this folder.
+fn is_project_path(dir: &Path, value: &str) -> bool {
+    let around = super::surroundings::Surroundings::real();
+    let python = super::python::find(dir, &around);
+    project_path(dir, python.as_ref(), (around.var)("PATH")).as_deref() == Some(value)
+}
+
+fn quoted(text: &str) -> String {
+    // TOML's own writer might choose a multi-line string, which an inline table cannot hold nicely.
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn strings(texts: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = texts.map(|text| quoted(&text)).collect();
+    format!("[{}]", all.join(", "))
+}

@@ -1,0 +1,228 @@
+//! A table of the file being read: every key that is asked for is known, every other one is an error, and nothing stops at
+//! the first.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{At, Fault, Problem, Where};
+use super::value::{self, ValueError, alike};
+
+/// Where faults are gathered.
+pub(super) type Sink = RefCell<Vec<Fault>>;
+
+/// One table.
+pub(super) struct Table<'a> {
+    /// As a person names it: `[balancer]`.
+    name: String,
+    entries: &'a DeTable<'a>,
+    sink: &'a Sink,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(name: impl Into<String>, entries: &'a DeTable<'a>, sink: &'a Sink) -> Self {
+        Self {
+            name: name.into(),
+            entries,
+            sink,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Each key with its value, for tables whose keys a person chooses.
+    pub(super) fn each(&self) -> impl Iterator<Item = (At<String>, &'a Spanned<DeValue<'a>>)> {
+        let entries: &'a DeTable<'a> = self.entries;
+        entries.iter().map(|(key, value)| {
+            let at = At {
+                value: key.get_ref().to_string(),
+                at: Where::File(key.span()),
+            };
+            (at, value)
+        })
+    }
+
+    /// A value by its key, which is known from now on.
+    pub(super) fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().push(key);
+        self.entries.get(key)
+    }
+
+    pub(super) fn fault(&self, at: Where, problem: Problem) {
+        self.sink.borrow_mut().push(Fault { at, problem });
+    }
+
+    /// The value is of another type than it should be.
+    pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &'static str) {
+        self.fault(
+            place(value),
+            Problem::WrongType {
+                key: key.to_owned(),
+                wanted,
+                found: kind(value).to_owned(),
+            },
+        );
+    }
+
+    /// A text that `parse` understands.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &'static str,
+        wanted: &'static str,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<At<T>> {
+        let value = self.get(key)?;
+        self.parse_value(key, value, wanted, parse)
+    }
+
+    pub(super) fn parse_value<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        wanted: &'static str,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<At<T>> {
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong_type(key, value, wanted);
+            return None;
+        };
+        match parse(text) {
+            Ok(parsed) => Some(At {
+                value: parsed,
+                at: place(value),
+            }),
+            Err(source) => {
+                let key = key.to_owned();
+                self.fault(place(value), Problem::Value { key, source });
+                None
+            }
+        }
+    }
+
+    pub(super) fn string(&self, key: &'static str) -> Option<At<String>> {
+        self.parsed(key, "a string", |text| Ok(text.to_owned()))
+    }
+
+    /// A duration of at least `least`.
+    pub(super) fn duration(&self, key: &'static str, least: Duration) -> Option<At<Duration>> {
+        let found = self.parsed(key, "a duration such as \"5s\"", value::duration)?;
+        if found.value < least {
+            self.fault(
+                found.at,
+                Problem::TooShort {
+                    key: key.to_owned(),
+                    least: value::duration_text(least),
+                },
+            );
+            return None;
+        }
+        Some(found)
+    }
+
+    /// A whole number.
+    pub(super) fn integer(
+        &self,
+        key: &'static str,
+        range: &RangeInclusive<u64>,
+    ) -> Option<At<u64>> {
+        let value = self.get(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(key, value, "a whole number");
+            return None;
+        };
+        // A number too large for the type is out of the range as well.
+        match u64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) if range.contains(&number) => Some(At {
+                value: number,
+                at: place(value),
+            }),
+            _ => {
+                self.fault(
+                    place(value),
+                    Problem::OutOfRange {
+                        key: key.to_owned(),
+                        least: *range.start(),
+                        most: *range.end(),
+                        found: number.to_string(),
+                    },
+                );
+                None
+            }
+        }
+    }
+
+    /// A table within this one.
+    pub(super) fn table(&self, key: &'static str) -> Option<At<Table<'a>>> {
+        let value = self.get(key)?;
+        self.as_table(key, key, value)
+    }
+
+    /// A value that should be a table.
+    pub(super) fn as_table(
+        &self,
+        key: &str,
+        name: &str,
+        value: &'a Spanned<DeValue<'a>>,
+    ) -> Option<At<Table<'a>>> {
+        let DeValue::Table(entries) = value.get_ref() else {
+            self.wrong_type(key, value, "a table");
+            return None;
+        };
+        let inner = match self.name.strip_suffix(']') {
+            Some(outer) => format!("{outer}.{name}]"),
+            None => format!("[{name}]"),
+        };
+        Some(At {
+            value: Table::new(inner, entries, self.sink),
+            at: place(value),
+        })
+    }
+
+    /// Says what else is in the table. `later` are keys that other versions know.
+    pub(super) fn close(self, later: &[&str]) {
+        let known = self.known.into_inner();
+        for (key, _) in self.entries.iter() {
+            let name: &str = key.get_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let (key_text, table) = (name.to_owned(), self.name.clone());
+            let problem = match later.contains(&name) {
+                true => Problem::KeyNotYet {
+                    key: key_text,
+                    table,
+                },
+                false => Problem::UnknownKey {
+                    like: alike(name, known.iter().copied()).map(str::to_owned),
+                    key: key_text,
+                    table,
+                },
+            };
+            self.sink.borrow_mut().push(Fault {
+                at: Where::File(key.span()),
+                problem,
+            });
+        }
+    }
+}
+
+/// Where a value stands.
+pub(super) fn place(value: &Spanned<DeValue<'_>>) -> Where {
+    Where::File(value.span())
+}
+
+/// A value's type, in words.
+fn kind(value: &Spanned<DeValue<'_>>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,74 @@
+//! The door for the command line: a Unix socket that only its owner may open.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::UnixListener;
+use tokio::task::AbortHandle;
+
+use super::Control;
+
+/// A client that sends nothing is let go after this.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open door; dropping it closes it and removes the socket.
+#[derive(Debug)]
+pub struct Door {
+    path: PathBuf,
+    task: AbortHandle,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Somebody may have cleaned up already.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens on `path`, whose folder only the owner may enter. A socket that an earlier instance left there is replaced: the
+/// caller holds the instance's lock, so nobody listens on it.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn open(path: &Path, control: Arc<Control>) -> io::Result<Door> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let task = tokio::spawn(serve(listener, control)).abort_handle();
+    Ok(Door {
+        path: path.to_owned(),
+        task,
+    })
+}
+
+async fn serve(listener: UnixListener, control: Arc<Control>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: try again when some have been closed.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let control = control.clone();
+        tokio::spawn(async move {
+            let service =
+                service_fn(|request| async { Ok::<_, Infallible>(control.answer(request).await) });
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
+            // A client that breaks off or speaks nonsense is its own affair.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}

@@ -1,0 +1,11 @@
+//! The control API: one router, the doors to it, and the client that knocks. The socket's door is guarded by its file
+//! permissions.
+
+pub mod client;
+mod door;
+mod router;
+mod status;
+
+pub use client::{Client, ClientError};
+pub use door::{Door, open};
+pub use router::{About, Control};

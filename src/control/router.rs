@@ -1,0 +1,314 @@
+//! What each route does. GET changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::status::{Totals, backend_status, project_state, round};
+use crate::backend::{BackendId, Signal};
+use crate::config::Balancer;
+use crate::error::Report;
+use crate::pool::Pools;
+use crate::shutdown::{Reason, Shutdown};
+use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
+use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Status, VERSION};
+
+/// A longer request body is refused.
+const BODY_MAX: usize = 64 * 1024;
+
+/// What does not change while an instance runs.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The project's name.
+    pub project: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// When this instance began.
+    pub started: Instant,
+    /// The balancer's settings, with the port it really listens on.
+    pub balancer: Balancer,
+}
+
+/// Everything the routes need.
+pub struct Control {
+    /// What does not change.
+    pub about: About,
+    /// The supervisor.
+    pub supervisor: Handle,
+    /// The counters.
+    pub pools: Arc<Pools>,
+    /// To end lbdev.
+    pub shutdown: Shutdown,
+}
+
+/// The body of a `kill`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Kill {
+    signal: Option<String>,
+    restart: bool,
+}
+
+/// An answer that is no success.
+struct Refusal {
+    status: StatusCode,
+    report: Report,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, report: Report) -> Self {
+        Self { status, report }
+    }
+}
+
+impl Control {
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        match self.route(request).await {
+            Ok(response) => response,
+            Err(Refusal { status, report }) => {
+                let error = ProblemBody {
+                    code: report.code.to_owned(),
+                    message: report.message,
+                    hint: report.hint,
+                };
+                json(
+                    status,
+                    &Problem {
+                        version: VERSION,
+                        error,
+                    },
+                )
+            }
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+        let path = request.uri().path().to_owned();
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let method = request.method().clone();
+        match (segments.as_slice(), &method) {
+            (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status())),
+            (["v1", "shutdown"], &Method::POST) => {
+                self.shutdown.ask(Reason::Asked);
+                Ok(json(
+                    StatusCode::ACCEPTED,
+                    &serde_json::json!({ "version": VERSION }),
+                ))
+            }
+            (["v1", "backends", target, verb], &Method::POST) => {
+                let verb = self.verb(verb, request).await?;
+                let ids = self.targets(&percent_decode(target))?;
+                let after = self.supervisor.act(ids, verb).await.map_err(refused)?;
+                Ok(json(StatusCode::OK, &self.acted(&after)))
+            }
+            (["v1", "status" | "shutdown"] | ["v1", "backends", _, _], _) => {
+                let report = Report::usage("LB021", format!("{method} is not for {path}"));
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, report))
+            }
+            _ => {
+                let report = Report::usage("LB021", format!("there is nothing at {path}"));
+                Err(Refusal::new(StatusCode::NOT_FOUND, report))
+            }
+        }
+    }
+
+    async fn verb(&self, name: &str, request: Request<Incoming>) -> Result<Verb, Refusal> {
+        match name {
+            "start" => Ok(Verb::Start),
+            "stop" => Ok(Verb::Stop),
+            "restart" => Ok(Verb::Restart),
+            "kill" => {
+                let kill: Kill = body(request).await?;
+                let text = kill.signal.as_deref().unwrap_or("KILL");
+                let signal = Signal::parse(text).ok_or_else(|| {
+                    let known: Vec<String> =
+                        Signal::names().map(|name| format!("`{name}`")).collect();
+                    let message =
+                        format!("there is no signal `{text}`; known: {}", known.join(", "));
+                    Refusal::new(StatusCode::BAD_REQUEST, Report::usage("LB021", message))
+                })?;
+                Ok(Verb::Kill {
+                    signal,
+                    restart: kill.restart,
+                })
+            }
+            other => {
+                let report = Report::usage(
+                    "LB021",
+                    format!("`{other}` is nothing that can be done to a backend"),
+                );
+                Err(Refusal::new(StatusCode::NOT_FOUND, report))
+            }
+        }
+    }
+
+    fn targets(&self, text: &str) -> Result<Vec<BackendId>, Refusal> {
+        let view = self.supervisor.view().borrow().clone();
+        let known = view.backends.iter().map(|backend| &backend.spec.id);
+        resolve_target(text, known.clone()).map_err(|unknown| {
+            let part = &unknown.part;
+            let known: Vec<String> = known.map(|id| format!("`{}`", id.short())).collect();
+            let known = known.join(", ");
+            let report = if *part == self.about.balancer.listen.port.to_string() {
+                Report::usage(
+                    "LB030",
+                    format!("{part} is the balancer, not a backend; known: {known}"),
+                )
+                .hint("run `lbdev down` to stop everything")
+            } else {
+                Report::usage("LB030", format!("{unknown}; known: {known}"))
+                    .hint("name a port, a service, a comma list, or `all`")
+            };
+            Refusal::new(StatusCode::NOT_FOUND, report)
+        })
+    }
+
+    fn acted(&self, backends: &[BackendView]) -> Acted {
+        let now = Instant::now();
+        let backends = backends
+            .iter()
+            .map(|backend| backend_status(backend, &self.pools, now))
+            .collect();
+        Acted {
+            version: VERSION,
+            backends,
+        }
+    }
+
+    /// The whole document.
+    pub fn status(&self) -> Status {
+        let now = Instant::now();
+        let view = self.supervisor.view().borrow().clone();
+        let totals = Totals::of(&self.pools);
+        let balancer = &self.about.balancer;
+        Status {
+            version: VERSION,
+            project: self.about.project.clone(),
+            dir: self.about.dir.display().to_string(),
+            pid: std::process::id(),
+            state: project_state(&view).to_owned(),
+            uptime_s: round(
+                now.saturating_duration_since(self.about.started)
+                    .as_secs_f64(),
+                3,
+            ),
+            balancer: BalancerStatus {
+                url: balancer.listen.url(),
+                engine: "builtin".to_owned(),
+                algorithm: balancer.algorithm.name().to_owned(),
+                sequence: balancer.sequence.name().to_owned(),
+                sticky: "off".to_owned(),
+                detect: "instant".to_owned(),
+                requests: totals.requests,
+                retries: totals.retries,
+                failures: totals.failures,
+                waiting: totals.waiting,
+            },
+            backends: view
+                .backends
+                .iter()
+                .map(|backend| backend_status(backend, &self.pools, now))
+                .collect(),
+        }
+    }
+}
+
+fn refused(refused: Refused) -> Refusal {
+    let report = match &refused {
+        Refused::Stopping => {
+            Report::failed("LB006", refused.to_string()).hint("wait for it, then run `lbdev up`")
+        }
+        Refused::External(_) => Report::failed("LB031", refused.to_string())
+            .hint("end it where it was started; lbdev only sends it requests while it answers"),
+    };
+    Refusal::new(StatusCode::CONFLICT, report)
+}
+
+/// An empty body is the default.
+async fn body<T: Default + for<'de> Deserialize<'de>>(
+    request: Request<Incoming>,
+) -> Result<T, Refusal> {
+    let bad = |status, message: String| Refusal::new(status, Report::usage("LB021", message));
+    let collected = Limited::new(request.into_body(), BODY_MAX)
+        .collect()
+        .await
+        .map_err(|error| {
+            let status = match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                None => StatusCode::BAD_REQUEST,
+            };
+            bad(
+                status,
+                format!("the request's body cannot be read: {error}"),
+            )
+        })?;
+    let bytes = collected.to_bytes();
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        bad(
+            StatusCode::BAD_REQUEST,
+            format!("not what was expected: {error}"),
+        )
+    })
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    // The documents have string keys and no maps that could fail; an empty body would be seen as broken by the client.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// Undoes percent-encoding; what is no valid escape stays as it is.
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut place = 0;
+    while place < bytes.len() {
+        let escape = (bytes[place] == b'%')
+            .then(|| text.get(place + 1..place + 3))
+            .flatten();
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                place += 3;
+            }
+            None => {
+                decoded.push(bytes[place]);
+                place += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_undone_and_nonsense_stays() {
+        for (text, plain) in [
+            ("8000", "8000"),
+            ("web%3A8000%2C8001", "web:8000,8001"),
+            ("%zz%4", "%zz%4"),
+            ("%C3%A4", "ä"),
+        ] {
+            assert_eq!(percent_decode(text), plain);
+        }
+    }
+}

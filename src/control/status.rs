@@ -1,0 +1,161 @@
+//! `status`: what supervisor and pools know, as one document.
+
+use std::time::{Instant, SystemTime};
+
+use crate::backend::{By, Exit, ExitStatus, Kind, Phase, signal_name};
+use crate::pool::{Member, Pools};
+use crate::supervisor::{BackendView, View};
+use crate::wire::{BackendStatus, LastCheck, LastExit};
+
+/// The totals over every pool.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) requests: u64,
+    pub(super) retries: u64,
+    pub(super) failures: u64,
+    pub(super) waiting: u64,
+}
+
+impl Totals {
+    pub(super) fn of(pools: &Pools) -> Self {
+        let mut totals = Totals::default();
+        for pool in pools.all() {
+            let members = pool.snapshot();
+            totals.requests += members
+                .members
+                .iter()
+                .map(|member| member.tally.requests())
+                .sum::<u64>();
+            totals.requests += pool.unanswered();
+            totals.retries += pool.retries();
+            totals.failures += pool.unanswered();
+            totals.waiting += pool.waiting() as u64;
+        }
+        totals
+    }
+}
+
+/// The project's state in one word.
+pub(super) fn project_state(view: &View) -> &'static str {
+    let count = |wanted: fn(&BackendView) -> bool| {
+        view.backends
+            .iter()
+            .filter(|backend| wanted(backend))
+            .count()
+    };
+    let serving = count(|backend| backend.eligible);
+    let first_start = count(|backend| {
+        backend.phase == Phase::Starting && backend.restarts == 0 && backend.last_exit.is_none()
+    });
+    let failed = count(|backend| backend.phase == Phase::Failed);
+    if view.stopping {
+        "stopping"
+    } else if serving == view.backends.len() {
+        "serving"
+    } else if first_start > 0 && failed == 0 {
+        "starting"
+    } else if serving > 0 {
+        "degraded"
+    } else {
+        "down"
+    }
+}
+
+/// One backend's row.
+pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant) -> BackendStatus {
+    let spec = &backend.spec;
+    let snapshot = pools.of(spec.id.service()).map(|pool| pool.snapshot());
+    let member = snapshot
+        .as_deref()
+        .and_then(|snapshot| snapshot.members.iter().find(|member| member.id == spec.id));
+    let latency = member.and_then(|member| member.tally.latency(now));
+    let ms = |place: usize| latency.map(|latency| round(latency[place].as_secs_f64() * 1e3, 3));
+    let counted = |read: fn(&Member) -> u64| member.map_or(0, |member| read(member));
+    let uptime = backend
+        .launched
+        .or(backend.eligible.then_some(backend.since));
+    BackendStatus {
+        id: spec.id.to_string(),
+        service: spec.id.service().to_owned(),
+        index: spec.index,
+        kind: match spec.kind {
+            Kind::Managed => "managed",
+            Kind::External => "external",
+        }
+        .to_owned(),
+        address: member.map(|member| member.address.to_string()),
+        port: spec.id.port(),
+        pid: backend.pid,
+        state: phase_word(backend.phase).to_owned(),
+        desired: if backend.desired { "up" } else { "stopped" }.to_owned(),
+        enabled: backend.enabled,
+        healthy: backend.healthy,
+        weight: spec.weight,
+        uptime_s: uptime.map_or(0.0, |since| {
+            round(now.saturating_duration_since(since).as_secs_f64(), 3)
+        }),
+        restarts: backend.restarts,
+        requests: counted(|member| member.tally.requests()),
+        failures: counted(|member| member.tally.failures()),
+        retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),
+        in_flight: counted(|member| u64::from(member.life.in_flight())),
+        p50_ms: ms(0),
+        p99_ms: ms(1),
+        last_exit: backend.last_exit.as_ref().map(last_exit),
+        last_check: backend.last_check.as_ref().map(|check| LastCheck {
+            ok: check.ok,
+            detail: check.detail.clone(),
+            at: timestamp(check.at),
+        }),
+        why: backend.why.clone(),
+    }
+}
+
+/// The word of the contract.
+pub(super) fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Up => "up",
+        Phase::Unhealthy => "unhealthy",
+        Phase::Draining => "draining",
+        Phase::Stopping => "stopping",
+        Phase::Stopped => "stopped",
+        Phase::Frozen => "frozen",
+        Phase::Backoff => "backoff",
+        Phase::Failed => "failed",
+    }
+}
+
+fn last_exit(exit: &Exit) -> LastExit {
+    let (signal, code) = match exit.status {
+        ExitStatus::Signal(number) => (Some(signal_name(number)), None),
+        ExitStatus::Code(code) => (None, Some(code)),
+    };
+    let by = match exit.by {
+        By::Operator => "operator",
+        By::Lbdev => "lbdev",
+        By::Itself => "self",
+        By::Outside => "outside",
+    };
+    LastExit {
+        signal,
+        code,
+        at: timestamp(exit.at),
+        by: by.to_owned(),
+    }
+}
+
+/// To the millisecond: more says nothing.
+fn timestamp(at: SystemTime) -> jiff::Timestamp {
+    let millis = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
+    let millis = i64::try_from(millis).unwrap_or_default();
+    jiff::Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+pub(super) fn round(value: f64, digits: i32) -> f64 {
+    let factor = 10f64.powi(digits);
+    (value * factor).round() / factor
+}

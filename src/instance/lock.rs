@@ -1,0 +1,116 @@
+//! The lock that a running instance holds, and the instance file that only its holder writes.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Folder, InstanceError};
+use crate::wire;
+
+/// Held from the start to the end of an instance. The kernel lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    folder: Folder,
+    // Open files of ours close on exec, so no backend inherits the lock.
+    _file: File,
+}
+
+/// Who only looks ([`Folder::is_locked`]) holds the lock for an instant; a start must not take that for a running lbdev.
+const TRIES: u32 = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+impl Lock {
+    /// Makes the folder and takes its lock. `None` when another instance has it.
+    ///
+    /// # Errors
+    /// When the folder or the lock file cannot be made.
+    pub fn try_take(folder: &Folder) -> Result<Option<Lock>, InstanceError> {
+        folder.create()?;
+        let path = folder.lock_file();
+        let unusable = |source| InstanceError::Unusable {
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable)?;
+        for attempt in 1.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempt < TRIES => {
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            }
+        }
+        Ok(Some(Lock {
+            folder: folder.clone(),
+            _file: file,
+        }))
+    }
+
+    /// The folder that is locked.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Says where this instance is: whoever reads the file sees the old content or the new, never a half.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, instance: &wire::Instance) -> Result<(), InstanceError> {
+        let path = self.folder.instance_file();
+        write_whole(&path, instance).map_err(|source| InstanceError::Unusable { path, source })
+    }
+
+    /// Takes the instance file and the socket away; the logs stay. What is gone already is fine.
+    ///
+    /// # Errors
+    /// When one of them is there and cannot be removed.
+    pub fn remove(&self) -> Result<(), InstanceError> {
+        for path in [self.folder.instance_file(), self.folder.socket().to_owned()] {
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(InstanceError::Unusable { path, source }),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_whole(path: &Path, instance: &wire::Instance) -> io::Result<()> {
+    let draft = path.with_extension("json.new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&draft)?;
+    serde_json::to_writer(&mut file, instance)?;
+    file.write_all(b"\n")?;
+    fs::rename(&draft, path)
+}
+
+impl Folder {
+    /// What the instance file says, whether it still runs or not; `None` without a file, or with one that is no longer whole.
+    pub fn read(&self) -> Option<wire::Instance> {
+        serde_json::from_slice(&fs::read(self.instance_file()).ok()?).ok()
+    }
+
+    /// Whether an instance holds the lock.
+    pub fn is_locked(&self) -> bool {
+        // Only for reading, and never made: looking leaves no traces.
+        let Ok(file) = File::open(self.lock_file()) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}

@@ -1,0 +1,316 @@
+//! The one path on which every backend is launched and signalled.
+//!
+//! Three threads: `launch` starts processes, all of them, as the kernel's parent-death signal follows the thread that
+//! started one; `sweep` signals what is not in a leader's own group; and each run has one that waits for its end.
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::find::Scope;
+use super::output::Store;
+use super::program::{self, Unstartable};
+use super::pump::Pump;
+use super::run::{self, Run};
+use super::{Launch, News, exec, os, own, signals};
+use crate::backend::{BackendId, RunId, Signal};
+use crate::config::Command;
+
+/// Launches backends of one instance of lbdev. Dropping it ends the launching thread, and with it (Linux) every run gets
+/// TERM: it has to live as long as they do.
+#[derive(Debug)]
+pub struct Launcher {
+    shared: Arc<Shared>,
+    jobs: Sender<Job>,
+    sweeps: Sender<(RunId, Signal)>,
+}
+
+/// What the threads have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    instance: String,
+    news: UnboundedSender<News>,
+    output: Arc<Store>,
+    color: bool,
+    program: Option<PathBuf>,
+    runs: Mutex<HashMap<RunId, Stage>>,
+}
+
+/// A run that has not ended.
+#[derive(Debug)]
+enum Stage {
+    /// In the queue of the launching thread, with the signals it is to get at once.
+    Queued(Vec<Signal>),
+    /// Its leader has not been reaped, so the number is its own.
+    Running {
+        leader: u32,
+        /// It was asked to end.
+        asked: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Job {
+    id: BackendId,
+    run: RunId,
+    command: Command,
+}
+
+/// Why a run could not be launched.
+#[derive(Debug, thiserror::Error)]
+enum Unlaunched {
+    #[error(transparent)]
+    Command(#[from] Unstartable),
+    #[error("the system refuses to start it: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Launcher {
+    /// A launcher whose runs carry `instance`, whose news go to `news` and whose output goes to `output`. `color`: our own
+    /// output is a terminal with colours, so theirs may have some.
+    pub fn new(
+        instance: String,
+        news: UnboundedSender<News>,
+        output: Arc<Store>,
+        color: bool,
+    ) -> Launcher {
+        Self::with_program(instance, news, output, color, None)
+    }
+
+    /// [`Launcher::new`] with another binary than this one for the hidden subcommands, for tests.
+    #[doc(hidden)]
+    pub fn with_program(
+        instance: String,
+        news: UnboundedSender<News>,
+        output: Arc<Store>,
+        color: bool,
+        program: Option<PathBuf>,
+    ) -> Launcher {
+        let shared = Arc::new(Shared {
+            instance,
+            news,
+            output,
+            color,
+            program,
+            runs: Mutex::default(),
+        });
+        let (jobs, queue) = mpsc::channel();
+        let (sweeps, requests) = mpsc::channel();
+        let (launching, sweeping) = (Arc::clone(&shared), Arc::clone(&shared));
+        // A thread that the system refuses drops its end of the channel, which is then dealt with where it is used.
+        let _ = spawn("launch", move || launching.launch_all(&queue));
+        let _ = spawn("sweep", move || sweeping.sweep_all(&requests));
+        Launcher {
+            shared,
+            jobs,
+            sweeps,
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(256 * 1024)
+        .spawn(work)?;
+    Ok(())
+}
+
+impl Launch for Launcher {
+    fn launch(&self, id: BackendId, run: RunId, command: Command) {
+        let queued = Stage::Queued(Vec::new());
+        self.shared.runs().insert(run, queued);
+        if let Err(mpsc::SendError(job)) = self.jobs.send(Job { id, run, command }) {
+            let why = "the system refuses lbdev a thread".to_owned();
+            self.shared.failed(job.id, job.run, why);
+        }
+    }
+
+    fn signal(&self, run: RunId, signal: Signal) {
+        match self.shared.runs().get_mut(&run) {
+            None => return,
+            Some(Stage::Queued(signals)) => {
+                signals.push(signal);
+                return;
+            }
+            Some(Stage::Running { leader, asked, .. }) => {
+                *asked |= asks_to_end(signal);
+                signals::to_group(*leader, signal);
+            }
+        }
+        if let Err(mpsc::SendError((run, signal))) = self.sweeps.send((run, signal)) {
+            self.shared.sweep(run, signal);
+        }
+    }
+}
+
+/// After these a process is on its way out and need not be told again.
+fn asks_to_end(signal: Signal) -> bool {
+    match signal {
+        Signal::Term | Signal::Int | Signal::Quit | Signal::Kill => true,
+        Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => false,
+    }
+}
+
+impl Shared {
+    /// Nothing panics while it holds this lock; if something did, the map would still be whole.
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Stage>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends news. When nobody receives them any more, lbdev is ending.
+    pub(super) fn tell(&self, news: News) {
+        let _ = self.news.send(news);
+    }
+
+    fn failed(&self, id: BackendId, run: RunId, why: String) {
+        self.runs().remove(&run);
+        self.tell(News::LaunchFailed { id, run, why });
+    }
+
+    fn launch_all(self: &Arc<Self>, queue: &Receiver<Job>) {
+        while let Ok(Job { id, run, command }) = queue.recv() {
+            if let Err(error) = self.launch_one(&id, run, &command) {
+                self.failed(id, run, error.to_string());
+            }
+        }
+    }
+
+    fn launch_one(
+        self: &Arc<Self>,
+        id: &BackendId,
+        run: RunId,
+        command: &Command,
+    ) -> Result<(), Unlaunched> {
+        let program = program::resolve(command)?;
+        // Whatever the system may refuse comes before the process, so that none is left without its threads.
+        let waiter = run::Waiter::start()?;
+        let (out, out_writer) = io::pipe()?;
+        let (err, err_writer) = io::pipe()?;
+        let pump = Pump::start(self.output.sink(id), out, err)?;
+        let expression = duct::cmd(self.own_program()?, words(command, program))
+            .dir(&command.cwd)
+            .full_env(self.environment(id, run, command))
+            .stdin_null()
+            .stdout_file(out_writer)
+            .stderr_file(err_writer)
+            .unchecked();
+        let (handle, leader) = own::start(&expression)?;
+        // It holds the writing ends: as long as they are open, the pipes do not end.
+        drop(expression);
+
+        // A signal that comes from now on goes to the process itself; those that came before go first.
+        let mut runs = self.runs();
+        let asked = match runs.remove(&run) {
+            Some(Stage::Queued(signals)) => {
+                for signal in &signals {
+                    signals::to_group(leader, *signal);
+                }
+                signals.into_iter().any(asks_to_end)
+            }
+            Some(Stage::Running { .. }) | None => false,
+        };
+        runs.insert(run, Stage::Running { leader, asked });
+        drop(runs);
+        self.tell(News::Launched {
+            id: id.clone(),
+            run,
+            pid: leader,
+        });
+        waiter.watch(Run {
+            id: id.clone(),
+            run,
+            leader,
+            handle,
+            pump,
+            shared: Arc::clone(self),
+        });
+        Ok(())
+    }
+
+    fn own_program(&self) -> io::Result<PathBuf> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => os::own_executable(),
+        }
+    }
+
+    /// lbdev's own environment, the command's on top, and what the processes are found by on top of that.
+    fn environment(
+        &self,
+        id: &BackendId,
+        run: RunId,
+        command: &Command,
+    ) -> HashMap<OsString, OsString> {
+        let mut all: HashMap<OsString, OsString> = env::vars_os().collect();
+        all.extend(
+            command
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        if self.color {
+            for name in ["FORCE_COLOR", "CLICOLOR_FORCE"] {
+                all.entry(name.into()).or_insert_with(|| "1".into());
+            }
+        }
+        all.insert("LBDEV_INSTANCE".into(), self.instance.clone().into());
+        all.insert("LBDEV_BACKEND".into(), id.to_string().into());
+        all.insert("LBDEV_RUN".into(), run.get().to_string().into());
+        all
+    }
+
+    /// The scope of a run that leads a session as `leader`.
+    pub(super) fn scope(&self, run: RunId, leader: u32) -> Scope {
+        Scope::Run {
+            leader,
+            instance: self.instance.clone(),
+            run: run.get().to_string(),
+        }
+    }
+
+    /// Whether a run was asked to end.
+    pub(super) fn asked(&self, run: RunId) -> bool {
+        matches!(
+            self.runs().get(&run),
+            Some(Stage::Running { asked: true, .. })
+        )
+    }
+
+    /// From now on no signal goes to this run: its leader is about to be reaped.
+    pub(super) fn forget(&self, run: RunId) {
+        self.runs().remove(&run);
+    }
+
+    fn sweep_all(&self, requests: &Receiver<(RunId, Signal)>) {
+        while let Ok((run, signal)) = requests.recv() {
+            self.sweep(run, signal);
+        }
+    }
+
+    fn sweep(&self, run: RunId, signal: Signal) {
+        let leader = match self.runs().get(&run) {
+            Some(Stage::Running { leader, .. }) => *leader,
+            Some(Stage::Queued(_)) | None => return,
+        };
+        signals::to_rest(&self.scope(run, leader), leader, signal);
+    }
+}
+
+/// What the hidden subcommand is told: see [`exec::EXEC`].
+fn words(command: &Command, program: PathBuf) -> Vec<OsString> {
+    let mut words = vec![
+        exec::EXEC.into(),
+        std::process::id().to_string().into(),
+        program.into_os_string(),
+    ];
+    words.extend(command.argv.iter().map(Into::into));
+    words
+}

@@ -1,0 +1,24 @@
+//! What differs between operating systems: the process table, death signals, orphans. One file each, the same functions.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(super) use linux::*;
+
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(not(target_os = "linux"))]
+pub(super) use other::*;
+
+/// One row of the process table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Proc {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    pub(super) group: u32,
+    pub(super) session: u32,
+    /// When it started, in whatever unit the system counts; with the pid it names one process for ever. 0 if unknown.
+    pub(super) start: u64,
+    /// It has ended and only waits to be reaped: it holds no port, no file and runs no code.
+    pub(super) zombie: bool,
+}

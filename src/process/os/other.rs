@@ -1,0 +1,101 @@
+//! Unix without `/proc`, which is macOS: the table is what `ps` says.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use rustix::process::{self, Pid, Signal};
+
+use super::Proc;
+
+/// The file to execute for another process of this very binary.
+pub(in crate::process) fn own_executable() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+fn ps(args: &[&str]) -> Option<String> {
+    let output = duct::cmd("ps", args)
+        .stdin_null()
+        .stderr_null()
+        .stdout_capture()
+        .unchecked()
+        .run()
+        .ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Every process that can be seen.
+pub(in crate::process) fn snapshot() -> Vec<Proc> {
+    ps(&["-axo", "pid=,ppid=,pgid=,stat="])
+        .unwrap_or_default()
+        .lines()
+        .filter_map(parse_line)
+        .collect()
+}
+
+fn parse_line(line: &str) -> Option<Proc> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let pid = fields.first()?.parse().ok()?;
+    Some(Proc {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
+        session: process::getsid(to_pid(pid))
+            .ok()
+            .and_then(|session| u32::try_from(session.as_raw_nonzero().get()).ok())
+            .unwrap_or(0),
+        start: 0,
+        zombie: fields.get(3)?.starts_with('Z'),
+    })
+}
+
+/// Orphans go to the first process here, so what is below this one is never all.
+pub(in crate::process) fn descendants() -> Option<Vec<Proc>> {
+    None
+}
+
+/// One process, if it exists.
+pub(in crate::process) fn row(pid: u32) -> Option<Proc> {
+    parse_line(&ps(&[
+        "-o",
+        "pid=,ppid=,pgid=,stat=",
+        "-p",
+        &pid.to_string(),
+    ])?)
+}
+
+/// The command line and the environment a process was started with, as `ps` shows them to their owner; the words end
+/// with a zero byte as on Linux.
+pub(in crate::process) fn environ(pid: u32) -> Option<Vec<u8>> {
+    let text = ps(&["-E", "-ww", "-o", "command=", "-p", &pid.to_string()])?;
+    Some(text.replace(' ', "\0").into_bytes())
+}
+
+/// Not known here.
+pub(in crate::process) fn working_directory(_pid: u32) -> Option<PathBuf> {
+    None
+}
+
+/// Not known here.
+pub(in crate::process) fn started_at(_pid: u32) -> Option<SystemTime> {
+    None
+}
+
+/// Sends a signal to a process; one that has ended meanwhile is left alone.
+pub(in crate::process) fn send(to: &Proc, signal: Signal) {
+    if let Some(pid) = to_pid(to.pid) {
+        let _ = process::kill_process(pid, signal);
+    }
+}
+
+/// There is no death signal here: the guardian does it.
+pub(in crate::process) fn die_with_parent() {}
+
+/// There are no subreapers here.
+pub(in crate::process) fn become_subreaper() -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! A backend's answer on its way to the client.
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Response, StatusCode, Version};
+
+use super::body::Body;
+use super::client::Client;
+use super::flight::Flight;
+use super::headers::{self, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::page::{Accept, Page};
+use super::retry::Why;
+use super::tunnel;
+use super::upstream::Conn;
+use crate::pool::{AttemptFailure, Lease};
+
+/// What the client's request says of how it can be answered.
+pub(super) struct Switch {
+    /// Its end of a switch of protocols.
+    pub(super) upgrade: Option<OnUpgrade>,
+    /// Its version.
+    pub(super) version: Version,
+}
+
+/// Makes the backend's response the client's.
+pub(super) fn hand_on(
+    client: &Rc<Client>,
+    mut flight: Flight,
+    place: usize,
+    lease: Lease,
+    conn: Conn,
+    mut response: Response<Incoming>,
+    switch: Switch,
+) -> Response<Body> {
+    let worker = &client.worker;
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let ends = match (switched, switch.upgrade) {
+        (true, Some(clients)) => Some((clients, hyper::upgrade::on(&mut response))),
+        (true, None) => {
+            // Nobody asked for it: what follows is not HTTP.
+            lease.failed();
+            flight.note(&lease, AttemptFailure::BadResponse);
+            let pool = &worker.pools.all()[place];
+            return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
+                .after(lease.member(), worker, place)
+                .response(Accept::Text, flight);
+        }
+        (false, _) => None,
+    };
+    let (mut head, body) = response.into_parts();
+    let found = headers::find(&head.headers);
+    let token = head.headers.get(UPGRADE).filter(|_| switched).cloned();
+    headers::strip_hop_by_hop(&mut head.headers, found);
+    if let Some(token) = token {
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, token);
+    }
+    head.headers.insert(
+        &X_LBDEV_BACKEND,
+        worker.upstreams.name(place, lease.member()),
+    );
+    head.headers
+        .insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
+    // hyper writes the version that the client can read.
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    if switch.version == Version::HTTP_10 && !head.headers.contains_key(CONTENT_LENGTH) {
+        client.signs.set_open_ended(true);
+    }
+    flight.status(head.status.as_u16());
+    flight.answered_by(&lease);
+    match ends {
+        Some((clients, backends)) => tunnel::open(worker, lease, clients, backends),
+        None => flight.hold(lease, conn),
+    }
+    Response::from_parts(head, Body::backends(body, flight))
+}
+
+/// `X-Lbdev-Attempts`: numbers as small as these need no memory.
+pub(super) fn attempts(count: usize) -> HeaderValue {
+    match count {
+        1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
+        3 => HeaderValue::from_static("3"),
+        4 => HeaderValue::from_static("4"),
+        count => HeaderValue::from(count),
+    }
+}

@@ -1,0 +1,165 @@
+//! One request from its head to the end of its response, whatever ends it: what it holds, and what is told of it.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hyper::{Method, Uri};
+
+use super::client::Client;
+use super::upstream::Conn;
+use crate::backend::BackendId;
+use crate::pool::{Access, Attempt, AttemptFailure, Lease};
+
+/// How a response ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// As it should.
+    Whole,
+    /// The backend's connection ended in the middle of it.
+    Cut,
+    /// The client went away.
+    ClientLeft,
+}
+
+/// A request in flight. Its lease, its client's claim and its line in the access log end when it is dropped.
+#[derive(Debug)]
+pub(super) struct Flight {
+    client: Rc<Client>,
+    /// When its head came.
+    pub(super) started: Instant,
+    /// What came to nothing.
+    pub(super) attempts: Vec<Attempt>,
+    /// How long it waited for a backend.
+    pub(super) waited: Duration,
+    lease: Option<Lease>,
+    conn: Option<Conn>,
+    record: Option<Box<Record>>,
+}
+
+/// What is only needed when somebody reads the access log.
+#[derive(Debug)]
+struct Record {
+    at: SystemTime,
+    method: Method,
+    target: String,
+    status: Option<u16>,
+    backend: Option<BackendId>,
+}
+
+impl Flight {
+    pub(super) fn new(client: Rc<Client>, method: &Method, uri: &Uri) -> Self {
+        let record = client.worker.access.wanted().then(|| {
+            Box::new(Record {
+                at: SystemTime::now(),
+                method: method.clone(),
+                target: cut(uri),
+                status: None,
+                backend: None,
+            })
+        });
+        client.begin_request();
+        Self {
+            client,
+            started: Instant::now(),
+            attempts: Vec::new(),
+            waited: Duration::ZERO,
+            lease: None,
+            conn: None,
+            record,
+        }
+    }
+
+    /// Notes the status that the client gets.
+    pub(super) fn status(&mut self, status: u16) {
+        if let Some(record) = &mut self.record {
+            record.status = Some(status);
+        }
+        self.client.signs.set_waiting(false);
+    }
+
+    /// Notes which backend answers.
+    pub(super) fn answered_by(&mut self, lease: &Lease) {
+        if let Some(record) = &mut self.record {
+            record.backend = Some(lease.member().id.clone());
+        }
+    }
+
+    /// Holds the lease, and keeps the connection from being used again, until the body has ended.
+    pub(super) fn hold(&mut self, lease: Lease, conn: Conn) {
+        self.lease = Some(lease);
+        self.conn = Some(conn);
+    }
+
+    /// Notes an attempt that came to nothing.
+    pub(super) fn note(&mut self, lease: &Lease, failure: AttemptFailure) {
+        self.attempts.push(Attempt {
+            backend: lease.member().id.clone(),
+            failure,
+            after: lease.since().elapsed(),
+        });
+    }
+
+    /// The response has ended.
+    pub(super) fn end(mut self, end: End) {
+        match end {
+            End::Whole => {
+                if let Some(conn) = self.conn.take() {
+                    self.client.worker.upstreams.put_back(conn);
+                }
+                self.client.signs.set_open_ended(false);
+            }
+            End::Cut => {
+                if let Some(lease) = self.lease.take() {
+                    lease.failed();
+                    self.note(&lease, AttemptFailure::CutBody);
+                    self.lease = Some(lease);
+                }
+            }
+            End::ClientLeft => {}
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.client.end_request();
+        // Without a status nobody answered: the client left before.
+        if let Some(record) = self.record.take()
+            && let Some(status) = record.status
+        {
+            self.client.worker.access.push(Access {
+                at: record.at,
+                method: record.method.as_str().to_owned(),
+                target: record.target,
+                status,
+                took: self.started.elapsed(),
+                waited: self.waited,
+                backend: record.backend,
+                attempts: std::mem::take(&mut self.attempts),
+            });
+        }
+    }
+}
+
+/// Path and query, at most as long as the access log keeps it.
+fn cut(uri: &Uri) -> String {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let mut end = target.len().min(Access::TARGET_MAX);
+    while !target.is_char_boundary(end) {
+        end -= 1;
+    }
+    target[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_target_is_cut() {
+        let long = format!("/{}", "x".repeat(400));
+        assert_eq!(cut(&long.parse().unwrap()).len(), Access::TARGET_MAX);
+        assert_eq!(cut(&"/a?b=1".parse().unwrap()), "/a?b=1");
+        assert_eq!(cut(&"http://h/a?b".parse().unwrap()), "/a?b");
+    }
+}

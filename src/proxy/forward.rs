@@ -1,0 +1,250 @@
+//! One request: checked, routed, tried until a backend answers, and its answer handed on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{HOST, HeaderMap, USER_AGENT};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, Uri, Version};
+
+use super::answer;
+use super::attempt::{self, Failed, Outbound};
+use super::body::Body;
+use super::client::Client;
+use super::flight::Flight;
+use super::headers::{self, Found, SEC_FETCH_DEST};
+use super::page::{Accept, Page};
+use super::retry::{self, Facts, Limits, Verdict, Why};
+use super::turn;
+use crate::balance::Sequence;
+use crate::pool::{Lease, Pool, Tried, Turn};
+
+/// A request that is fit to be forwarded.
+struct Fit {
+    /// The place of its pool among all.
+    place: usize,
+    turn: Turn,
+    out: Outbound,
+    /// The client's end of the switch of protocols that it asks for.
+    upgrade: Option<OnUpgrade>,
+    version: Version,
+}
+
+/// Answers one request. Dropping the future ends what it has under way at a backend.
+pub(super) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Response<Body> {
+    let flight = Flight::new(client.clone(), request.method(), request.uri());
+    let accept = Accept::of(request.headers());
+    match fit(&client, request) {
+        Ok(fit) => forward(&client, flight, fit, accept).await,
+        Err(page) => page.response(accept, flight),
+    }
+}
+
+/// Checks a request, finds its pool, and makes its head what the backend is to get.
+fn fit(client: &Client, mut request: Request<Incoming>) -> Result<Fit, Box<Page>> {
+    if request.method() == Method::CONNECT {
+        return Err(Page::no_connect());
+    }
+    if request.uri().path() == "*" {
+        return Err(match *request.method() {
+            Method::OPTIONS => Page::options(),
+            _ => Page::bad_request("only `OPTIONS` may ask for `*`"),
+        });
+    }
+    let found = headers::find(request.headers());
+    let token = match request.version() {
+        Version::HTTP_11 => headers::upgrade(request.headers(), found),
+        _ => None,
+    };
+    let upgrade = token.is_some().then(|| hyper::upgrade::on(&mut request));
+    let (mut head, body) = request.into_parts();
+    let host = settle_host(client, &mut head)?;
+
+    let pools = &client.worker.pools;
+    let name = headers::host_name(host.as_bytes()).unwrap_or_default();
+    let place = pools
+        .route(&name, head.uri.path())
+        .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
+    let Some(place) = place else {
+        return Err(Page::no_route(&name, head.uri.path(), pools));
+    };
+    let turn = match client.worker.settings.sequence {
+        Sequence::Pages => turn_of(client, &head.headers, found, head.uri.path()),
+        Sequence::Requests => Turn::Next,
+    };
+
+    headers::strip_hop_by_hop(&mut head.headers, found);
+    client.stamp(&mut head.headers, &host);
+    if let Some(token) = token {
+        headers::ask_upgrade(&mut head.headers, token);
+    }
+    let body = (!body.is_end_stream()).then_some(body);
+    Ok(Fit {
+        place,
+        turn,
+        upgrade,
+        version: head.version,
+        out: Outbound {
+            replayable: body.is_none() && retry::is_idempotent(&head.method),
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            body,
+        },
+    })
+}
+
+/// The one host that the request is for (RFC 9112 §3.2). An absolute target's authority replaces the field and leaves
+/// the target.
+fn settle_host(
+    client: &Client,
+    head: &mut hyper::http::request::Parts,
+) -> Result<hyper::header::HeaderValue, Box<Page>> {
+    let mut fields = head.headers.get_all(HOST).iter();
+    let host = match (fields.next(), fields.next()) {
+        (Some(_), Some(_)) => return Err(Page::bad_request("it has more than one `Host`")),
+        (Some(host), None) => host.clone(),
+        (None, _) if head.version == Version::HTTP_10 => client.own_host(),
+        (None, _) => return Err(Page::bad_request("it has no `Host`")),
+    };
+    if headers::host_name(host.as_bytes()).is_none() {
+        return Err(Page::bad_request(
+            "its `Host` is not one host name with an optional port",
+        ));
+    }
+    let Some(authority) = head.uri.authority() else {
+        return Ok(host);
+    };
+    let host = hyper::header::HeaderValue::from_str(authority.as_str())
+        .ok()
+        .filter(|host| headers::host_name(host.as_bytes()).is_some())
+        .ok_or_else(|| Page::bad_request("its target is not a host with an optional port"))?;
+    head.headers.insert(HOST, host.clone());
+    let target = head.uri.path_and_query().cloned();
+    head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    Ok(host)
+}
+
+fn turn_of(client: &Client, headers: &HeaderMap, found: Found, path: &str) -> Turn {
+    let dest = match found.dest {
+        true => headers.get(&SEC_FETCH_DEST),
+        false => None,
+    };
+    let agent = || headers.get(USER_AGENT).map(|agent| agent.as_bytes());
+    turn::of(dest.map(|dest| dest.as_bytes()), path, client.peer, agent)
+}
+
+/// Between two looks at a pool that has an eligible backend and gives none.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Tries backends until one answers, waits where none takes requests, gives up where the rules say so.
+async fn forward(
+    client: &Rc<Client>,
+    mut flight: Flight,
+    fit: Fit,
+    accept: Accept,
+) -> Response<Body> {
+    let Fit {
+        place,
+        turn,
+        mut out,
+        upgrade,
+        version,
+    } = fit;
+    let worker = &client.worker;
+    let pool = &worker.pools.all()[place];
+    let settings = &worker.settings;
+    let limits = Limits {
+        retries: settings.retries,
+        deadline: settings.retry_deadline,
+    };
+    let mut tried = Tried::default();
+    // The attempt that failed last, until it is known what follows.
+    let mut setback: Option<Lease> = None;
+    let mut spent = false;
+    loop {
+        let lease = match spent {
+            true => None,
+            false => pool.pick(turn, &tried),
+        };
+        let Some(lease) = lease else {
+            if let Some(last) = &setback {
+                // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
+                if Box::pin(attempt::anybody_left(worker, pool)).await {
+                    return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
+                        .after(last.member(), worker, place)
+                        .response(accept, flight);
+                }
+            }
+            if let Some(last) = setback.take() {
+                last.retried_elsewhere();
+                pool.count_retry();
+            } else if pool.any_eligible() {
+                // Published this instant, or of weight 0: the next round must not come before anything else has its turn.
+                tokio::time::sleep(LOOK_AGAIN).await;
+                flight.waited += LOOK_AGAIN;
+            }
+            if let Err(page) = wait(pool, settings.queue_timeout, &mut flight).await {
+                return page.response(accept, flight);
+            }
+            tried.clear();
+            spent = false;
+            continue;
+        };
+        if let Some(last) = setback.take() {
+            last.retried_elsewhere();
+            pool.count_retry();
+        }
+        tried.add(lease.member());
+        let member = lease.member();
+        match attempt::run(worker, place, member, &mut out, upgrade.is_some()).await {
+            Ok((response, conn)) => {
+                lease.answered();
+                let switch = answer::Switch { upgrade, version };
+                return answer::hand_on(client, flight, place, lease, conn, response, switch);
+            }
+            Err(Failed::Client) => {
+                return Page::bad_request("its body ended before it was whole")
+                    .response(accept, flight);
+            }
+            Err(Failed::Backend { failure, sent }) => {
+                lease.failed();
+                flight.note(&lease, failure);
+                if failure == crate::pool::AttemptFailure::Refused {
+                    pool.refused(member);
+                }
+                let facts = Facts {
+                    failure,
+                    sent,
+                    replayable: out.replayable,
+                    tries: tried.len(),
+                    elapsed: flight.started.elapsed(),
+                };
+                match retry::verdict(facts, limits) {
+                    Verdict::Again => {}
+                    Verdict::Spent => spent = true,
+                    Verdict::GiveUp(why) => {
+                        return Page::gave_up(pool, &flight.attempts, why)
+                            .after(lease.member(), worker, place)
+                            .response(accept, flight);
+                    }
+                }
+                setback = Some(lease);
+            }
+        }
+    }
+}
+
+/// Waits for a backend. All waits of one request together are bounded by `limit`.
+async fn wait(pool: &Arc<Pool>, limit: Duration, flight: &mut Flight) -> Result<(), Box<Page>> {
+    let left = limit.saturating_sub(flight.waited);
+    let began = std::time::Instant::now();
+    let waited = match left.is_zero() {
+        true => Err(crate::pool::Unavailable::TimedOut),
+        false => pool.wait(left).await,
+    };
+    flight.waited += began.elapsed();
+    waited.map_err(|why| Page::unavailable(pool, &flight.attempts, why, limit))
+}

@@ -1,0 +1,177 @@
+//! The two sockets of a request, each with the one thing that hyper does not do by itself.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::progress::Progress;
+use super::quickack;
+
+/// A socket to a backend: acknowledges at once what is only a part of a response.
+#[derive(Debug)]
+pub(super) struct UpstreamIo {
+    stream: TcpStream,
+    progress: Progress,
+}
+
+impl UpstreamIo {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            progress: Progress::Start,
+        }
+    }
+}
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = polled {
+            let read = &buf.filled()[before..];
+            if !read.is_empty() {
+                self.progress = self.progress.after(read);
+                if self.progress.is_partial() {
+                    quickack::acknowledge(&self.stream);
+                }
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.progress = Progress::Start;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.progress = Progress::Start;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// What the socket of a client and its requests tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// A request waits for its response: a reset by the client is worth hearing of.
+    waiting: AtomicBool,
+    /// A body whose end is the end of the connection is under way: to close now would make it look whole.
+    open_ended: AtomicBool,
+}
+
+impl Signs {
+    pub(super) fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_open_ended(&self, open: bool) {
+        self.open_ended.store(open, Ordering::Relaxed);
+    }
+}
+
+/// A socket of a client.
+///
+/// hyper does not read while a request is being answered when half-closed clients are welcome, so it would not hear that
+/// the client went away; here the socket is asked. An end in the middle of a body that has no other end is a reset.
+#[derive(Debug)]
+pub(super) struct ClientIo {
+    stream: TcpStream,
+    signs: Arc<Signs>,
+}
+
+impl ClientIo {
+    pub(super) fn new(stream: TcpStream, signs: Arc<Signs>) -> Self {
+        Self { stream, signs }
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if self.signs.open_ended.load(Ordering::Relaxed) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes whenever it has been polled, with a request in flight too. A socket that can be read then has
+        // more of the client's bytes, its half-close, or a reset; only the last is an error.
+        if self.signs.waiting.load(Ordering::Relaxed)
+            && let Poll::Ready(Ok(())) = self.stream.poll_read_ready(cx)
+            && let Some(error) = self.stream.take_error()?
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.signs.open_ended.load(Ordering::Relaxed) {
+            // No end-of-file before the reset.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

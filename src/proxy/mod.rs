@@ -1,0 +1,168 @@
+//! The data path: an HTTP/1 reverse proxy. One thread a worker, each with a runtime and connections of its own; they
+//! meet in the pools only.
+//!
+//! A request goes `client` (a connection) → `forward` (checks, routes, tries) → `attempt` (one backend, over an
+//! `upstream` connection) → `answer`, and is a `flight` from its head to the end of its response.
+
+mod answer;
+mod attempt;
+mod body;
+mod client;
+mod clock;
+mod flight;
+mod forward;
+mod headers;
+mod io;
+mod listen;
+mod page;
+mod progress;
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    path = "quickack_none.rs"
+)]
+mod quickack;
+mod retry;
+mod tunnel;
+mod turn;
+mod upstream;
+mod worker;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::{mpsc, watch};
+
+pub use listen::{BindError, Bound, bind};
+
+use crate::config::Balancer;
+use crate::error::Report;
+use crate::pool::{AccessLog, Pools};
+use worker::{Stage, Worker};
+
+/// Why the data path cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The system gives no thread, or no event queue for it.
+    #[error("the machine gives no thread to the balancer")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<StartError> for Report {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        let StartError::Thread(source) = error;
+        Report::failed("LB008", message).detail(source.to_string())
+    }
+}
+
+/// The running data path. Dropping it ends it at once, without waiting; [`Proxy::close`] is the proper end.
+#[derive(Debug)]
+pub struct Proxy {
+    stage: watch::Sender<Stage>,
+    /// Each worker holds a sender: there is nobody left when nothing can come any more.
+    working: mpsc::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts answering on `bound`, one thread for each of its workers.
+///
+/// # Errors
+/// When the system gives no thread or no event queue.
+pub fn start(
+    settings: Arc<Balancer>,
+    bound: Bound,
+    pools: Arc<Pools>,
+    access: Arc<AccessLog>,
+) -> Result<Proxy, StartError> {
+    let (stage, seen) = watch::channel(Stage::Open);
+    let (worker_lives, working) = mpsc::channel(1);
+    let mut proxy = Proxy {
+        stage,
+        working,
+        threads: Vec::new(),
+    };
+    for (number, listeners) in bound.workers.into_iter().enumerate() {
+        let (settings, pools, access) = (settings.clone(), pools.clone(), access.clone());
+        let (seen, lives) = (seen.clone(), worker_lives.clone());
+        let runtime = Builder::new_current_thread();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("proxy-{}", number + 1))
+            .spawn(move || {
+                let _lives = lives;
+                let started = begin(runtime, listeners);
+                match started {
+                    Ok((runtime, listeners)) => {
+                        let _ = ready.send(Ok(()));
+                        let worker = Worker::new(settings, pools, access);
+                        runtime.block_on(worker.run(listeners, seen));
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
+            })
+            .map_err(StartError::Thread)?;
+        proxy.threads.push(thread);
+        // A thread that ends without a word has panicked; its message is on stderr.
+        is_ready
+            .recv()
+            .unwrap_or_else(|_| Err(std::io::Error::other("the thread ended")))
+            .map_err(StartError::Thread)?;
+    }
+    Ok(proxy)
+}
+
+/// The runtime of one worker, and its sockets in it.
+fn begin(
+    mut runtime: Builder,
+    listeners: Vec<std::net::TcpListener>,
+) -> std::io::Result<(LocalRuntime, Vec<tokio::net::TcpListener>)> {
+    let runtime = runtime.enable_all().build_local(LocalOptions::default())?;
+    let entered = runtime.enter();
+    let listeners = listeners
+        .into_iter()
+        .map(tokio::net::TcpListener::from_std)
+        .collect::<Result<_, _>>()?;
+    drop(entered);
+    Ok((runtime, listeners))
+}
+
+impl Proxy {
+    /// Accepts no more connections; those that are there are answered. A second call changes nothing.
+    pub fn stop_accepting(&self) {
+        self.stage.send_if_modified(|stage| {
+            let open = *stage == Stage::Open;
+            if open {
+                *stage = Stage::NotAccepting;
+            }
+            open
+        });
+    }
+
+    /// Ends it: no more connections; idle ones and upgraded ones are closed at once; requests in flight have `drain` to
+    /// end, with `Connection: close`, and are then dropped. Returns when its threads have ended. Dropping the future
+    /// ends everything at once.
+    pub async fn close(mut self, drain: Duration) {
+        let until = Instant::now() + drain;
+        self.stage.send_replace(Stage::Draining(until));
+        // Nothing is ever sent: `None` when the last worker has gone.
+        while self.working.recv().await.is_some() {}
+        for thread in std::mem::take(&mut self.threads) {
+            // It has ended but for its last few instructions; a panic was on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stage.send_replace(Stage::Draining(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

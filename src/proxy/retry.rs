@@ -1,0 +1,242 @@
+//! May a request whose attempt came to nothing be tried again? Pure; the rules are those of nginx's
+//! `proxy_next_upstream` with RFC 9110 §9.2.2 for what is idempotent.
+
+use std::time::Duration;
+
+use hyper::Method;
+
+use crate::pool::AttemptFailure;
+
+/// Whether a method may be repeated without asking (RFC 9110 §9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// What is known after an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// What became of it.
+    pub(super) failure: AttemptFailure,
+    /// The backend may have seen the request.
+    pub(super) sent: bool,
+    /// The request is idempotent and has no body.
+    pub(super) replayable: bool,
+    /// Backends tried since the request came or last waited, this one counted.
+    pub(super) tries: usize,
+    /// Since the request came.
+    pub(super) elapsed: Duration,
+}
+
+/// How far failover may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Further backends after the first.
+    pub(super) retries: u32,
+    /// No new try begins after this.
+    pub(super) deadline: Duration,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The next backend.
+    Again,
+    /// The next backend, had the limit on tries not been reached: an error, unless it turns out that nobody is left.
+    Spent,
+    /// An error to the client.
+    GiveUp(Why),
+}
+
+/// Why a request is not tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The backend may have acted on it already.
+    NotReplayable,
+    /// Failover is off.
+    Off,
+    /// Every backend that takes requests was tried, or as many as may be.
+    NobodyLeft,
+    /// It took too long already.
+    Deadline,
+    /// The backend lives and is slow: a breakpoint must not fire on the next one too.
+    Slow,
+}
+
+impl Why {
+    /// In words, after "it was not tried again:".
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Why::NotReplayable => {
+                "the backend may already have acted on it, and a repetition could act twice"
+            }
+            Why::Off => "`retries` is 0",
+            Why::NobodyLeft => "no backend is left to try",
+            Why::Deadline => "the retry deadline has passed",
+            Why::Slow => "the backend runs, it is only slow",
+        }
+    }
+}
+
+/// What to do after a failed attempt.
+pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
+    match facts.failure {
+        AttemptFailure::HeadTimeout => return Verdict::GiveUp(Why::Slow),
+        // Part of the response is with the client.
+        AttemptFailure::CutBody => return Verdict::GiveUp(Why::NotReplayable),
+        AttemptFailure::Refused
+        | AttemptFailure::ConnectTimeout
+        | AttemptFailure::ConnectFailed
+        | AttemptFailure::Closed
+        | AttemptFailure::Reset
+        | AttemptFailure::BadResponse => {}
+    }
+    if facts.sent && !facts.replayable {
+        Verdict::GiveUp(Why::NotReplayable)
+    } else if limits.retries == 0 {
+        Verdict::GiveUp(Why::Off)
+    } else if facts.elapsed >= limits.deadline {
+        Verdict::GiveUp(Why::Deadline)
+    } else if facts.tries > usize::try_from(limits.retries).unwrap_or(usize::MAX) {
+        Verdict::Spent
+    } else {
+        Verdict::Again
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        use AttemptFailure::*;
+        let facts = Facts {
+            failure: Refused,
+            sent: false,
+            replayable: true,
+            tries: 1,
+            elapsed: Duration::ZERO,
+        };
+        let sent = Facts {
+            sent: true,
+            failure: Closed,
+            ..facts
+        };
+        let post = Facts {
+            replayable: false,
+            ..facts
+        };
+        let late = Duration::from_secs(10);
+        let give_up = Verdict::GiveUp;
+        for (name, facts, retries, expected) in [
+            ("refused", facts, 3, Verdict::Again),
+            ("refused post", post, 3, Verdict::Again),
+            ("closed get", sent, 3, Verdict::Again),
+            (
+                "closed post, sent",
+                Facts {
+                    replayable: false,
+                    ..sent
+                },
+                3,
+                give_up(Why::NotReplayable),
+            ),
+            (
+                "closed post, unsent",
+                Facts {
+                    sent: false,
+                    replayable: false,
+                    ..sent
+                },
+                3,
+                Verdict::Again,
+            ),
+            (
+                "reset get",
+                Facts {
+                    failure: Reset,
+                    ..sent
+                },
+                3,
+                Verdict::Again,
+            ),
+            (
+                "not HTTP",
+                Facts {
+                    failure: BadResponse,
+                    ..sent
+                },
+                3,
+                Verdict::Again,
+            ),
+            (
+                "slow",
+                Facts {
+                    failure: HeadTimeout,
+                    ..sent
+                },
+                3,
+                give_up(Why::Slow),
+            ),
+            (
+                "cut",
+                Facts {
+                    failure: CutBody,
+                    ..sent
+                },
+                3,
+                give_up(Why::NotReplayable),
+            ),
+            ("off", facts, 0, give_up(Why::Off)),
+            (
+                "third further try",
+                Facts { tries: 3, ..facts },
+                3,
+                Verdict::Again,
+            ),
+            (
+                "fourth further try",
+                Facts { tries: 4, ..facts },
+                3,
+                Verdict::Spent,
+            ),
+            (
+                "late",
+                Facts {
+                    elapsed: late,
+                    ..facts
+                },
+                3,
+                give_up(Why::Deadline),
+            ),
+        ] {
+            let limits = Limits {
+                retries,
+                deadline: late,
+            };
+            assert_eq!(verdict(facts, limits), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn idempotent_methods() {
+        for (method, expected) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("OPTIONS", true),
+            ("TRACE", true),
+            ("PUT", true),
+            ("DELETE", true),
+            ("POST", false),
+            ("PATCH", false),
+            ("LOCK", false),
+            ("get", false),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(is_idempotent(&method), expected, "{method}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One thread of the data path: its sockets, its clients, its connections to backends. Workers share nothing but the
+//! pools.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::client::{self, Client};
+use super::clock::Clock;
+use super::upstream::Upstreams;
+use crate::config::Balancer;
+use crate::pool::{AccessLog, Pools};
+
+/// How far the proxy has come in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It accepts and answers.
+    Open,
+    /// It answers those who are connected.
+    NotAccepting,
+    /// It answers what is in flight, until then.
+    Draining(Instant),
+}
+
+/// Sweeps are as far apart as a quarter of the shortest limit they watch, within these.
+const SWEEP_MIN: Duration = Duration::from_millis(20);
+const SWEEP_MAX: Duration = Duration::from_millis(500);
+
+/// After an error of `accept` (no file descriptors left), this long nothing is accepted: it would only fail again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the tasks of one thread share.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) settings: Arc<Balancer>,
+    pub(super) pools: Arc<Pools>,
+    pub(super) access: Arc<AccessLog>,
+    pub(super) clock: Clock,
+    pub(super) upstreams: Upstreams,
+    /// Turns true once, when what cannot end by itself has to.
+    pub(super) draining: watch::Sender<bool>,
+    clients: RefCell<HashMap<u64, Rc<Client>>>,
+    next_client: std::cell::Cell<u64>,
+    left: Notify,
+}
+
+impl Worker {
+    pub(super) fn new(
+        settings: Arc<Balancer>,
+        pools: Arc<Pools>,
+        access: Arc<AccessLog>,
+    ) -> Rc<Self> {
+        let clock = Clock::new();
+        Rc::new(Self {
+            upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
+            settings,
+            pools,
+            access,
+            clock,
+            draining: watch::Sender::new(false),
+            clients: RefCell::default(),
+            next_client: std::cell::Cell::new(0),
+            left: Notify::new(),
+        })
+    }
+
+    /// Works until it has drained.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        listeners: Vec<TcpListener>,
+        mut stage: watch::Receiver<Stage>,
+    ) {
+        let accepting: Vec<AbortHandle> = listeners
+            .into_iter()
+            .map(|listener| tokio::task::spawn_local(accept(self.clone(), listener)).abort_handle())
+            .collect();
+        let grain = self.grain();
+        let mut sweeps = tokio::time::interval(grain);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut until = loop {
+            tokio::select! {
+                _ = sweeps.tick() => self.sweep(grain),
+                // Whoever held the other end is gone without a word: the same as to close at once.
+                changed = stage.changed() => match changed.map(|()| *stage.borrow_and_update()) {
+                    Ok(Stage::Open) => {}
+                    Ok(Stage::NotAccepting) => accepting.iter().for_each(AbortHandle::abort),
+                    Ok(Stage::Draining(until)) => break until,
+                    Err(_) => break Instant::now(),
+                },
+            }
+        };
+        accepting.iter().for_each(AbortHandle::abort);
+        self.draining.send_replace(true);
+        for client in self.clients.borrow().values() {
+            client.finish();
+        }
+        while !self.clients.borrow().is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => break,
+                () = self.left.notified() => {}
+                _ = sweeps.tick() => self.sweep(grain),
+                Ok(()) = stage.changed() => {
+                    if let Stage::Draining(sooner) = *stage.borrow_and_update() {
+                        until = until.min(sooner);
+                    }
+                }
+            }
+        }
+        // What is still in flight is dropped with the runtime.
+    }
+
+    fn grain(&self) -> Duration {
+        let timeouts = &self.settings.timeouts;
+        let shortest = timeouts.backend_head.unwrap_or(timeouts.idle);
+        (shortest.min(timeouts.idle) / 4).clamp(SWEEP_MIN, SWEEP_MAX)
+    }
+
+    fn sweep(&self, grain: Duration) {
+        self.clock.wind();
+        self.upstreams.sweep(grain);
+        for client in self.clients.borrow().values() {
+            client.end_if_idle(self.settings.timeouts.idle);
+        }
+    }
+
+    fn enter(self: &Rc<Self>, client: &Rc<Client>) -> Entered {
+        let key = self.next_client.get();
+        self.next_client.set(key + 1);
+        self.clients.borrow_mut().insert(key, client.clone());
+        Entered {
+            worker: self.clone(),
+            key,
+        }
+    }
+}
+
+/// A client on the worker's list, until this is dropped.
+struct Entered {
+    worker: Rc<Worker>,
+    key: u64,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let client = self.worker.clients.borrow_mut().remove(&self.key);
+        drop(client);
+        if *self.worker.draining.borrow() {
+            self.worker.left.notify_one();
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let client = Client::new(worker.clone(), peer, port);
+                let entered = worker.enter(&client);
+                tokio::task::spawn_local(async move {
+                    let _entered = entered;
+                    client::serve(client, stream).await;
+                });
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}

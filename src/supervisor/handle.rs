@@ -1,0 +1,80 @@
+//! What others can ask of the supervisor.
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::{BackendView, Change, Verb, View};
+use crate::backend::BackendId;
+
+/// Why the supervisor did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It has ended, or is ending.
+    #[error("lbdev is stopping")]
+    Stopping,
+    /// A process that lbdev did not launch.
+    #[error("`{0}` was not started by lbdev")]
+    External(BackendId),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
+
+pub(super) enum Command {
+    StartAll,
+    Act {
+        ids: Vec<BackendId>,
+        verb: Verb,
+        reply: Reply,
+    },
+    Shutdown,
+    Abort,
+}
+
+/// Speaks to the supervisor's loop. Clones speak to the same one; dropping all of them does not end it.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) changes: broadcast::Sender<Change>,
+}
+
+impl Handle {
+    /// All backends as they are, now and whenever they change.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// Every change of phase from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Starts every backend, managed or external.
+    pub async fn start_all(&self) {
+        let _ = self.commands.send(Command::StartAll).await;
+    }
+
+    /// Does `verb` to all of `ids`, and replies with each as it then is; after a KILL that is when its processes are
+    /// gone (2 s at most). Dropping the future does not undo it.
+    ///
+    /// # Errors
+    /// When one of them is external (then none is touched), or lbdev is ending.
+    pub async fn act(&self, ids: Vec<BackendId>, verb: Verb) -> Result<Vec<BackendView>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Act { ids, verb, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Drains and stops everything, all at once. The loop's task ends when no process is left.
+    pub async fn shutdown(&self) {
+        // A loop that has ended has nothing left to stop.
+        let _ = self.commands.send(Command::Shutdown).await;
+    }
+
+    /// KILLs everything, all at once.
+    pub async fn abort(&self) {
+        let _ = self.commands.send(Command::Abort).await;
+    }
+}

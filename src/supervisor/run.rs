@@ -1,0 +1,521 @@
+//! The loop: events in, `step`, effects out, and what is seen published.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::handle::{Command, Reply};
+use super::unit::{Present, Unit};
+use super::{Cause, Change, Check, Handle, Refused, Verb, View};
+use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
+use crate::config::BackendSpec;
+use crate::pool::Pools;
+use crate::probe::{Prober, Report, Target};
+use crate::process::{Launch, News};
+
+/// How long the reply to a KILL waits for the processes to be gone.
+const KILL_REPLY: Duration = Duration::from_secs(2);
+/// Changes that a slow reader may be behind before it misses some.
+const CHANGES: usize = 1024;
+
+/// What the supervisor is made of.
+pub struct Parts {
+    /// Every backend, in order.
+    pub backends: Vec<BackendSpec>,
+    /// What starts and signals processes.
+    pub launcher: Arc<dyn Launch>,
+    /// What the launcher reports.
+    pub news: mpsc::UnboundedReceiver<News>,
+    /// What checks backends.
+    pub prober: Prober,
+    /// Where the proxy looks.
+    pub pools: Arc<Pools>,
+    /// How long requests in flight may take when a backend stops.
+    pub drain: Duration,
+    /// The `Host` of HTTP checks.
+    pub host: String,
+}
+
+/// Starts the loop within the present runtime. Its task ends after [`Handle::shutdown`] or [`Handle::abort`], when no
+/// process is left.
+pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
+    let (commands, asked) = mpsc::channel(64);
+    let (changes, _) = broadcast::channel(CHANGES);
+    let (checks_to, checks) = mpsc::unbounded_channel();
+    let now = now();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut units = Vec::with_capacity(parts.backends.len());
+    for spec in parts.backends {
+        let place = (!spec.addresses.is_empty()).then(|| {
+            let next = places.entry(spec.id.service().to_owned()).or_default();
+            std::mem::replace(next, *next + 1)
+        });
+        units.push(Unit::new(Arc::new(spec), place, parts.drain, now));
+    }
+    let (view_to, view) = watch::channel(Arc::default());
+    let supervisor = Supervisor {
+        units,
+        launcher: parts.launcher,
+        prober: parts.prober,
+        pools: parts.pools,
+        host: parts.host,
+        fresh: RunId::FIRST,
+        dice: fastrand::Rng::new(),
+        stopping: false,
+        kills: Vec::new(),
+        view: view_to,
+        changes: changes.clone(),
+        checks: checks_to,
+    };
+    supervisor.publish_all();
+    let task = tokio::spawn(supervisor.run(asked, parts.news, checks));
+    (
+        Handle {
+            commands,
+            view,
+            changes,
+        },
+        task,
+    )
+}
+
+/// The loop's clock: a test can pause it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A KILL whose sender waits for the end of these runs.
+struct PendingKill {
+    places: Vec<usize>,
+    runs: Vec<RunId>,
+    until: Instant,
+    reply: Reply,
+}
+
+struct Supervisor {
+    units: Vec<Unit>,
+    launcher: Arc<dyn Launch>,
+    prober: Prober,
+    pools: Arc<Pools>,
+    host: String,
+    fresh: RunId,
+    dice: fastrand::Rng,
+    stopping: bool,
+    kills: Vec<PendingKill>,
+    view: watch::Sender<Arc<View>>,
+    changes: broadcast::Sender<Change>,
+    checks: mpsc::UnboundedSender<Report>,
+}
+
+impl Supervisor {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut news: mpsc::UnboundedReceiver<News>,
+        mut checks: mpsc::UnboundedReceiver<Report>,
+    ) {
+        let pools = self.pools.clone();
+        loop {
+            let due = self.due();
+            tokio::select! {
+                biased;
+                // A death comes first: until the pool knows of it, requests run into it.
+                Some(news) = news.recv() => self.take_news(news),
+                () = pools.news() => self.take_pool_news(),
+                Some(command) = commands.recv() => self.take_command(command),
+                Some(report) = checks.recv() => self.take_report(report),
+                () = sleep_until(due) => self.take_time(),
+            }
+            self.answer_kills();
+            if self.stopping && self.units.iter().all(|unit| unit.backend.run().is_none()) {
+                self.publish_all();
+                return;
+            }
+        }
+    }
+
+    /// When something is due without an event.
+    fn due(&self) -> Option<Instant> {
+        let deadlines = self.units.iter().filter_map(|unit| unit.backend.deadline());
+        deadlines
+            .chain(self.kills.iter().map(|kill| kill.until))
+            .min()
+    }
+
+    fn place_of(&self, id: &BackendId) -> Option<usize> {
+        self.units.iter().position(|unit| unit.spec.id == *id)
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::Launched { id, run, pid } => {
+                let Some(place) = self.place_of(&id) else {
+                    return;
+                };
+                if self.units[place].backend.run() == Some(run) {
+                    let unit = &mut self.units[place];
+                    unit.present.pid = Some(pid);
+                    unit.present.launched = Some(now());
+                    self.begin_checks(place);
+                    self.publish_view();
+                }
+            }
+            News::LaunchFailed { id, run, why } => {
+                let Some(place) = self.place_of(&id) else {
+                    return;
+                };
+                if self.units[place].backend.run() == Some(run) {
+                    self.units[place].launch_failure = Some(why.clone());
+                    self.apply(
+                        place,
+                        Event::LaunchFailed { run },
+                        Cause::LaunchFailed(why),
+                        now(),
+                    );
+                }
+            }
+            News::Exited {
+                id,
+                run,
+                status,
+                at,
+            } => {
+                let Some(place) = self.place_of(&id) else {
+                    return;
+                };
+                let heard = now()
+                    - SystemTime::now()
+                        .duration_since(at)
+                        .unwrap_or_default()
+                        .min(KILL_REPLY);
+                self.apply(
+                    place,
+                    Event::Exited { run, status, at },
+                    Cause::TimeLimit,
+                    heard,
+                );
+            }
+        }
+    }
+
+    fn take_pool_news(&mut self) {
+        for pool in self.pools.clone().all() {
+            for (id, run) in pool.take_refused() {
+                if let Some(place) = self.place_of(&id) {
+                    self.apply(place, Event::Refused { run }, Cause::Refused, now());
+                }
+            }
+        }
+        for place in 0..self.units.len() {
+            self.end_drain_when_idle(place);
+        }
+    }
+
+    fn take_command(&mut self, command: Command) {
+        match command {
+            Command::StartAll => {
+                for place in 0..self.units.len() {
+                    self.apply(place, Event::Start, Cause::Asked(Verb::Start), now());
+                }
+            }
+            Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
+            Command::Shutdown => {
+                self.stopping = true;
+                for place in 0..self.units.len() {
+                    self.apply(place, Event::Stop(By::Lbdev), Cause::Shutdown, now());
+                }
+            }
+            Command::Abort => {
+                self.stopping = true;
+                for place in 0..self.units.len() {
+                    self.apply(place, Event::Abort, Cause::Shutdown, now());
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, ids: &[BackendId], verb: Verb, reply: Reply) {
+        let heard = now();
+        let places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
+        let external = places
+            .iter()
+            .find(|&&place| self.units[place].spec.kind == Kind::External);
+        if let Some(&place) = external {
+            let _ = reply.send(Err(Refused::External(self.units[place].spec.id.clone())));
+            return;
+        }
+        if self.stopping {
+            let _ = reply.send(Err(Refused::Stopping));
+            return;
+        }
+        let runs = places
+            .iter()
+            .filter_map(|&place| self.units[place].backend.run())
+            .collect();
+        for &place in &places {
+            let event = match verb {
+                Verb::Start => Event::Start,
+                Verb::Stop => Event::Stop(By::Operator),
+                Verb::Restart => Event::Restart,
+                Verb::Kill { signal, restart } => Event::Kill { signal, restart },
+            };
+            self.apply(place, event, Cause::Asked(verb), heard);
+        }
+        match verb {
+            Verb::Kill {
+                signal: Signal::Kill,
+                ..
+            } => {
+                self.kills.push(PendingKill {
+                    places,
+                    runs,
+                    until: heard + KILL_REPLY,
+                    reply,
+                });
+            }
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
+                let _ = reply.send(Ok(places
+                    .iter()
+                    .map(|&place| self.units[place].view())
+                    .collect()));
+            }
+        }
+    }
+
+    fn answer_kills(&mut self) {
+        let now = now();
+        let gone = |kill: &mut PendingKill| {
+            let alive = |unit: &Unit| {
+                unit.backend
+                    .run()
+                    .is_some_and(|run| kill.runs.contains(&run))
+            };
+            now >= kill.until || !self.units.iter().any(alive)
+        };
+        for kill in self.kills.extract_if(.., gone).collect::<Vec<_>>() {
+            let _ = kill.reply.send(Ok(kill
+                .places
+                .iter()
+                .map(|&place| self.units[place].view())
+                .collect()));
+        }
+    }
+
+    fn take_report(&mut self, report: Report) {
+        let Some(place) = self.place_of(&report.id) else {
+            return;
+        };
+        let unit = &mut self.units[place];
+        if unit.backend.run() != Some(report.run) {
+            return;
+        }
+        let ok = report.address.is_some();
+        let check = Check {
+            ok,
+            detail: report.detail,
+            at: report.at,
+        };
+        let news = unit
+            .last_check
+            .as_ref()
+            .is_none_or(|last| (last.ok, &last.detail) != (ok, &check.detail));
+        unit.last_check = Some(check.clone());
+        match unit.backend.state {
+            State::Starting { run, .. } => {
+                if ok {
+                    unit.present.address = report.address;
+                    unit.present.ready_after = unit
+                        .present
+                        .launched
+                        .map(|since| now().saturating_duration_since(since));
+                    self.apply(place, Event::Ready { run }, Cause::Ready, now());
+                } else if news {
+                    self.publish_view();
+                }
+            }
+            State::Up { run, .. } | State::Frozen { run, .. } => {
+                self.apply(
+                    place,
+                    Event::Checked { run, ok },
+                    Cause::Checked(check),
+                    now(),
+                );
+            }
+            State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => {}
+        }
+    }
+
+    fn take_time(&mut self) {
+        let now = now();
+        for place in 0..self.units.len() {
+            if self.units[place]
+                .backend
+                .deadline()
+                .is_some_and(|due| due <= now)
+            {
+                self.apply(place, Event::Tick, Cause::TimeLimit, now);
+            }
+        }
+    }
+
+    fn end_drain_when_idle(&mut self, place: usize) {
+        if let State::Draining { run, .. } = self.units[place].backend.state
+            && self.units[place].present.life.in_flight() == 0
+        {
+            self.apply(place, Event::Drained { run }, Cause::Drained, now());
+        }
+    }
+
+    /// One event to one backend: step, publish, and only then act, so that nobody is routed to what is about to end.
+    fn apply(&mut self, place: usize, event: Event, cause: Cause, heard: Instant) {
+        let moment = Moment {
+            now: now(),
+            dice: self.dice.f64(),
+            fresh: self.fresh,
+        };
+        self.fresh = self.fresh.next();
+        let unit = &mut self.units[place];
+        let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
+        let exited = match event {
+            Event::Exited { run: ended, .. } => run == Some(ended),
+            _ => false,
+        };
+        let effects = unit.backend.step(event, moment);
+        let cause = match unit.backend.last_exit {
+            Some(exit) if exited => Cause::Exited(exit),
+            _ => cause,
+        };
+        let pid = unit.present.pid;
+        if unit.backend.run() != run {
+            unit.present = Present::default();
+        }
+        if let State::Draining { .. } = unit.backend.state {
+            unit.present.life.drain();
+        }
+        let (to, now) = (unit.phase(), moment.now);
+        let changed = to != phase || unit.backend.run() != run;
+        let after = if cause == Cause::Ready {
+            unit.present.ready_after.unwrap_or_default()
+        } else {
+            now.saturating_duration_since(unit.phase_since)
+        };
+        if changed {
+            unit.phase_since = now;
+        }
+        match unit.backend.state {
+            State::Starting { .. }
+                if unit.spec.kind == Kind::External && unit.present.watch.is_none() =>
+            {
+                self.begin_checks(place);
+            }
+            State::Stopping { .. } => unit.present.watch = None,
+            State::Up { health, .. } | State::Frozen { health, .. } => {
+                if let Some(watch) = &unit.present.watch {
+                    watch.set_healthy(health.healthy);
+                }
+            }
+            State::Starting { .. }
+            | State::Draining { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => {}
+        }
+        self.publish_pool(place);
+        let out_after =
+            (eligible && !self.units[place].backend.eligible()).then(|| self::now() - heard);
+        for effect in effects {
+            self.perform(place, effect);
+        }
+        if changed {
+            let id = self.units[place].spec.id.clone();
+            let pid = pid.or(self.units[place].present.pid);
+            let change = Change {
+                at: SystemTime::now(),
+                id,
+                from: phase,
+                to,
+                cause,
+                pid,
+                after,
+                out_after,
+            };
+            // Nobody may be listening.
+            let _ = self.changes.send(change);
+        }
+        self.publish_view();
+        self.end_drain_when_idle(place);
+    }
+
+    fn perform(&mut self, place: usize, effect: Effect) {
+        let spec = self.units[place].spec.clone();
+        match effect {
+            Effect::Launch(run) => {
+                self.units[place].launch_failure = None;
+                if let Some(command) = &spec.command {
+                    self.launcher.launch(spec.id.clone(), run, command.clone());
+                }
+            }
+            Effect::Signal(run, signal) => self.launcher.signal(run, signal),
+        }
+    }
+
+    /// A backend without a port is ready when it runs; any other when it answers.
+    fn begin_checks(&mut self, place: usize) {
+        let unit = &mut self.units[place];
+        let Some(run) = unit.backend.run() else {
+            return;
+        };
+        if unit.spec.addresses.is_empty() {
+            self.apply(place, Event::Ready { run }, Cause::Ready, now());
+            return;
+        }
+        let target = Target {
+            id: unit.spec.id.clone(),
+            run,
+            addresses: unit.spec.addresses.clone(),
+            health: unit.spec.health.clone(),
+            host: self.host.clone(),
+        };
+        unit.present.watch = Some(self.prober.begin(target, self.checks.clone()));
+    }
+
+    fn publish_pool(&self, place: usize) {
+        let service = self.units[place].spec.id.service();
+        if let Some(pool) = self.pools.of(service) {
+            let of_service = self
+                .units
+                .iter()
+                .filter(|unit| unit.spec.id.service() == service);
+            pool.publish(of_service.filter_map(Unit::member).collect());
+        }
+    }
+
+    fn publish_view(&self) {
+        let backends = self.units.iter().map(Unit::view).collect();
+        self.view.send_replace(Arc::new(View {
+            backends,
+            stopping: self.stopping,
+        }));
+    }
+
+    fn publish_all(&self) {
+        for place in 0..self.units.len() {
+            self.publish_pool(place);
+        }
+        self.publish_view();
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

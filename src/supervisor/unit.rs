@@ -1,0 +1,139 @@
+//! One backend with everything that belongs to its present run.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::words::why_down;
+use super::{BackendView, Check};
+use crate::backend::{Backend, Phase, State, Timings};
+use crate::config::BackendSpec;
+use crate::pool::{Life, Member, Tally};
+use crate::probe::Watch;
+
+/// A life of this length clears the count of restarts in a row: as long as the longest wait by default.
+const LONG_LIFE: Duration = Duration::from_secs(10);
+
+pub(super) struct Unit {
+    pub(super) spec: Arc<BackendSpec>,
+    pub(super) backend: Backend,
+    pub(super) tally: Arc<Tally>,
+    /// Its place in its service's pool, if it is balanced.
+    pub(super) place: Option<usize>,
+    pub(super) phase_since: Instant,
+    pub(super) last_check: Option<Check>,
+    pub(super) launch_failure: Option<String>,
+    pub(super) present: Present,
+}
+
+/// What belongs to one run, and is forgotten with it.
+#[derive(Default)]
+pub(super) struct Present {
+    pub(super) life: Arc<Life>,
+    pub(super) pid: Option<u32>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) launched: Option<Instant>,
+    pub(super) ready_after: Option<Duration>,
+    pub(super) watch: Option<Watch>,
+}
+
+impl Unit {
+    pub(super) fn new(
+        spec: Arc<BackendSpec>,
+        place: Option<usize>,
+        drain: Duration,
+        now: Instant,
+    ) -> Self {
+        let timings = Timings {
+            drain,
+            ready: None,
+            long_life: LONG_LIFE,
+        };
+        let health = (spec.health.rise, spec.health.fall);
+        let backend = Backend::new(
+            spec.id.clone(),
+            spec.kind,
+            health,
+            spec.restart.clone(),
+            spec.stop,
+            timings,
+        );
+        Self {
+            spec,
+            backend,
+            tally: Arc::default(),
+            place,
+            phase_since: now,
+            last_check: None,
+            launch_failure: None,
+            present: Present::default(),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.backend.phase()
+    }
+
+    fn healthy(&self) -> bool {
+        match self.backend.state {
+            State::Up { health, .. } | State::Frozen { health, .. } => health.healthy,
+            State::Draining { .. } => true,
+            State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => false,
+        }
+    }
+
+    fn why(&self) -> Option<String> {
+        let check = self
+            .last_check
+            .as_ref()
+            .filter(|check| !check.ok)
+            .map(|check| check.detail.as_str());
+        why_down(&self.backend, self.launch_failure.as_deref(), check)
+    }
+
+    /// How the proxy sees it.
+    pub(super) fn member(&self) -> Option<Arc<Member>> {
+        let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Some(Arc::new(Member {
+            index: self.place?,
+            id: self.spec.id.clone(),
+            run: self.backend.run(),
+            address: self
+                .present
+                .address
+                .or(self.spec.addresses.first().copied())
+                .unwrap_or(unknown),
+            weight: self.spec.weight,
+            eligible: self.backend.eligible(),
+            phase: self.phase(),
+            why: self.why(),
+            life: self.present.life.clone(),
+            tally: self.tally.clone(),
+        }))
+    }
+
+    /// How everybody else sees it.
+    pub(super) fn view(&self) -> BackendView {
+        BackendView {
+            spec: self.spec.clone(),
+            phase: self.phase(),
+            desired: self.backend.desired,
+            enabled: self.backend.enabled,
+            healthy: self.healthy(),
+            eligible: self.backend.eligible(),
+            run: self.backend.run(),
+            pid: self.present.pid,
+            since: self.phase_since,
+            launched: self.present.launched,
+            ready_after: self.present.ready_after,
+            restarts: self.backend.restarts,
+            last_exit: self.backend.last_exit,
+            last_check: self.last_check.clone(),
+            why: self.why(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a verb did, one line a backend.
+
+use std::time::Duration;
+
+use super::units::took;
+use super::{Look, Paint};
+use crate::wire::BackendStatus;
+
+/// What a person types for it: its port, or its id where it has none.
+pub fn name(backend: &BackendStatus) -> String {
+    match backend.port {
+        Some(port) => port.to_string(),
+        None => backend.id.clone(),
+    }
+}
+
+fn head(state: &str, backend: &BackendStatus, paint: Paint) -> String {
+    let look = Look::of_word(state);
+    look.paint(paint, &format!("{} {}", look.glyph, name(backend)))
+}
+
+fn brings_back(backend: &BackendStatus) -> String {
+    format!(" · lbdev start {} brings it back", name(backend))
+}
+
+/// How a killed backend comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// By `lbdev start`, which is said beside it.
+    ByStart,
+    /// By the restart policy.
+    ByPolicy,
+    /// That is said once for several.
+    SaidElsewhere,
+}
+
+/// `✗ 8000 killed (SIGKILL, pid 4301) · lbdev start 8000 brings it back`
+pub fn killed(backend: &BackendStatus, signal: &str, pid: u32, back: Back, paint: Paint) -> String {
+    let back = match back {
+        Back::ByStart => brings_back(backend),
+        Back::ByPolicy => " · the restart policy brings it back".to_owned(),
+        Back::SaidElsewhere => String::new(),
+    };
+    let head = head("stopped", backend, paint);
+    format!("{head} killed ({signal}, pid {pid}){back}")
+}
+
+/// Another signal than KILL: what the process makes of it is its own business.
+pub fn signalled(backend: &BackendStatus, signal: &str, pid: u32, paint: Paint) -> String {
+    format!(
+        "{} got {signal} (pid {pid})",
+        head(&backend.state, backend, paint)
+    )
+}
+
+/// The last line after several were killed.
+pub fn bring_back(target: &str) -> String {
+    format!("lbdev start {target} brings them back")
+}
+
+/// There was nothing to do: `● 8000 is up already (pid 4301)`
+pub fn already(backend: &BackendStatus, paint: Paint) -> String {
+    let pid = backend.pid.map(|pid| format!(" (pid {pid})"));
+    format!(
+        "{} is {} already{}",
+        head(&backend.state, backend, paint),
+        backend.state,
+        pid.unwrap_or_default()
+    )
+}
+
+/// `● 8000 up after 0.6 s (pid 4311) · back in the rotation`
+pub fn up(backend: &BackendStatus, after: Duration, paint: Paint) -> String {
+    let pid = backend.pid.map(|pid| format!(" (pid {pid})"));
+    let back = match backend.port {
+        Some(_) if backend.enabled && backend.healthy => " · back in the rotation",
+        _ => "",
+    };
+    format!(
+        "{} up after {}{}{back}",
+        head("up", backend, paint),
+        took(after),
+        pid.unwrap_or_default()
+    )
+}
+
+/// `✗ 8000 stopped after 0.3 s (pid 4301) · lbdev start 8000 brings it back`
+pub fn stopped(
+    backend: &BackendStatus,
+    pid: Option<u32>,
+    after: Duration,
+    hint: bool,
+    paint: Paint,
+) -> String {
+    let pid = pid.map(|pid| format!(" (pid {pid})"));
+    let back = if hint {
+        brings_back(backend)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} stopped after {}{}{back}",
+        head("stopped", backend, paint),
+        took(after),
+        pid.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::status::tests::backend;
+
+    #[test]
+    fn one_line_a_backend() {
+        let paint = Paint::new(false);
+        let (on, off) = (backend(8000, "up"), backend(8001, "stopped"));
+        let after = Duration::from_millis(600);
+        let text = [
+            killed(&off, "SIGKILL", 4302, Back::ByStart, paint),
+            killed(&off, "SIGKILL", 4302, Back::ByPolicy, paint),
+            signalled(&on, "SIGHUP", 4301, paint),
+            already(&on, paint),
+            already(&off, paint),
+            up(&on, after, paint),
+            stopped(&off, Some(4302), after, true, paint),
+        ]
+        .join("\n");
+        insta::assert_snapshot!(text, @"
+        ✗ 8001 killed (SIGKILL, pid 4302) · lbdev start 8001 brings it back
+        ✗ 8001 killed (SIGKILL, pid 4302) · the restart policy brings it back
+        ● 8000 got SIGHUP (pid 4301)
+        ● 8000 is up already (pid 4301)
+        ✗ 8001 is stopped already
+        ● 8000 up after 0.6 s (pid 4301) · back in the rotation
+        ✗ 8001 stopped after 0.6 s (pid 4302) · lbdev start 8001 brings it back
+        ");
+    }
+}

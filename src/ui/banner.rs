@@ -1,0 +1,192 @@
+//! The first and the last lines of a start: what is started, where it answers, what to try.
+
+use super::Paint;
+use super::units::plural;
+use crate::backend::Kind;
+use crate::config::Config;
+
+/// What is said of a set-up before and after it starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The project's name.
+    pub project: String,
+    /// What the set-up was taken from: `Django (manage.py)`.
+    pub origin: String,
+    /// The name of the algorithm, as `lbdev.toml` spells it.
+    pub algorithm: String,
+    /// How many backends lbdev launches.
+    pub managed: usize,
+    /// How many it only routes to.
+    pub external: usize,
+    /// Where the balancer listens, as [`Listen::url`](crate::config::Listen::url) gives it.
+    pub url: String,
+    /// What was checked before anything started: `ports 8000-8003, 8080 are free · .venv/bin/python`.
+    pub preflight: Option<String>,
+    /// Notes of the configuration.
+    pub notes: Vec<String>,
+    /// A backend as a person types it, for the example of a kill.
+    pub first: Option<String>,
+}
+
+impl About {
+    /// Of a resolved set-up. `preflight` is what was checked before anything started.
+    pub fn new(config: &Config, preflight: Option<String>) -> Self {
+        let backends = || config.services.iter().flat_map(|service| &service.backends);
+        let managed = || backends().filter(|one| one.kind == Kind::Managed);
+        let with_port = managed().find(|one| one.id.port().is_some());
+        Self {
+            project: config.project.clone(),
+            origin: config.origin.clone(),
+            algorithm: config.balancer.algorithm.name().to_owned(),
+            managed: managed().count(),
+            external: backends().count() - managed().count(),
+            url: config.balancer.listen.url(),
+            preflight,
+            notes: config.notes.clone(),
+            first: with_port.map(|one| one.id.short()),
+        }
+    }
+}
+
+/// The headline, the preflight and the notes.
+pub fn opening(about: &About, paint: Paint) -> String {
+    let mut kinds = Vec::new();
+    if about.managed > 0 {
+        let copies = match about.managed {
+            1 => "1 backend (your server)".to_owned(),
+            n => format!("{n} backends (copies of your server)"),
+        };
+        kinds.push(copies);
+    }
+    if about.external > 0 {
+        let servers = plural(about.external, "backend", "backends");
+        kinds.push(format!("{servers} that run already"));
+    }
+    let mut text = format!(
+        "  {} {}   {} · {} · {} · {}\n\n",
+        paint.strong("lbdev"),
+        env!("CARGO_PKG_VERSION"),
+        paint.strong(&about.project),
+        about.origin,
+        kinds.join(" · "),
+        about.algorithm.replace('_', " "),
+    );
+    for note in &about.notes {
+        text.push_str(&format!("  {} {note}\n", paint.attention("!")));
+    }
+    if let Some(preflight) = &about.preflight {
+        text.push_str(&format!("  {} {preflight}\n", paint.good("✓")));
+    }
+    text
+}
+
+/// Where it answers and what to try. The last line is stable: editors wait for it.
+pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
+    let arrow = paint.good("➜");
+    let app = paint.link(&app_url(&about.url, &about.project));
+    let mut text = format!("\n  {arrow} app   {app}\n");
+    if let Some(first) = &about.first
+        && about.managed > 1
+    {
+        text.push_str(&format!("  {arrow} try   lbdev kill {first}\n"));
+    }
+    let total = about.managed + about.external;
+    text.push_str(&format!(
+        "\nlbdev: ready {} ({serving}/{total})\n",
+        about.url
+    ));
+    text
+}
+
+/// What a browser is given: `http://mysite.localhost:8080/` where the name allows it. Cookies ignore ports, so two projects
+/// on `localhost` would overwrite each other's session.
+pub fn app_url(url: &str, project: &str) -> String {
+    let named = url.strip_prefix("http://localhost").and_then(|rest| {
+        let label = host_label(project)?;
+        Some(format!("http://{label}.localhost{rest}/"))
+    });
+    named.unwrap_or_else(|| format!("{url}/"))
+}
+
+/// A project's name as a label of a host name (RFC 1123, section 2.1), if it is one.
+fn host_label(project: &str) -> Option<String> {
+    let label = project.to_ascii_lowercase();
+    let fits = (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-');
+    fits.then_some(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about() -> About {
+        About {
+            project: "mysite".into(),
+            origin: "Django (manage.py)".into(),
+            algorithm: "round_robin".into(),
+            managed: 4,
+            external: 0,
+            url: "http://localhost:8080".into(),
+            preflight: Some("ports 8000-8003, 8080 are free".into()),
+            notes: vec!["`Procfile` is here too: `lbdev up --from procfile`".into()],
+            first: Some("8000".into()),
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_lines() {
+        let paint = Paint::new(false);
+        insta::assert_snapshot!(format!("{}{}", opening(&about(), paint), ready(&about(), 4, paint)), @"
+          lbdev 0.1.0   mysite · Django (manage.py) · 4 backends (copies of your server) · round robin
+
+          ! `Procfile` is here too: `lbdev up --from procfile`
+          ✓ ports 8000-8003, 8080 are free
+
+          ➜ app   http://mysite.localhost:8080/
+          ➜ try   lbdev kill 8000
+
+        lbdev: ready http://localhost:8080 (4/4)
+        ");
+        let external = About {
+            managed: 0,
+            external: 2,
+            notes: vec![],
+            preflight: None,
+            ..about()
+        };
+        insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)), @"
+          lbdev 0.1.0   mysite · Django (manage.py) · 2 backends that run already · round robin
+
+
+          ➜ app   http://mysite.localhost:8080/
+
+        lbdev: ready http://localhost:8080 (1/2)
+        ");
+    }
+
+    #[test]
+    fn the_address_a_browser_is_given() {
+        let long = "x".repeat(64);
+        for (url, project, expected) in [
+            (
+                "http://localhost:8080",
+                "mysite",
+                "http://mysite.localhost:8080/",
+            ),
+            ("http://localhost", "MySite", "http://mysite.localhost/"),
+            ("http://localhost:8080", "my_site", "http://localhost:8080/"),
+            ("http://localhost:8080", "-x", "http://localhost:8080/"),
+            ("http://localhost:8080", "", "http://localhost:8080/"),
+            ("http://localhost:8080", &long, "http://localhost:8080/"),
+            ("http://127.0.0.1:80", "mysite", "http://127.0.0.1:80/"),
+            ("http://[::1]:9000", "mysite", "http://[::1]:9000/"),
+        ] {
+            assert_eq!(app_url(url, project), expected);
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What the foreground of `up` shows, piece by piece.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::tz::TimeZone;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
+
+use super::access::{Meter, Shown, line as access_line};
+use super::banner::{About, opening, ready};
+use super::changes::Teller;
+use super::lines::{Names, render as output_line};
+use super::screen::{Row, Screen, Step};
+use super::stream::WriteError;
+use super::units::count;
+use super::{Look, Ui, note};
+use crate::backend::{Kind, Phase};
+use crate::pool::Access;
+use crate::process::output::Line;
+use crate::supervisor::{BackendView, Change, View};
+
+/// What backends write while they start is held back so long, for the start to stand together.
+const HOLD: Duration = Duration::from_secs(2);
+/// A server that somebody else runs and that does not answer for so long is not waited for.
+const EXTERNAL_PATIENCE: Duration = Duration::from_secs(2);
+/// What is shown, and what it takes to show the next thing.
+pub(super) struct Display {
+    ui: Ui,
+    about: About,
+    zone: TimeZone,
+    screen: Screen,
+    names: Names,
+    teller: Teller,
+    meter: Meter,
+    began: Instant,
+    /// The first start is not over yet.
+    starting: bool,
+    /// Who was shown as ready by then: their news of it is old.
+    shown_ready: HashSet<String>,
+    held: String,
+    /// Nothing more comes from the backends.
+    pub(super) output_closed: bool,
+}
+
+impl Display {
+    pub(super) fn new(ui: Ui, about: About, view: &View) -> Self {
+        let screen = Screen::new(ui);
+        screen.err(&opening(&about, ui.err));
+        Self {
+            ui,
+            about,
+            zone: TimeZone::system(),
+            screen,
+            names: Names::new(view.backends.iter().map(|one| one.spec.id.short())),
+            teller: Teller::default(),
+            meter: Meter::default(),
+            began: Instant::now(),
+            starting: true,
+            shown_ready: HashSet::new(),
+            held: String::new(),
+            output_closed: false,
+        }
+    }
+
+    pub(super) fn view(&mut self, view: &View) {
+        if !self.starting {
+            return;
+        }
+        let waited = self.began.elapsed();
+        let now = Instant::now();
+        let rows: Vec<Row> = view
+            .backends
+            .iter()
+            .map(|one| row(one, now, waited))
+            .collect();
+        let settled = rows.iter().all(Row::settled) || view.stopping;
+        let serving = rows.iter().filter(|row| row.ready()).count();
+        let ready_now = rows.iter().filter(|row| row.ready());
+        self.shown_ready
+            .extend(ready_now.map(|row| row.name.clone()));
+        self.screen.rows(rows);
+        if settled {
+            self.starting = false;
+            self.screen.settle();
+            if serving > 0 && !view.stopping {
+                self.screen.err(&ready(&self.about, serving, self.ui.err));
+            }
+        }
+    }
+
+    pub(super) fn ticks(&self) -> bool {
+        self.starting || self.meter.pending() || !self.held.is_empty()
+    }
+
+    pub(super) fn tick(&mut self, view: &View) -> Result<(), WriteError> {
+        self.view(view);
+        if !self.holds() {
+            self.release()?;
+        }
+        self.sums(SystemTime::now())
+    }
+
+    fn holds(&self) -> bool {
+        self.screen.moves() && self.began.elapsed() < HOLD
+    }
+
+    fn release(&mut self) -> Result<(), WriteError> {
+        match std::mem::take(&mut self.held) {
+            held if held.is_empty() => Ok(()),
+            held => self.screen.out(&held),
+        }
+    }
+
+    pub(super) fn settle(&mut self) -> Result<(), WriteError> {
+        self.starting = false;
+        self.screen.settle();
+        self.release()
+    }
+
+    /// A line, and those that wait behind it.
+    pub(super) fn output(
+        &mut self,
+        line: &Line,
+        more: &mut broadcast::Receiver<Line>,
+    ) -> Result<(), WriteError> {
+        /// So many lines are written at once.
+        const AT_ONCE: usize = 256;
+        let mut text = self.output_text(line);
+        let mut lost = 0;
+        for _ in 0..AT_ONCE {
+            match more.try_recv() {
+                Ok(line) => text.push_str(&self.output_text(&line)),
+                Err(TryRecvError::Lagged(n)) => {
+                    lost = n;
+                    break;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        self.held.push_str(&text);
+        if !self.holds() {
+            self.release()?;
+        }
+        match lost {
+            0 => Ok(()),
+            lost => self.lost(lost, "lines"),
+        }
+    }
+
+    fn output_text(&self, line: &Line) -> String {
+        output_line(&line.id.short(), &line.text, &self.names, self.ui.out)
+    }
+
+    pub(super) fn change(&mut self, change: &Change) -> Result<(), WriteError> {
+        let starting = self.starting || self.shown_ready.contains(&change.id.short());
+        let said = self.teller.tell(change, starting, self.ui.out, &self.zone);
+        if let Some(text) = said.note {
+            self.note(&text);
+        }
+        match said.line {
+            Some(line) => self.screen.out(&line),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn access(
+        &mut self,
+        batch: impl IntoIterator<Item = Access>,
+        dropped: u64,
+    ) -> Result<(), WriteError> {
+        let now = SystemTime::now();
+        let mut shown = Vec::new();
+        self.meter.turn(now, &mut |one| shown.push(one));
+        if dropped > 0 {
+            self.meter.unseen(dropped);
+        }
+        for access in batch {
+            self.meter.push(access, now, &mut |one| shown.push(one));
+        }
+        self.show(&shown)
+    }
+
+    pub(super) fn sums(&mut self, now: SystemTime) -> Result<(), WriteError> {
+        let mut shown = Vec::new();
+        self.meter.turn(now, &mut |one| shown.push(one));
+        self.show(&shown)
+    }
+
+    fn show(&mut self, shown: &[Shown]) -> Result<(), WriteError> {
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let (paint, zone) = (self.ui.out, &self.zone);
+        let text: String = shown
+            .iter()
+            .map(|one| match one {
+                Shown::One(access) => access_line(access, paint, zone),
+                Shown::Sum(at, sum) => sum.render(*at, &self.names, paint, zone),
+            })
+            .collect();
+        self.screen.out(&text)
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        self.screen.err(&note(text, self.ui.err));
+    }
+
+    pub(super) fn lost(&mut self, n: u64, what: &str) -> Result<(), WriteError> {
+        self.release()?;
+        self.note(&format!(
+            "{} {what} came too fast to show; `lbdev logs` has what backends wrote",
+            count(n)
+        ));
+        Ok(())
+    }
+}
+
+/// One backend of the first start. `waited` is how long that start goes on.
+fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
+    let check = backend.last_check.as_ref();
+    let not_yet = Step::Starting {
+        detail: check.map(|check| check.detail.clone()),
+        since: backend
+            .launched
+            .map_or(waited, |launched| now.saturating_duration_since(launched)),
+    };
+    let down = |phase| Step::Down {
+        state: Look::of(phase).word,
+        why: backend
+            .why
+            .clone()
+            .or_else(|| check.map(|check| check.detail.clone())),
+    };
+    let launching = backend.desired && backend.last_exit.is_none() && backend.why.is_none();
+    let external = backend.spec.kind == Kind::External;
+    let step = match backend.phase {
+        Phase::Up => Step::Ready {
+            after: backend.ready_after.filter(|_| !external),
+        },
+        Phase::Starting if external && waited >= EXTERNAL_PATIENCE => Step::Down {
+            state: "unhealthy",
+            why: check.map(|check| check.detail.clone()),
+        },
+        Phase::Starting => not_yet,
+        Phase::Stopped if launching => not_yet,
+        phase @ (Phase::Unhealthy
+        | Phase::Draining
+        | Phase::Stopping
+        | Phase::Stopped
+        | Phase::Frozen
+        | Phase::Backoff
+        | Phase::Failed) => down(phase),
+    };
+    Row {
+        name: backend.spec.id.short(),
+        step,
+        pid: backend.pid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::{
+        BackendId, HealthPolicy, RestartMode, RestartPolicy, Signal, Slot, StopPolicy,
+    };
+    use crate::config::BackendSpec;
+    use crate::supervisor::Check;
+    use crate::ui::Paint;
+
+    fn backend(kind: Kind, phase: Phase) -> BackendView {
+        let second = Duration::from_secs(1);
+        let spec = BackendSpec {
+            id: BackendId::new("web", Slot::Port(8000)),
+            index: 1,
+            kind,
+            addresses: Vec::new(),
+            command: None,
+            weight: 1,
+            health: HealthPolicy {
+                path: None,
+                interval: second,
+                timeout: second,
+                rise: 1,
+                fall: 2,
+            },
+            restart: RestartPolicy {
+                mode: RestartMode::OnFailure,
+                backoff_min: second,
+                backoff_max: second,
+                max: 1,
+            },
+            stop: StopPolicy {
+                signal: Signal::Term,
+                timeout: second,
+            },
+        };
+        BackendView {
+            spec: Arc::new(spec),
+            phase,
+            desired: true,
+            enabled: true,
+            healthy: phase == Phase::Up,
+            eligible: phase == Phase::Up,
+            run: None,
+            pid: None,
+            since: Instant::now(),
+            launched: None,
+            ready_after: Some(Duration::from_millis(500)),
+            restarts: 0,
+            last_exit: None,
+            last_check: Some(Check {
+                ok: false,
+                detail: "connection refused".into(),
+                at: SystemTime::UNIX_EPOCH,
+            }),
+            why: None,
+        }
+    }
+
+    #[test]
+    fn rows_of_a_first_start() {
+        let check = |kind, phase, waited, why: Option<&str>, expected: &str| {
+            let mut backend = backend(kind, phase);
+            backend.why = why.map(str::to_owned);
+            let row = row(&backend, Instant::now(), Duration::from_secs(waited));
+            assert_eq!(
+                row.render(Paint::new(false)),
+                expected,
+                "{kind:?} {phase:?}"
+            );
+        };
+        let waits = "8000 starting  connection refused (3.0 s)";
+        check(Kind::Managed, Phase::Stopped, 3, None, waits);
+        check(Kind::Managed, Phase::Starting, 3, None, waits);
+        check(Kind::Managed, Phase::Up, 3, None, "✓ 8000 ready  0.5 s");
+        let why = Some("exited with status 1");
+        let failed = "✗ 8000 failed  exited with status 1";
+        check(Kind::Managed, Phase::Failed, 3, why, failed);
+        let stopped = "✗ 8000 stopped  exited with status 1";
+        check(Kind::Managed, Phase::Stopped, 3, why, stopped);
+        check(Kind::External, Phase::Up, 3, None, "✓ 8000 ready");
+        let waits = "8000 starting  connection refused (1.0 s)";
+        check(Kind::External, Phase::Starting, 1, None, waits);
+        let given_up = "! 8000 unhealthy  connection refused";
+        check(Kind::External, Phase::Starting, 3, None, given_up);
+    }
+}

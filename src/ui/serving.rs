@@ -1,0 +1,199 @@
+//! The foreground of `up`: the start, then a stream of what backends write, what they answer, and what becomes of them.
+//!
+//! It runs on a thread of its own: a terminal that is stopped with Ctrl-S, or a pipe that nobody reads, holds up this
+//! thread and nothing else.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::Ui;
+use super::banner::About;
+use super::display::Display;
+use super::stream::WriteError;
+use crate::pool::AccessLog;
+use crate::process::output::Line;
+use crate::supervisor::{Change, View};
+
+/// Requests are shown in batches: a person does not see the difference, and a busy data path feels it.
+const BATCH: Duration = Duration::from_millis(50);
+/// Spinners turn, and a second's sum is shown, so often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where the news comes from.
+#[derive(Debug)]
+pub struct Feeds {
+    /// Everything there is to see. The display ends when its sender is gone, after what is still in the other feeds.
+    pub view: watch::Receiver<Arc<View>>,
+    /// Changes of state.
+    pub changes: broadcast::Receiver<Change>,
+    /// Requests.
+    pub access: Arc<AccessLog>,
+    /// What backends write.
+    pub output: broadcast::Receiver<Line>,
+    /// Notes of lbdev itself, without `note:`.
+    pub notes: mpsc::UnboundedReceiver<String>,
+}
+
+/// The display of a foreground `up`, before it runs.
+#[derive(Debug)]
+pub struct Serving {
+    ui: Ui,
+    about: About,
+    feeds: Feeds,
+}
+
+/// Why the display ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The feeds did.
+    Finished,
+    /// Nobody reads stdout any more, as after `lbdev up | head`: there is nobody left to serve.
+    ReaderGone,
+}
+
+/// The display, as it runs.
+#[derive(Debug)]
+pub struct Running {
+    ended: oneshot::Receiver<End>,
+}
+
+impl Running {
+    /// Resolves when the display ends. Cancelling it changes nothing.
+    pub async fn ended(&mut self) -> End {
+        // The sender goes without a word only if the thread panicked.
+        (&mut self.ended).await.unwrap_or(End::ReaderGone)
+    }
+
+    /// After the senders of the feeds are gone: waits until all is printed, at most `limit`, since a stopped terminal must
+    /// not keep lbdev from ending.
+    pub async fn close(mut self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.ended()).await;
+    }
+}
+
+impl Serving {
+    /// Nothing is printed yet.
+    pub fn new(ui: Ui, about: About, feeds: Feeds) -> Self {
+        Self { ui, about, feeds }
+    }
+
+    /// Starts to print, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the machine has no thread left.
+    pub fn spawn(self) -> io::Result<Running> {
+        let (sender, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        std::thread::Builder::new()
+            .name("display".into())
+            .spawn(move || {
+                let end = runtime.block_on(self.run());
+                // Nobody may wait for it.
+                let _ = sender.send(end);
+            })?;
+        Ok(Running { ended })
+    }
+
+    async fn run(self) -> End {
+        let Serving {
+            ui,
+            about,
+            mut feeds,
+        } = self;
+        feeds.access.want();
+        let access = feeds.access.clone();
+        let first = feeds.view.borrow_and_update().clone();
+        let mut shown = Display::new(ui, about, &first);
+        shown.view(&first);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut not_before = tokio::time::Instant::now();
+        let mut noted = true;
+        loop {
+            let batch = async {
+                tokio::time::sleep_until(not_before).await;
+                access.take().await
+            };
+            let done = tokio::select! {
+                changed = feeds.view.changed() => match changed {
+                    Ok(()) => {
+                        let view = feeds.view.borrow_and_update().clone();
+                        shown.view(&view);
+                        Ok(())
+                    }
+                    Err(_) => break,
+                },
+                change = feeds.changes.recv() => match change {
+                    Ok(change) => shown.change(&change),
+                    Err(RecvError::Lagged(n)) => shown.lost(n, "changes of state"),
+                    // The view ends with it, and ends this.
+                    Err(RecvError::Closed) => match feeds.view.changed().await {
+                        Ok(()) => Ok(()),
+                        Err(_) => break,
+                    },
+                },
+                line = feeds.output.recv(), if !shown.output_closed => match line {
+                    Ok(line) => shown.output(&line, &mut feeds.output),
+                    Err(RecvError::Lagged(n)) => shown.lost(n, "lines"),
+                    Err(RecvError::Closed) => { shown.output_closed = true; Ok(()) }
+                },
+                (batch, dropped) = batch => {
+                    not_before = tokio::time::Instant::now() + BATCH;
+                    shown.access(batch, dropped)
+                }
+                text = feeds.notes.recv(), if noted => {
+                    match text {
+                        Some(text) => shown.note(&text),
+                        None => noted = false,
+                    }
+                    Ok(())
+                }
+                _ = tick.tick(), if shown.ticks() => {
+                    let view = feeds.view.borrow().clone();
+                    shown.tick(&view)
+                }
+            };
+            if done.is_err() {
+                return End::ReaderGone;
+            }
+        }
+        match rest(&mut shown, &mut feeds).await {
+            Ok(()) => End::Finished,
+            Err(_) => End::ReaderGone,
+        }
+    }
+}
+
+/// What is still in the feeds.
+async fn rest(shown: &mut Display, feeds: &mut Feeds) -> Result<(), WriteError> {
+    shown.settle()?;
+    let access = feeds.access.clone();
+    if let Ok((batch, dropped)) = tokio::time::timeout(Duration::ZERO, access.take()).await {
+        shown.access(batch, dropped)?;
+    }
+    loop {
+        match feeds.output.try_recv() {
+            Ok(line) => shown.output(&line, &mut feeds.output)?,
+            Err(TryRecvError::Lagged(n)) => shown.lost(n, "lines")?,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+    loop {
+        match feeds.changes.try_recv() {
+            Ok(change) => shown.change(&change)?,
+            Err(TryRecvError::Lagged(n)) => shown.lost(n, "changes of state")?,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+    while let Ok(text) = feeds.notes.try_recv() {
+        shown.note(&text);
+    }
+    shown.sums(SystemTime::now() + Duration::from_secs(1))
+}
