@@ -185,8 +185,16 @@ impl Running {
                 output: self.output.subscribe(),
                 notes,
             };
-            let display = ui::Serving::new(self.ui, super::about(&self.config), feeds).spawn();
+            let display = ui::Serving::new(
+                self.ui,
+                ui::About::new(&self.config, Some(preflight::said(&self.config))),
+                feeds,
+            )
+            .spawn();
             screen = Some(display.map_err(|error| vec![machine("start its display", &error)])?);
+        } else {
+            // Notes go to the log of the background.
+            drop(notes);
         }
         let reader_gone = async {
             match &mut screen {

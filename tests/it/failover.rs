@@ -184,7 +184,10 @@ fn a_cut_answer_is_seen_as_cut() {
         "half an answer passed for a whole one: {cut:?}"
     );
     until(s(30), "the policy had brought it back", || {
-        lbdev.status()["state"] == "serving"
+        let status = lbdev.status();
+        let restarts = status["backends"].as_array().unwrap().iter();
+        let restarts: u64 = restarts.filter_map(|row| row["restarts"].as_u64()).sum();
+        restarts == 1 && status["state"] == "serving"
     });
     goes_round(&lbdev.next_ports(8), &lbdev.ports.four());
 }
