@@ -152,7 +152,11 @@ fn a_command_that_listens_on_another_port() {
 #[test]
 fn a_port_in_use() {
     let lbdev = Lbdev::new();
-    for taken in [lbdev.ports.four()[2], lbdev.ports.listen()] {
+    let wanted = [
+        (lbdev.ports.four()[2], "--ports"),
+        (lbdev.ports.listen(), "--listen"),
+    ];
+    for (taken, flag) in wanted {
         for address in ["127.0.0.1", "[::1]", "0.0.0.0"] {
             let Ok(holder) = std::net::TcpListener::bind(format!("{address}:{taken}")) else {
                 // A machine without IPv6.
@@ -163,7 +167,7 @@ fn a_port_in_use() {
                 .fails(1, "LB001")
                 .says(&format!("port {taken} is in use"))
                 .says(&format!("pid {}", std::process::id()))
-                .says("--ports");
+                .says(flag);
             assert!(lbdev.processes().is_empty(), "{:#?}", lbdev.processes());
             drop(holder);
         }

@@ -213,6 +213,13 @@ impl Connection {
         Ok(String::from_utf8_lossy(rest).into_owned())
     }
 
+    /// One byte, whatever it belongs to.
+    pub fn byte(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.reader.read_exact(&mut byte)?;
+        Ok(byte[0])
+    }
+
     /// The socket, for half-closes and the like.
     pub fn socket(&self) -> &TcpStream {
         self.reader.get_ref()
