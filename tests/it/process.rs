@@ -144,12 +144,8 @@ fn id() -> BackendId {
     BackendId::new("web", Slot::Port(8000))
 }
 
-async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < until, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    crate::wait::until_async(LIMIT, what, condition).await;
 }
 
 fn stat(pid: u32) -> Vec<String> {
