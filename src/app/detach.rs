@@ -15,6 +15,8 @@ use crate::{commands, process, wire};
 
 /// How long a background process may take until its socket answers.
 const SOCKET: Duration = Duration::from_secs(15);
+/// How long its log may take to say why some backends failed.
+const REASONS: Duration = Duration::from_secs(1);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -144,7 +146,10 @@ async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec
         ..
     } = start;
     let client = Client::new(folder.socket()).map_err(|error| vec![error.into()])?;
-    let mut screen = ui::Starting::new(*ui, super::about(config));
+    let mut screen = ui::Starting::new(
+        *ui,
+        ui::About::new(config, Some(super::preflight::said(config))),
+    );
     let until = Instant::now() + options.wait_timeout;
     loop {
         // It ends by itself when nothing can become of it, and its log says why.
@@ -169,13 +174,52 @@ async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec
             .iter()
             .filter(|backend| backend.state == "up")
             .count();
-        if ready == all || (status.state != "stopping" && !status.backends.iter().any(on_the_way)) {
+        let settled = status.state != "stopping" && !status.backends.iter().any(on_the_way);
+        if ready == all {
             screen.end(Some(&status));
-            return Ok(u8::from(options.wait && ready < all));
+            return Ok(0);
+        }
+        if settled && !hopeless(&status) {
+            screen.end(Some(&status));
+            relay_reasons(start, ended).await;
+            return Ok(u8::from(options.wait));
         }
         if options.wait && Instant::now() >= until {
             screen.end(Some(&status));
             return Err(too_slow(options, &client, &status, ready).await);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether lbdev will end by itself: every backend of a service ended before it was ready.
+fn hopeless(status: &wire::Status) -> bool {
+    let dead = |backend: &&wire::BackendStatus| backend.state == "failed" && backend.restarts == 0;
+    let mut services: Vec<&str> = status
+        .backends
+        .iter()
+        .map(|backend| backend.service.as_str())
+        .collect();
+    services.dedup();
+    let of = |service: &str| {
+        status
+            .backends
+            .iter()
+            .filter(move |backend| backend.service == service)
+            .collect::<Vec<_>>()
+    };
+    services
+        .into_iter()
+        .any(|service| of(service).iter().all(dead))
+}
+
+/// Why some are not ready is in the log of the background, or will be in an instant.
+async fn relay_reasons(start: &Start, ended: &dyn Fn() -> bool) {
+    let until = Instant::now() + REASONS;
+    loop {
+        let said = std::fs::read_to_string(start.folder.boot_log()).unwrap_or_default();
+        if said.ends_with('\n') || ended() || Instant::now() >= until {
+            return start.ui.progress(&said);
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -8,12 +8,11 @@ mod startup;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::backend::Kind;
 use crate::cli::{self, Invocation, Place, UpOptions, Verb};
 use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::Folder;
-use crate::ui::{self, Ui};
+use crate::ui::Ui;
 use crate::{commands, demo, process};
 
 /// The first word of a command line that runs in the background: what `up -d` starts.
@@ -73,28 +72,9 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
 
 /// What a start needs to know.
 struct Start {
-    options: UpOptions,
+    options: Box<UpOptions>,
     place: Place,
     config: Config,
     folder: Folder,
     ui: Ui,
-}
-
-/// What is said of a set-up when it starts.
-fn about(config: &Config) -> ui::About {
-    let backends = || config.services.iter().flat_map(|service| &service.backends);
-    let managed = backends().filter(|backend| backend.kind == Kind::Managed);
-    ui::About {
-        project: config.project.clone(),
-        origin: config.origin.clone(),
-        algorithm: config.balancer.algorithm.name().to_owned(),
-        managed: managed.clone().count(),
-        external: backends()
-            .filter(|backend| backend.kind == Kind::External)
-            .count(),
-        url: config.balancer.listen.url(),
-        preflight: Some(preflight::said(config)),
-        notes: config.notes.clone(),
-        first: managed.map(|backend| backend.id.short()).next(),
-    }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::startup::{self, Startup};
 use super::{Start, preflight};
-use crate::backend::Kind;
+use crate::backend::{Kind, Phase};
 use crate::config::{self, Config};
 use crate::control::{self, About, Control, Door};
 use crate::error::Report;
@@ -29,6 +29,8 @@ pub(super) const LOST_THE_RACE: u8 = 75;
 const LAST_LINES: usize = 6;
 /// How often a start is looked at for a program that listens somewhere else.
 const LOOK: Duration = Duration::from_secs(1);
+/// After so long, and again after it, what holds up the end is named.
+const HELD_UP: Duration = Duration::from_secs(1);
 /// How long a terminal that takes nothing more may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -176,6 +178,10 @@ impl Running {
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
     async fn until_ended(self) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
+        let said = Notes {
+            to: notes_to,
+            ui: self.ui,
+        };
         let mut screen = None;
         if !self.background {
             let feeds = ui::Feeds {
@@ -185,8 +191,16 @@ impl Running {
                 output: self.output.subscribe(),
                 notes,
             };
-            let display = ui::Serving::new(self.ui, super::about(&self.config), feeds).spawn();
+            let display = ui::Serving::new(
+                self.ui,
+                ui::About::new(&self.config, Some(preflight::said(&self.config))),
+                feeds,
+            )
+            .spawn();
             screen = Some(display.map_err(|error| vec![machine("start its display", &error)])?);
+        } else {
+            // Notes go to the log of the background.
+            drop(notes);
         }
         let reader_gone = async {
             match &mut screen {
@@ -197,7 +211,7 @@ impl Running {
         let failed = tokio::select! {
             biased;
             _ = self.shutdown.reached(Level::Drain) => Vec::new(),
-            reports = self.watch_start(&notes_to) => reports,
+            reports = self.watch_start(&said) => reports,
             _ = reader_gone => Vec::new(),
         };
         let view = self.supervisor.view().borrow().clone();
@@ -207,8 +221,8 @@ impl Running {
             .any(|backend| backend.ready_after.is_some() || backend.restarts > 0);
         drop(view);
         self.shutdown.ask(Reason::Asked);
-        let (level, reason) = self.end().await;
-        drop(notes_to);
+        let (level, reason) = self.end(&said).await;
+        drop(said);
         if let Some(screen) = screen {
             screen.close(LAST_WORDS).await;
         }
@@ -220,7 +234,7 @@ impl Running {
     }
 
     /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
-    async fn watch_start(&self, notes: &mpsc::UnboundedSender<String>) -> Vec<Report> {
+    async fn watch_start(&self, notes: &Notes) -> Vec<Report> {
         let mut view = self.supervisor.view();
         let last_lines = |backend: &BackendView| {
             let lines = self.output.tail(&backend.spec.id, LAST_LINES);
@@ -244,7 +258,7 @@ impl Running {
                         .collect();
                     for service in services {
                         for report in startup::failures(&now, service, last_lines) {
-                            say(notes, self.ui, &report);
+                            notes.report(&report);
                         }
                     }
                     break;
@@ -253,14 +267,14 @@ impl Running {
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends, |report| say(notes, self.ui, report)),
+                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends, |report| notes.report(report)),
             }
         }
         std::future::pending().await
     }
 
     /// The end, in order: no new connections, what is in flight, the backends, the socket, the files.
-    async fn end(self) -> (Level, Option<Reason>) {
+    async fn end(self, notes: &Notes) -> (Level, Option<Reason>) {
         let Running {
             config,
             shutdown,
@@ -273,10 +287,24 @@ impl Running {
             ui,
             ..
         } = self;
+        let mut view = supervisor.view();
+        let running = view
+            .borrow()
+            .backends
+            .iter()
+            .filter(|backend| backend.run.is_some())
+            .count();
+        if running > 0 && shutdown.now().reason == Some(Reason::Interrupt) {
+            notes.tell(format!(
+                "stopping {}; Ctrl-C again kills them",
+                ui::plural(running, "backend", "backends")
+            ));
+        }
         let mut closing = Box::pin(proxy.close(config.balancer.timeouts.drain));
         supervisor.shutdown().await;
         let mut forced = false;
         let mut closed = false;
+        let mut waited = tokio::time::interval_at(tokio::time::Instant::now() + HELD_UP, HELD_UP);
         loop {
             tokio::select! {
                 _ = &mut loop_task => break,
@@ -286,6 +314,9 @@ impl Running {
                     supervisor.abort().await;
                 }
                 state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
+                _ = waited.tick() => if let Some(text) = held_up(&view.borrow_and_update().backends) {
+                    notes.tell(text);
+                }
             }
         }
         if !closed {
@@ -293,7 +324,7 @@ impl Running {
         }
         drop(door);
         if let Err(error) = lock.remove() {
-            ui.report(&error.into(), false);
+            notes.report(&error.into());
         }
         let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
         // Only a panic in there could fail, and there is nothing left to end.
@@ -303,6 +334,31 @@ impl Running {
     }
 }
 
+/// What an end still waits for.
+fn held_up(backends: &[BackendView]) -> Option<String> {
+    let waits = |backend: &BackendView| {
+        let pid = backend
+            .pid
+            .map(|pid| format!(" (pid {pid})"))
+            .unwrap_or_default();
+        let name = backend.spec.id.short();
+        match backend.phase {
+            Phase::Draining => Some(format!("{name}{pid} has requests in flight")),
+            Phase::Stopping => {
+                let asked = backend.spec.stop.signal.name();
+                let limit = backend.spec.stop.timeout.as_secs_f64();
+                Some(format!(
+                    "{name}{pid} has not ended after SIG{asked}; SIGKILL comes after {limit} s"
+                ))
+            }
+            Phase::Starting | Phase::Up | Phase::Unhealthy | Phase::Frozen => None,
+            Phase::Stopped | Phase::Backoff | Phase::Failed => None,
+        }
+    };
+    let waiting: Vec<String> = backends.iter().filter_map(waits).collect();
+    (!waiting.is_empty()).then(|| format!("still waiting: {}", waiting.join("; ")))
+}
+
 /// Tells once of each backend whose program listens, but not on its port.
 #[derive(Default)]
 struct ElsewhereNotes(Vec<crate::backend::BackendId>);
@@ -310,8 +366,7 @@ struct ElsewhereNotes(Vec<crate::backend::BackendId>);
 impl ElsewhereNotes {
     fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
         for backend in backends {
-            let starting = backend.phase == crate::backend::Phase::Starting
-                && backend.spec.kind == Kind::Managed;
+            let starting = backend.phase == Phase::Starting && backend.spec.kind == Kind::Managed;
             let (Some(pid), Some(port)) =
                 (backend.pid.filter(|_| starting), backend.spec.id.port())
             else {
@@ -328,10 +383,22 @@ impl ElsewhereNotes {
     }
 }
 
-/// On the screen if there is one, else into the log of the background.
-fn say(notes: &mpsc::UnboundedSender<String>, ui: Ui, report: &Report) {
-    if notes.send(report.to_string()).is_err() {
-        ui.report(report, false);
+/// What lbdev itself has to say while it runs: on the screen if there is one, else into the log of the background.
+struct Notes {
+    to: mpsc::UnboundedSender<String>,
+    ui: Ui,
+}
+
+impl Notes {
+    fn report(&self, report: &Report) {
+        if self.to.send(report.to_string()).is_err() {
+            self.ui.report(report, false);
+        }
+    }
+
+    /// Of interest to a person who watches only.
+    fn tell(&self, text: String) {
+        let _ = self.to.send(text);
     }
 }
 

@@ -21,7 +21,7 @@ No project at hand? Try `lbdev demo`.";
 /// N copies of your project's server behind a load balancer, on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "lbdev", version, about, after_help = FIRST_MINUTE, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(max_term_width = 100)]
 pub(super) struct Args {
     /// Use the project in DIR instead of the current folder
     #[arg(

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitOptions, getsid, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::os;
 
@@ -102,12 +102,14 @@ pub(super) fn tidy() {
         return;
     };
     let me = std::process::id();
-    let here = getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
+    let Some(here) = os::own_session() else {
+        return;
+    };
     for proc in table {
         let ours = own.as_ref().is_some_and(|own| own.contains(&proc.pid));
         if proc.zombie
             && proc.parent == me
-            && i32::try_from(proc.session).is_ok_and(|session| session != here)
+            && proc.session != here
             && !ours
             && let Some(pid) = i32::try_from(proc.pid).ok().and_then(Pid::from_raw)
         {

@@ -11,7 +11,7 @@ use super::body::Body;
 use super::client::Client;
 use super::flight::Flight;
 use super::headers::{self, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
-use super::page::{Accept, Page};
+use super::page::Page;
 use super::retry::Why;
 use super::tunnel;
 use super::upstream::Conn;
@@ -28,7 +28,7 @@ pub(super) struct Switch {
 /// Makes the backend's response the client's.
 pub(super) fn hand_on(
     client: &Rc<Client>,
-    mut flight: Flight,
+    mut flight: Box<Flight>,
     place: usize,
     lease: Lease,
     conn: Conn,
@@ -46,7 +46,7 @@ pub(super) fn hand_on(
             let pool = &worker.pools.all()[place];
             return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
                 .after(lease.member(), worker, place)
-                .response(Accept::Text, flight);
+                .response(None, flight);
         }
         (false, _) => None,
     };

@@ -99,8 +99,7 @@ pub(super) async fn run(
         let was_idle = idle.is_some();
         let mut conn = match idle.take() {
             Some(conn) => conn,
-            None => upstreams
-                .dial(place, member, upgrades)
+            None => Box::pin(upstreams.dial(place, member, upgrades))
                 .await
                 .map_err(|failure| Failed::Backend {
                     failure,

@@ -66,7 +66,7 @@ impl HttpBody for Outgoing {
 #[derive(Debug)]
 pub(super) struct Body {
     content: Content,
-    flight: Option<Flight>,
+    flight: Option<Box<Flight>>,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ enum Content {
 
 impl Body {
     /// A body of our own.
-    pub(super) fn ours(bytes: Bytes, flight: Flight) -> Self {
+    pub(super) fn ours(bytes: Bytes, flight: Box<Flight>) -> Self {
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
             flight: Some(flight),
@@ -85,7 +85,7 @@ impl Body {
     }
 
     /// A backend's.
-    pub(super) fn backends(body: Incoming, flight: Flight) -> Self {
+    pub(super) fn backends(body: Incoming, flight: Box<Flight>) -> Self {
         Self {
             content: Content::Backends(body),
             flight: Some(flight),

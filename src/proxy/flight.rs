@@ -21,7 +21,8 @@ pub(super) enum End {
     ClientLeft,
 }
 
-/// A request in flight. Its lease, its client's claim and its line in the access log end when it is dropped.
+/// A request in flight. Its lease, its client's claim and its line in the access log end when it is dropped. It is boxed
+/// because it moves through every future and body of the request.
 #[derive(Debug)]
 pub(super) struct Flight {
     client: Rc<Client>,
@@ -47,7 +48,7 @@ struct Record {
 }
 
 impl Flight {
-    pub(super) fn new(client: Rc<Client>, method: &Method, uri: &Uri) -> Self {
+    pub(super) fn new(client: Rc<Client>, method: &Method, uri: &Uri) -> Box<Self> {
         let record = client.worker.access.wanted().then(|| {
             Box::new(Record {
                 at: SystemTime::now(),
@@ -58,7 +59,7 @@ impl Flight {
             })
         });
         client.begin_request();
-        Self {
+        Box::new(Self {
             client,
             started: Instant::now(),
             attempts: Vec::new(),
@@ -66,7 +67,7 @@ impl Flight {
             lease: None,
             conn: None,
             record,
-        }
+        })
     }
 
     /// Notes the status that the client gets.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HOST, HeaderMap, USER_AGENT};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, Uri, Version};
 
@@ -15,7 +15,7 @@ use super::body::Body;
 use super::client::Client;
 use super::flight::Flight;
 use super::headers::{self, Found, SEC_FETCH_DEST};
-use super::page::{Accept, Page};
+use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::turn;
 use crate::balance::Sequence;
@@ -35,15 +35,19 @@ struct Fit {
 /// Answers one request. Dropping the future ends what it has under way at a backend.
 pub(super) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Response<Body> {
     let flight = Flight::new(client.clone(), request.method(), request.uri());
-    let accept = Accept::of(request.headers());
-    match fit(&client, request) {
-        Ok(fit) => forward(&client, flight, fit, accept).await,
-        Err(page) => page.response(accept, flight),
+    let found = headers::find(request.headers());
+    let accept = match found.accept {
+        true => request.headers().get(ACCEPT).cloned(),
+        false => None,
+    };
+    match fit(&client, request, found) {
+        Ok(mut fit) => forward(&client, flight, &mut fit, accept.as_ref()).await,
+        Err(page) => page.response(accept.as_ref(), flight),
     }
 }
 
 /// Checks a request, finds its pool, and makes its head what the backend is to get.
-fn fit(client: &Client, mut request: Request<Incoming>) -> Result<Fit, Box<Page>> {
+fn fit(client: &Client, mut request: Request<Incoming>, found: Found) -> Result<Fit, Box<Page>> {
     if request.method() == Method::CONNECT {
         return Err(Page::no_connect());
     }
@@ -53,7 +57,6 @@ fn fit(client: &Client, mut request: Request<Incoming>) -> Result<Fit, Box<Page>
             _ => Page::bad_request("only `OPTIONS` may ask for `*`"),
         });
     }
-    let found = headers::find(request.headers());
     let token = match request.version() {
         Version::HTTP_11 => headers::upgrade(request.headers(), found),
         _ => None,
@@ -101,7 +104,7 @@ fn fit(client: &Client, mut request: Request<Incoming>) -> Result<Fit, Box<Page>
 fn settle_host(
     client: &Client,
     head: &mut hyper::http::request::Parts,
-) -> Result<hyper::header::HeaderValue, Box<Page>> {
+) -> Result<HeaderValue, Box<Page>> {
     let mut fields = head.headers.get_all(HOST).iter();
     let host = match (fields.next(), fields.next()) {
         (Some(_), Some(_)) => return Err(Page::bad_request("it has more than one `Host`")),
@@ -117,7 +120,7 @@ fn settle_host(
     let Some(authority) = head.uri.authority() else {
         return Ok(host);
     };
-    let host = hyper::header::HeaderValue::from_str(authority.as_str())
+    let host = HeaderValue::from_str(authority.as_str())
         .ok()
         .filter(|host| headers::host_name(host.as_bytes()).is_some())
         .ok_or_else(|| Page::bad_request("its target is not a host with an optional port"))?;
@@ -142,17 +145,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Tries backends until one answers, waits where none takes requests, gives up where the rules say so.
 async fn forward(
     client: &Rc<Client>,
-    mut flight: Flight,
-    fit: Fit,
-    accept: Accept,
+    mut flight: Box<Flight>,
+    fit: &mut Fit,
+    accept: Option<&HeaderValue>,
 ) -> Response<Body> {
-    let Fit {
-        place,
-        turn,
-        mut out,
-        upgrade,
-        version,
-    } = fit;
+    let place = fit.place;
     let worker = &client.worker;
     let pool = &worker.pools.all()[place];
     let settings = &worker.settings;
@@ -167,7 +164,7 @@ async fn forward(
     loop {
         let lease = match spent {
             true => None,
-            false => pool.pick(turn, &tried),
+            false => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
             if let Some(last) = &setback {
@@ -183,10 +180,11 @@ async fn forward(
                 pool.count_retry();
             } else if pool.any_eligible() {
                 // Published this instant, or of weight 0: the next round must not come before anything else has its turn.
-                tokio::time::sleep(LOOK_AGAIN).await;
+                // (Boxed, as all that is rare: the future is copied for every request.)
+                Box::pin(tokio::time::sleep(LOOK_AGAIN)).await;
                 flight.waited += LOOK_AGAIN;
             }
-            if let Err(page) = wait(pool, settings.queue_timeout, &mut flight).await {
+            if let Err(page) = Box::pin(wait(pool, settings.queue_timeout, &mut flight)).await {
                 return page.response(accept, flight);
             }
             tried.clear();
@@ -199,10 +197,13 @@ async fn forward(
         }
         tried.add(lease.member());
         let member = lease.member();
-        match attempt::run(worker, place, member, &mut out, upgrade.is_some()).await {
+        match attempt::run(worker, place, member, &mut fit.out, fit.upgrade.is_some()).await {
             Ok((response, conn)) => {
                 lease.answered();
-                let switch = answer::Switch { upgrade, version };
+                let switch = answer::Switch {
+                    upgrade: fit.upgrade.take(),
+                    version: fit.version,
+                };
                 return answer::hand_on(client, flight, place, lease, conn, response, switch);
             }
             Err(Failed::Client) => {
@@ -218,7 +219,7 @@ async fn forward(
                 let facts = Facts {
                     failure,
                     sent,
-                    replayable: out.replayable,
+                    replayable: fit.out.replayable,
                     tries: tried.len(),
                     elapsed: flight.started.elapsed(),
                 };

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -27,6 +27,8 @@ pub(super) struct Found {
     legacy: bool,
     /// `Sec-Fetch-Dest`.
     pub(super) dest: bool,
+    /// `Accept`.
+    pub(super) accept: bool,
 }
 
 /// Looks once at every name.
@@ -36,6 +38,7 @@ pub(super) fn find(headers: &HeaderMap) -> Found {
         // Names are lower-case here; the length tells nearly all of them apart.
         match name.as_str().len() {
             2 => found.te |= *name == TE,
+            6 => found.accept |= *name == ACCEPT,
             7 => found.upgrade |= *name == UPGRADE,
             10 => {
                 found.connection |= *name == CONNECTION;

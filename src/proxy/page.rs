@@ -5,9 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
@@ -26,7 +24,7 @@ const TEMPLATE: &str = include_str!("../../templates/pages/error.html");
 
 /// The form in which a client wants to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accept {
+enum Accept {
     /// A browser.
     Html,
     /// A program.
@@ -37,8 +35,8 @@ pub(super) enum Accept {
 
 impl Accept {
     /// By `Accept`, where what is named first is liked best: nobody weighs these three against each other by `q`.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let Some(accept) = headers.get(ACCEPT).and_then(|value| value.to_str().ok()) else {
+    fn of(accept: Option<&HeaderValue>) -> Self {
+        let Some(accept) = accept.and_then(|value| value.to_str().ok()) else {
             return Accept::Text;
         };
         let html = accept.find("text/html");
@@ -234,10 +232,14 @@ impl Page {
             .collect();
     }
 
-    /// The response, in the form that the client likes.
-    pub(super) fn response(self, accept: Accept, mut flight: Flight) -> Response<Body> {
+    /// The response, in the form that the client's `Accept` likes.
+    pub(super) fn response(
+        self,
+        accept: Option<&HeaderValue>,
+        mut flight: Box<Flight>,
+    ) -> Response<Body> {
         flight.status(self.status.as_u16());
-        let (text, kind) = match accept {
+        let (text, kind) = match Accept::of(accept) {
             _ if self.title.is_empty() => (String::new(), None),
             Accept::Html => (self.html(), Some("text/html; charset=utf-8")),
             Accept::Json => (self.json(), Some("application/json")),
@@ -392,11 +394,10 @@ mod tests {
             ("text/html, application/json", Accept::Html),
             ("application/problem+json", Accept::Json),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, value.parse().unwrap());
-            assert_eq!(Accept::of(&headers), expected, "{value}");
+            let accept = HeaderValue::from_static(value);
+            assert_eq!(Accept::of(Some(&accept)), expected, "{value}");
         }
-        assert_eq!(Accept::of(&HeaderMap::new()), Accept::Text);
+        assert_eq!(Accept::of(None), Accept::Text);
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub enum Refused {
 pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
 
 pub(super) enum Command {
-    StartAll,
+    StartAll {
+        reply: oneshot::Sender<()>,
+    },
     Act {
         ids: Vec<BackendId>,
         verb: Verb,
@@ -50,9 +52,12 @@ impl Handle {
         self.changes.subscribe()
     }
 
-    /// Starts every backend, managed or external.
+    /// Starts every backend, managed or external. Afterwards the view shows them so.
     pub async fn start_all(&self) {
-        let _ = self.commands.send(Command::StartAll).await;
+        let (reply, done) = oneshot::channel();
+        // A loop that has ended starts nothing.
+        let _ = self.commands.send(Command::StartAll { reply }).await;
+        let _ = done.await;
     }
 
     /// Does `verb` to all of `ids`, and replies with each as it then is; after a KILL that is when its processes are

@@ -216,10 +216,11 @@ impl Supervisor {
 
     fn take_command(&mut self, command: Command) {
         match command {
-            Command::StartAll => {
+            Command::StartAll { reply } => {
                 for place in 0..self.units.len() {
                     self.apply(place, Event::Start, Cause::Asked(Verb::Start), now());
                 }
+                let _ = reply.send(());
             }
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
             Command::Shutdown => {

@@ -28,6 +28,7 @@ pub use color::{ColorChoice, Paint};
 pub use serving::{End, Feeds, Running, Serving};
 pub use starting::Starting;
 pub use state::Look;
+pub use units::plural;
 
 use crate::error::Report;
 use crate::wire;

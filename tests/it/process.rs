@@ -144,12 +144,8 @@ fn id() -> BackendId {
     BackendId::new("web", Slot::Port(8000))
 }
 
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < until, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    crate::wait::until_async(LIMIT, what, condition).await;
 }
 
 fn stat(pid: u32) -> Vec<String> {
@@ -432,9 +428,49 @@ async fn the_guardian_ends_everything_when_lbdev_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     // The backend is this test's own child, so its end is waited for here.
-    backend.wait().unwrap();
-    assert!(guardian.wait().unwrap().success());
+    eventually("the backend ends", || backend.try_wait().unwrap().is_some()).await;
+    let mut ended = None;
+    eventually("the guardian goes", || {
+        ended = guardian.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    assert!(ended.unwrap().success());
     assert_eq!(bench.alive(), [""; 0]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_run_does_not_outlive_the_thread_that_launched_it() {
+    let bench = Bench::new();
+    let (tell, mut news) = unbounded_channel();
+    let launcher = Launcher::with_program(
+        bench.instance.clone(),
+        tell,
+        Arc::clone(&bench.store),
+        false,
+        Some(PathBuf::from(LBDEV)),
+    );
+    let command = Command {
+        argv: ["sh", "-c", "echo ready; exec sleep 300"]
+            .map(String::from)
+            .to_vec(),
+        env: Vec::new(),
+        cwd: bench.dir.path().to_owned(),
+    };
+    launcher.launch(id(), RunId::FIRST, command);
+    // From its first line on it is past the steps of the hidden subcommand.
+    eventually("it runs", || bench.tail() == ["ready"]).await;
+    drop(launcher);
+    let exited = async {
+        loop {
+            if let Some(News::Exited { status, .. }) = news.recv().await {
+                return status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(LIMIT, exited).await.expect("its end");
+    assert_eq!(status, ExitStatus::Signal(15));
 }
 
 #[tokio::test]

@@ -29,6 +29,18 @@ pub fn until(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
     );
 }
 
+/// [`until`] where other tasks of the same thread have to go on.
+pub async fn until_async(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "waited {limit:?} in vain until {what}"
+        );
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 /// Until this moment: the pace of a load generator, not a synchronisation.
 pub fn at(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));

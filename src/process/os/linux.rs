@@ -59,8 +59,13 @@ fn children(pid: u32) -> Option<Vec<u32>> {
     Some(all)
 }
 
+/// The session of this process; 0 if it was begun outside this pid namespace (which `getsid` of the crate cannot say).
+pub(in crate::process) fn own_session() -> Option<u32> {
+    Some(row(std::process::id())?.session)
+}
+
 /// One process, if it exists.
-pub(in crate::process) fn row(pid: u32) -> Option<Proc> {
+fn row(pid: u32) -> Option<Proc> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 

@@ -44,28 +44,31 @@ fn parse_line(line: &str) -> Option<Proc> {
         pid,
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
-        session: process::getsid(to_pid(pid))
-            .ok()
-            .and_then(|session| u32::try_from(session.as_raw_nonzero().get()).ok())
-            .unwrap_or(0),
+        // 0 would stand for this process.
+        session: if pid == 0 { 0 } else { session_of(pid) },
         start: 0,
         zombie: fields.get(3)?.starts_with('Z'),
     })
 }
 
+/// The session's number, which `ps` does not show here; 0 where there is none to be seen. (nix, because rustix has no
+/// answer for a session that was begun outside a container.)
+fn session_of(pid: u32) -> u32 {
+    i32::try_from(pid)
+        .ok()
+        .and_then(|pid| nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok())
+        .and_then(|session| u32::try_from(session.as_raw()).ok())
+        .unwrap_or(0)
+}
+
+/// The session of this process.
+pub(in crate::process) fn own_session() -> Option<u32> {
+    Some(session_of(std::process::id()))
+}
+
 /// Orphans go to the first process here, so what is below this one is never all.
 pub(in crate::process) fn descendants() -> Option<Vec<Proc>> {
     None
-}
-
-/// One process, if it exists.
-pub(in crate::process) fn row(pid: u32) -> Option<Proc> {
-    parse_line(&ps(&[
-        "-o",
-        "pid=,ppid=,pgid=,stat=",
-        "-p",
-        &pid.to_string(),
-    ])?)
 }
 
 /// The command line and the environment a process was started with, as `ps` shows them to their owner; the words end

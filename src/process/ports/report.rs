@@ -1,174 +1,11 @@
-//! Ports: whether one is free, who holds it, and what to say about it.
+//! What is said about a port that cannot be had: who holds it, and a command that works.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use listeners::{Protocol, SocketState};
-
-use super::os;
+use super::{Holder, PortError, holder, is_free};
 use crate::error::Report;
-
-/// A loopback connection is taken or refused at once; only a firewall makes it hang.
-const CONNECT: Duration = Duration::from_millis(200);
-
-/// Why a port cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum PortError {
-    /// Somebody listens on it.
-    #[error("port {port} is in use")]
-    Taken {
-        /// Which.
-        port: u16,
-    },
-    /// The system refuses it, whoever listens.
-    #[error("{address} cannot be listened on")]
-    Refused {
-        /// What was to be bound.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Both loopback addresses with this port.
-pub fn loopback(port: u16) -> [SocketAddr; 2] {
-    [
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
-    ]
-}
-
-/// Whether all of `addresses` are free: each can be bound, and nobody answers there (where a bind succeeds although
-/// somebody listens on the wildcard address, as on macOS). An address family that this machine lacks is passed over.
-///
-/// # Errors
-/// [`PortError::Taken`] for the first that is in use, [`PortError::Refused`] for one that the system does not give.
-pub fn probe(addresses: &[SocketAddr]) -> Result<(), PortError> {
-    for &address in addresses {
-        match TcpListener::bind(address) {
-            Ok(listener) => drop(listener),
-            Err(error) => match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    return Err(PortError::Taken {
-                        port: address.port(),
-                    });
-                }
-                io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
-                    if address.ip().is_loopback() =>
-                {
-                    continue;
-                }
-                _ if error.raw_os_error()
-                    == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
-                {
-                    continue;
-                }
-                _ => {
-                    return Err(PortError::Refused {
-                        address,
-                        source: error,
-                    });
-                }
-            },
-        }
-        if answers(address) {
-            return Err(PortError::Taken {
-                port: address.port(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn answers(address: SocketAddr) -> bool {
-    let Ok(stream) = TcpStream::connect_timeout(&address, CONNECT) else {
-        return false;
-    };
-    // A connection to a free port of the ephemeral range may get that very port at its own end, and meet itself.
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => local != peer,
-        _ => true,
-    }
-}
-
-/// Whether `port` is free on both loopback addresses.
-pub fn is_free(port: u16) -> bool {
-    probe(&loopback(port)).is_ok()
-}
-
-/// Who listens on a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// The program's name.
-    pub name: String,
-    /// When it started, where that can be known.
-    pub started: Option<SystemTime>,
-    /// Its working directory, where that can be known.
-    pub cwd: Option<PathBuf>,
-    /// It is an lbdev, or a backend of one.
-    pub lbdev: bool,
-}
-
-/// Who listens on `port`; `None` when nobody does or it is a process of another user, which is not shown.
-pub fn holder(port: u16) -> Option<Holder> {
-    // Several processes may share one socket (a server and its workers): the first of them is the one to name.
-    let process = listening_now()
-        .filter(|(_, taken)| *taken == port)
-        .map(|(process, _)| process)
-        .min_by_key(|process| process.pid)?;
-    let backend = os::environ(process.pid).is_some_and(|environ| {
-        environ
-            .split(|byte| *byte == 0)
-            .any(|variable| variable.starts_with(b"LBDEV_INSTANCE="))
-    });
-    Some(Holder {
-        pid: process.pid,
-        started: os::started_at(process.pid),
-        cwd: os::working_directory(process.pid),
-        lbdev: backend || process.name == "lbdev",
-        name: process.name,
-    })
-}
-
-/// The ports that any of these processes listen on, in order.
-pub fn listening(pids: &[u32]) -> Vec<u16> {
-    let ports: BTreeSet<u16> = listening_now()
-        .filter(|(process, _)| pids.contains(&process.pid))
-        .map(|(_, port)| port)
-        .collect();
-    ports.into_iter().collect()
-}
-
-/// The ports that the processes of a run listen on, given its first process: its session and what descends from it.
-pub fn listening_of_run(leader: u32) -> Vec<u16> {
-    let table = os::snapshot();
-    let scope = super::find::Scope::Run {
-        leader,
-        instance: String::new(),
-        run: String::new(),
-    };
-    let members = super::find::members(&scope, &table, &|_| None);
-    let pids: Vec<u32> = members.iter().map(|proc| proc.pid).collect();
-    listening(&pids)
-}
-
-fn listening_now() -> impl Iterator<Item = (listeners::Process, u16)> {
-    // A system that does not show its sockets makes messages poorer, nothing else.
-    listeners::get_all()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|listener| {
-            listener.protocol == Protocol::TCP && listener.state == SocketState::Listen
-        })
-        .map(|listener| (listener.process, listener.socket.port()))
-}
 
 /// What `up` wanted to have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,14 +18,14 @@ pub struct Wanted {
 
 /// The message for ports that are taken (LB001): who holds the first, and a command that works. `taken` is in the order
 /// to be told. `home` shortens folders to `~`.
-pub fn report(taken: &[u16], wanted: &Wanted, home: Option<&std::path::Path>) -> Report {
+pub fn report(taken: &[u16], wanted: &Wanted, home: Option<&Path>) -> Report {
     report_with(taken, wanted, home, holder, is_free, SystemTime::now())
 }
 
 fn report_with(
     taken: &[u16],
     wanted: &Wanted,
-    home: Option<&std::path::Path>,
+    home: Option<&Path>,
     holder: impl Fn(u16) -> Option<Holder>,
     is_free: impl Fn(u16) -> bool,
     now: SystemTime,
@@ -219,7 +56,7 @@ fn report_with(
     }
 }
 
-fn by(holder: Option<&Holder>, home: Option<&std::path::Path>, now: SystemTime) -> String {
+fn by(holder: Option<&Holder>, home: Option<&Path>, now: SystemTime) -> String {
     let Some(holder) = holder else {
         return " by a process of another user".to_owned();
     };
@@ -248,7 +85,7 @@ fn short_duration(time: Duration) -> String {
     }
 }
 
-fn tilde(path: &std::path::Path, home: Option<&std::path::Path>) -> String {
+fn tilde(path: &Path, home: Option<&Path>) -> String {
     match home.and_then(|home| path.strip_prefix(home).ok()) {
         Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
         Some(rest) => format!("~/{}", rest.display()),
@@ -257,7 +94,7 @@ fn tilde(path: &std::path::Path, home: Option<&std::path::Path>) -> String {
 }
 
 /// A path to be pasted into a shell: `~` is expanded only where nothing has to be quoted.
-fn shell_path(path: &std::path::Path, home: Option<&std::path::Path>) -> String {
+fn shell_path(path: &Path, home: Option<&Path>) -> String {
     let plain = |text: &str| {
         text.chars()
             .all(|char| char.is_alphanumeric() || "/._-~+@%".contains(char))
@@ -308,37 +145,27 @@ fn free_range(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn a_port_is_free_or_its_holder_is_known() {
-        for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
-            // A machine without IPv6 has nothing to say about it.
-            let Ok(listener) = TcpListener::bind(bind) else {
-                continue;
-            };
-            let port = listener.local_addr().unwrap().port();
-            assert!(
-                matches!(probe(&loopback(port)), Err(PortError::Taken { port: taken }) if taken == port),
-                "{bind}"
-            );
-            let holder = holder(port).expect(bind);
-            assert_eq!(holder.pid, std::process::id());
-            assert_eq!(holder.cwd, std::env::current_dir().ok());
-            assert!(holder.started.is_some());
-            assert!(listening(&[std::process::id()]).contains(&port));
+impl PortError {
+    /// The message: LB001 for a port in use, LB008 for one that the system refuses.
+    pub fn report(&self, wanted: &Wanted, home: Option<&Path>) -> Report {
+        match self {
+            PortError::Taken { port } => report(&[*port], wanted, home),
+            PortError::Refused { address, source } => {
+                let message = format!("`{address}` cannot be listened on: {source}");
+                let report = Report::failed("LB008", message);
+                if wanted.listen == Some(address.port()) && address.port() < 1024 {
+                    report.hint("run `lbdev up --listen 8080`: ports below 1024 need privileges")
+                } else {
+                    report
+                }
+            }
         }
     }
+}
 
-    #[test]
-    fn an_address_of_another_machine_is_refused_not_taken() {
-        let address = "192.0.2.1:8000".parse().unwrap();
-        assert!(matches!(probe(&[address]), Err(PortError::Refused { .. })));
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn the_message_names_the_holder_and_a_way_out() {
