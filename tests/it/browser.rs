@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::harness::Running;
 use crate::need::Chromium;
-use crate::wait::s;
+use crate::wait::{holds_within, s};
 
 /// One browser window, with a profile of its own.
 pub struct Browser {
@@ -114,6 +114,18 @@ impl Browser {
     pub fn text(&self) -> Result<String> {
         let text = self.script("return document.body.innerText")?;
         Ok(text.as_str().context("no text")?.to_owned())
+    }
+
+    /// Waits until the page shows `text`: a click returns before the answer to the form it sends is there.
+    pub fn wait_text(&self, text: &str) -> Result<()> {
+        let mut last = String::new();
+        let shown = holds_within(s(20), || {
+            // Between two pages there is none to read.
+            last = self.text().unwrap_or_default();
+            last.contains(text)
+        });
+        ensure!(shown, "{text:?} does not appear: {last}");
+        Ok(())
     }
 
     /// The address in the address bar.

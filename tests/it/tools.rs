@@ -142,7 +142,7 @@ fn a_stray_process_is_found_by_its_mark() {
         found.len() == 2
             && found
                 .iter()
-                .all(|process| process.command.contains("sleep"))
+                .all(|process| process.command.starts_with("sleep"))
     });
     let found = scan::carrying(&mark);
     for process in &found {
