@@ -20,6 +20,8 @@ pub struct Record {
     pub backend: Option<u16>,
     /// `X-Lbdev-Attempts`.
     pub attempts: Option<u32>,
+    /// How the page of anything but a 200 begins: lbdev's own say why.
+    pub page: Option<String>,
 }
 
 /// A generator that runs.
@@ -89,7 +91,7 @@ fn one(connection: &mut Option<Connection>, port: u16, path: &str, due: Instant)
         None => Connection::open(port),
     };
     let response = match &mut kept {
-        Ok(kept) => kept.request("GET", path, &[], b""),
+        Ok(kept) => kept.request("GET", path, &[("Accept", "text/plain, */*;q=0.1")], b""),
         Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
     };
     let latency = due.elapsed();
@@ -107,6 +109,9 @@ fn one(connection: &mut Option<Connection>, port: u16, path: &str, due: Instant)
             .ok()
             .and_then(|response| response.backend_port()),
         attempts: response.as_ref().ok().and_then(attempts),
+        page: (response.as_ref().ok())
+            .filter(|response| response.status != 200)
+            .map(|response| response.text().chars().take(600).collect()),
         result: response
             .map(|response| response.status)
             .map_err(|error| error.to_string()),
