@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::harness::{Lbdev, Output};
+use crate::need;
 use crate::wait::s;
-use crate::{need, ports};
 
 /// `up -d --wait` with `-c COMMAND`, which must fail.
 fn up_with(lbdev: &Lbdev, command: &str, more: &[&str]) -> Output {

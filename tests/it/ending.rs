@@ -181,6 +181,8 @@ fn a_killed_lbdev_leaves_nothing() {
         // Its stale files are in nobody's way.
         lbdev.run(&["status"]).fails(4, "LB005");
         lbdev.run(&["up", "-d", "--wait"]).ok();
+        // Not by their own will, which would take a minute.
+        lbdev.run(&["kill", "all"]).ok();
         lbdev.run(&["down"]).ok();
         lbdev.assert_all_gone();
     };
