@@ -180,6 +180,7 @@ fn a_killed_lbdev_leaves_nothing() {
         lbdev.assert_all_gone();
         // Its stale files are in nobody's way.
         lbdev.run(&["status"]).fails(4, "LB005");
+        lbdev.demo_file("", "");
         lbdev.run(&["up", "-d", "--wait"]).ok();
         // Not by their own will, which would take a minute.
         lbdev.run(&["kill", "all"]).ok();
