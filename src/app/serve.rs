@@ -284,7 +284,6 @@ impl Running {
             guardian,
             door,
             lock,
-            ui,
             ..
         } = self;
         let mut view = supervisor.view();

@@ -145,7 +145,22 @@ pub(super) fn host_name(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// The bytes of a `reg-name` (RFC 3986 §3.2.2) but the comma, which joins several hosts.
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let allowed = b"-._~%!$&'()*+;=";
+        let mut at = 0;
+        while at < 256 {
+            table[at] = (at as u8).is_ascii_alphanumeric();
+            at += 1;
+        }
+        at = 0;
+        while at < allowed.len() {
+            table[allowed[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
 }
 
 /// `Forwarded` (RFC 7239) for a client at `node` (quoted where it must be) that asked for `host`, which

@@ -182,6 +182,8 @@ fn a_killed_lbdev_leaves_nothing() {
         lbdev.run(&["status"]).fails(4, "LB005");
         lbdev.demo_file("", "");
         lbdev.run(&["up", "-d", "--wait"]).ok();
+        // Not by their own will, which would take a minute.
+        lbdev.run(&["kill", "all"]).ok();
         lbdev.run(&["down"]).ok();
         lbdev.assert_all_gone();
     };
