@@ -24,45 +24,48 @@ pub enum Signal {
 }
 
 impl Signal {
-    const NAMES: &[(&str, Signal)] = &[
-        ("TERM", Signal::Term),
-        ("INT", Signal::Int),
-        ("QUIT", Signal::Quit),
-        ("HUP", Signal::Hup),
-        ("USR1", Signal::Usr1),
-        ("USR2", Signal::Usr2),
-        ("KILL", Signal::Kill),
-        ("STOP", Signal::Stop),
-        ("CONT", Signal::Cont),
+    /// Every one there is.
+    pub const ALL: [Signal; 9] = [
+        Signal::Term,
+        Signal::Int,
+        Signal::Quit,
+        Signal::Hup,
+        Signal::Usr1,
+        Signal::Usr2,
+        Signal::Kill,
+        Signal::Stop,
+        Signal::Cont,
     ];
 
     /// Every name that [`Signal::parse`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        Self::NAMES.iter().map(|(name, _)| *name)
+        Self::ALL.into_iter().map(Signal::name)
     }
 
     /// Reads `SIGTERM`, `TERM` or `term`.
     pub fn parse(text: &str) -> Option<Signal> {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        Self::NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|&(_, signal)| signal)
+        Self::ALL.into_iter().find(|signal| signal.name() == name)
     }
 
-    /// Its name, without `SIG`.
+    /// Its name: `TERM`.
     pub fn name(self) -> &'static str {
+        self.full_name().trim_start_matches("SIG")
+    }
+
+    /// Its name as the system has it: `SIGTERM`.
+    pub fn full_name(self) -> &'static str {
         match self {
-            Signal::Term => "TERM",
-            Signal::Int => "INT",
-            Signal::Quit => "QUIT",
-            Signal::Hup => "HUP",
-            Signal::Usr1 => "USR1",
-            Signal::Usr2 => "USR2",
-            Signal::Kill => "KILL",
-            Signal::Stop => "STOP",
-            Signal::Cont => "CONT",
+            Signal::Term => "SIGTERM",
+            Signal::Int => "SIGINT",
+            Signal::Quit => "SIGQUIT",
+            Signal::Hup => "SIGHUP",
+            Signal::Usr1 => "SIGUSR1",
+            Signal::Usr2 => "SIGUSR2",
+            Signal::Kill => "SIGKILL",
+            Signal::Stop => "SIGSTOP",
+            Signal::Cont => "SIGCONT",
         }
     }
 }

@@ -167,6 +167,23 @@ pub enum Phase {
     Failed,
 }
 
+impl Phase {
+    /// The word for it on every screen and in `--json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Frozen => "frozen",
+            Self::Backoff => "backoff",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What happens to a backend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

@@ -10,7 +10,6 @@ use crate::cli::Place;
 use crate::control::client::Client;
 use crate::error::Report;
 use crate::ui::acted::Back;
-use crate::ui::changes::signal_name;
 use crate::ui::{Ui, acted};
 use crate::wire::{BackendStatus, Status};
 
@@ -29,7 +28,7 @@ pub(super) async fn kill(
 ) -> Result<u8, Report> {
     let (_, client) = connect(place, ui)?;
     let before = client.status().await?;
-    let signal_name = signal_name(signal);
+    let signal_name = signal.full_name();
     let body = json!({ "signal": signal_name, "restart": restart });
     let reply = client.act(target, "kill", Some(body)).await?;
     let ends = signal == Signal::Kill;

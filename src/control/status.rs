@@ -86,7 +86,7 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         address: member.map(|member| member.address.to_string()),
         port: spec.id.port(),
         pid: backend.pid,
-        state: phase_word(backend.phase).to_owned(),
+        state: backend.phase.word().to_owned(),
         desired: if backend.desired { "up" } else { "stopped" }.to_owned(),
         enabled: backend.enabled,
         healthy: backend.healthy,
@@ -108,21 +108,6 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
             at: timestamp(check.at),
         }),
         why: backend.why.clone(),
-    }
-}
-
-/// The word of the contract.
-pub(super) fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Up => "up",
-        Phase::Unhealthy => "unhealthy",
-        Phase::Draining => "draining",
-        Phase::Stopping => "stopping",
-        Phase::Stopped => "stopped",
-        Phase::Frozen => "frozen",
-        Phase::Backoff => "backoff",
-        Phase::Failed => "failed",
     }
 }
 

@@ -222,7 +222,7 @@ impl Page {
             .iter()
             .map(|member| Row {
                 name: member.id.to_string(),
-                state: word(member.phase).to_owned(),
+                state: member.phase.word().to_owned(),
                 why: member.why.clone().unwrap_or_default(),
             })
             .collect();
@@ -348,20 +348,6 @@ impl Page {
             let _ = writeln!(text, "next: {next}");
         }
         text
-    }
-}
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Up => "up",
-        Phase::Unhealthy => "unhealthy",
-        Phase::Draining => "draining",
-        Phase::Stopping => "stopping",
-        Phase::Stopped => "stopped",
-        Phase::Frozen => "frozen",
-        Phase::Backoff => "backoff",
-        Phase::Failed => "failed",
     }
 }
 

@@ -6,43 +6,8 @@ use jiff::tz::TimeZone;
 
 use super::units::{clock, timestamp, took};
 use super::{Look, Paint};
-use crate::backend::{BackendId, By, Exit, ExitStatus, Phase, Signal};
+use crate::backend::{BackendId, By, Exit, ExitStatus, Phase, Signal, signal_name};
 use crate::supervisor::{Cause, Change, Verb, by_words};
-
-/// The name of a signal: `SIGKILL`.
-pub fn signal_name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Term => "SIGTERM",
-        Signal::Int => "SIGINT",
-        Signal::Quit => "SIGQUIT",
-        Signal::Hup => "SIGHUP",
-        Signal::Usr1 => "SIGUSR1",
-        Signal::Usr2 => "SIGUSR2",
-        Signal::Kill => "SIGKILL",
-        Signal::Stop => "SIGSTOP",
-        Signal::Cont => "SIGCONT",
-    }
-}
-
-/// The numbers that every Unix shares; the others are told by their number.
-fn number_name(number: i32) -> String {
-    let name = match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        number => return format!("signal {number}"),
-    };
-    name.to_owned()
-}
 
 /// What is said of one change.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -133,7 +98,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
     let after = took(change.after);
     match &change.cause {
         Cause::Asked(Verb::Kill { signal, .. }) => {
-            let name = signal_name(*signal);
+            let name = signal.full_name();
             let whom = change
                 .pid
                 .map_or(String::new(), |pid| format!(", pid {pid}"));
@@ -199,7 +164,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
 fn how(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("status {code}"),
-        ExitStatus::Signal(number) => number_name(number),
+        ExitStatus::Signal(number) => signal_name(number),
     }
 }
 
@@ -211,7 +176,7 @@ fn ended(exit: Exit, pid: String) -> String {
         }
         (By::Itself, ExitStatus::Code(code)) => format!("exited by itself with status {code}{pid}"),
         (By::Itself, ExitStatus::Signal(number)) => {
-            format!("crashed ({}){pid}", number_name(number))
+            format!("crashed ({}){pid}", signal_name(number))
         }
     }
 }

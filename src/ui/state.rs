@@ -21,21 +21,6 @@ enum Tone {
     Idle,
 }
 
-/// The word of the contract for a phase.
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Up => "up",
-        Phase::Unhealthy => "unhealthy",
-        Phase::Draining => "draining",
-        Phase::Stopping => "stopping",
-        Phase::Stopped => "stopped",
-        Phase::Frozen => "frozen",
-        Phase::Backoff => "backoff",
-        Phase::Failed => "failed",
-    }
-}
-
 impl Look {
     const ALL: [Look; 9] = [
         Look::new("◌", "starting", Tone::Changing),
@@ -55,7 +40,7 @@ impl Look {
 
     /// Of a phase.
     pub fn of(phase: Phase) -> Look {
-        Self::of_word(word(phase))
+        Self::of_word(phase.word())
     }
 
     /// Of a state as it comes over the socket. One from a newer lbdev is shown as unknown.
