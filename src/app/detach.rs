@@ -60,7 +60,7 @@ pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
                     format!("lbdev (pid {}) started and does not answer", daemon.pid()),
                 )
                 .detail(format!("its log: {}", log.display()))
-                .hint("run `lbdev down`, then `lbdev up`");
+                .hint(format!("run `lbdev down`, then `{}`", start.command()));
                 return Err(vec![report]);
             }
             tokio::time::sleep(LOOK).await;
@@ -95,7 +95,7 @@ pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
                     "LB006",
                     "another lbdev holds this project and does not answer".to_owned(),
                 )
-                .hint("run `lbdev down`, then `lbdev up`");
+                .hint(format!("run `lbdev down`, then `{}`", start.command()));
                 return Err(vec![report]);
             }
             tokio::time::sleep(LOOK).await;
@@ -107,7 +107,9 @@ pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
             "LB006",
             "another lbdev of this project has just ended".to_owned(),
         );
-        return Err(vec![report.hint("run `lbdev up` again")]);
+        return Err(vec![
+            report.hint(format!("run `{}` again", start.command())),
+        ]);
     };
     if instance.setup != config::fingerprint(config) {
         let report = Report::failed(
@@ -117,7 +119,10 @@ pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
                 instance.pid, instance.url
             ),
         );
-        return Err(vec![report.hint("run `lbdev down`, then `lbdev up` again")]);
+        return Err(vec![report.hint(format!(
+            "run `lbdev down`, then `{}` again",
+            start.command()
+        ))]);
     }
     ui.note(&format!(
         "already running (pid {}) at {}",
@@ -252,7 +257,7 @@ async fn too_slow(
                     backend.id
                 ),
             )
-            .hint("run `lbdev logs`, or give it longer: `lbdev up -d --wait --wait-timeout 300s`")
+            .hint("run `lbdev logs`, or give it longer: `--wait-timeout 300s`")
         } else {
             super::preflight::elsewhere(&backend.id, backend.port.unwrap_or_default(), &elsewhere)
         };

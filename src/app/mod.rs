@@ -78,3 +78,14 @@ struct Start {
     folder: Folder,
     ui: Ui,
 }
+
+impl Start {
+    /// What was typed, for hints.
+    fn command(&self) -> &'static str {
+        if self.options.request.demo {
+            "lbdev demo"
+        } else {
+            "lbdev up"
+        }
+    }
+}

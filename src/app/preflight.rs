@@ -9,8 +9,9 @@ use crate::proxy::{self, BindError, Bound};
 
 /// Binds the balancer's port, and makes sure that nobody listens on the backends' ports. Everything that is taken is
 /// reported at once.
-pub(super) fn ports(config: &Config) -> Result<Bound, Vec<Report>> {
+pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec<Report>> {
     let wanted = Wanted {
+        command,
         backends: managed_ports(config),
         listen: Some(config.balancer.listen.port),
     };

@@ -43,6 +43,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
             super::detach::already_running(&start)
         };
     };
+    let command = start.command();
     let Start {
         config, folder, ui, ..
     } = start;
@@ -50,7 +51,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
         process::end_instance(&left.id);
     }
-    let bound = preflight::ports(&config)?;
+    let bound = preflight::ports(&config, command)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -212,6 +212,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
       logs     Show what the backends wrote, also after `down`
       init     Write lbdev.toml for this folder
       config   Show the set-up with every default filled in
+      help     Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

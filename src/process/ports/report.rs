@@ -10,6 +10,8 @@ use crate::error::Report;
 /// What `up` wanted to have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// The command that wanted them: `lbdev up`.
+    pub command: &'static str,
     /// The ports of the backends.
     pub backends: Vec<u16>,
     /// The balancer's port.
@@ -109,7 +111,7 @@ fn shell_path(path: &Path, home: Option<&Path>) -> String {
 
 /// A command with other ports for what is taken, each found free just now.
 fn other_ports(taken: &[u16], wanted: &Wanted, is_free: &impl Fn(u16) -> bool) -> Option<String> {
-    let mut command = "lbdev up".to_owned();
+    let mut command = wanted.command.to_owned();
     if wanted.backends.iter().any(|port| taken.contains(port)) {
         let range = free_range(wanted.backends.len(), &wanted.listen, is_free)?;
         command += &match (range.start(), range.end()) {
@@ -126,7 +128,7 @@ fn other_ports(taken: &[u16], wanted: &Wanted, is_free: &impl Fn(u16) -> bool) -
             .find(|port| !wanted.backends.contains(port) && is_free(*port))?;
         command += &format!(" --listen {port}");
     }
-    (command != "lbdev up").then_some(command)
+    (command != wanted.command).then_some(command)
 }
 
 /// `count` free ports in a row, from a round number.
@@ -154,7 +156,10 @@ impl PortError {
                 let message = format!("`{address}` cannot be listened on: {source}");
                 let report = Report::failed("LB008", message);
                 if wanted.listen == Some(address.port()) && address.port() < 1024 {
-                    report.hint("run `lbdev up --listen 8080`: ports below 1024 need privileges")
+                    report.hint(format!(
+                        "run `{} --listen 8080`: ports below 1024 need privileges",
+                        wanted.command
+                    ))
                 } else {
                     report
                 }
@@ -179,6 +184,7 @@ mod tests {
         };
         let check = |taken: &[u16], by: Option<Holder>, expected: &str| {
             let wanted = Wanted {
+                command: "lbdev up",
                 backends: vec![8000, 8001, 8002, 8003],
                 listen: Some(8080),
             };
