@@ -1,4 +1,7 @@
 //! What asks lbdev to end: Ctrl-C (counted), TERM, HUP, or a verb. Only this module knows `ctrlc`.
+//!
+//! Only Ctrl-C is counted, because a person presses it. A terminal that closes sends HUP, and the shell in it sends one
+//! more; whoever sends TERM may do so twice, to a process and to its group. Neither is in more of a hurry for it.
 
 use std::sync::Arc;
 
@@ -60,15 +63,15 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Asks for an end; a second time forces it, a third time exits at once.
-    pub fn raise(&self, reason: Reason) {
+    /// Ctrl-C: asks for an end; a second one forces it, a third one exits at once.
+    pub fn interrupt(&self) {
         self.state.send_modify(|state| {
             state.level = match state.level {
                 Level::Run => Level::Drain,
                 Level::Drain => Level::Force,
                 Level::Force | Level::Exit => Level::Exit,
             };
-            state.reason.get_or_insert(reason);
+            state.reason.get_or_insert(Reason::Interrupt);
         });
     }
 
@@ -109,8 +112,7 @@ impl Shutdown {
     pub fn listen(&self) -> std::io::Result<()> {
         if !ignored_at_start(2) {
             let mine = self.clone();
-            ctrlc::set_handler(move || mine.raise(Reason::Interrupt))
-                .map_err(std::io::Error::other)?;
+            ctrlc::set_handler(move || mine.interrupt()).map_err(std::io::Error::other)?;
         }
         #[cfg(unix)]
         {
@@ -125,7 +127,7 @@ impl Shutdown {
                 let (mine, mut stream) = (self.clone(), signal(kind)?);
                 tokio::spawn(async move {
                     while stream.recv().await.is_some() {
-                        mine.raise(reason);
+                        mine.ask(reason);
                     }
                 });
             }
@@ -155,9 +157,9 @@ mod tests {
         shutdown.ask(Reason::Asked);
         shutdown.ask(Reason::Asked);
         assert_eq!(shutdown.now().level, Level::Drain);
-        shutdown.raise(Reason::Interrupt);
-        shutdown.raise(Reason::Interrupt);
-        shutdown.raise(Reason::Interrupt);
+        shutdown.interrupt();
+        shutdown.interrupt();
+        shutdown.interrupt();
         let state = shutdown.reached(Level::Drain).await;
         assert_eq!(
             state,
@@ -166,6 +168,24 @@ mod tests {
                 reason: Some(Reason::Asked)
             }
         );
+    }
+
+    #[tokio::test]
+    async fn only_ctrl_c_is_counted() {
+        use rustix::process::{Signal, getpid, kill_process};
+        let shutdown = Shutdown::default();
+        shutdown.listen().unwrap();
+        kill_process(getpid(), Signal::HUP).unwrap();
+        let first = shutdown.reached(Level::Drain).await;
+        assert_eq!(first.reason, Some(Reason::HangUp));
+        for signal in [Signal::HUP, Signal::TERM, Signal::TERM] {
+            kill_process(getpid(), signal).unwrap();
+        }
+        let forced = shutdown.reached(Level::Force);
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(200), forced).await;
+        assert!(waited.is_err(), "{waited:?}");
+        shutdown.interrupt();
+        assert_eq!(shutdown.now().level, Level::Force);
     }
 
     #[test]

@@ -419,18 +419,7 @@ impl Backend {
             {
                 Vec::new()
             }
-            Event::LaunchFailed { .. } => {
-                self.state = match self.state {
-                    State::Draining { .. } | State::Stopping { .. } => {
-                        State::Stopped { last: None }
-                    }
-                    _ => State::Failed {
-                        attempts: self.attempts + 1,
-                        last: None,
-                    },
-                };
-                Vec::new()
-            }
+            Event::LaunchFailed { .. } => self.launch_failed(at),
             Event::Exited {
                 status, at: wall, ..
             } => self.exited(status, wall, at),
@@ -561,25 +550,32 @@ impl Backend {
     }
 
     fn signalled(&mut self, signal: Signal, restart: bool, at: Moment) -> Vec<Effect> {
-        match signal {
-            Signal::Kill => {
+        match (signal, self.run()) {
+            // Nobody to signal: what the policy would bring back comes back only where that is wanted.
+            (Signal::Kill | Signal::Term | Signal::Int | Signal::Quit, None) if !restart => {
+                self.desired = false;
+                self.take_down(Next::Stay, By::Operator, at)
+            }
+            (_, None) => Vec::new(),
+            (Signal::Kill, Some(_)) => {
                 self.desired = restart && self.desired;
                 let next = if restart { Next::Policy } else { Next::Stay };
                 self.kill(next, By::Operator, at)
             }
-            Signal::Term | Signal::Int | Signal::Quit => {
+            (Signal::Term | Signal::Int | Signal::Quit, Some(run)) => {
                 // It may take its time or refuse; if it ends, that was asked for.
                 self.desired = restart && self.desired;
-                self.run()
-                    .map(|run| Effect::Signal(run, signal))
-                    .into_iter()
-                    .collect()
+                if let State::Draining { next, .. } | State::Stopping { next, .. } = &mut self.state
+                    && !restart
+                {
+                    *next = Next::Stay;
+                }
+                vec![Effect::Signal(run, signal)]
             }
-            Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => self
-                .run()
-                .map(|run| Effect::Signal(run, signal))
-                .into_iter()
-                .collect(),
+            (
+                Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont,
+                Some(run),
+            ) => vec![Effect::Signal(run, signal)],
         }
     }
 
@@ -618,6 +614,24 @@ impl Backend {
             | State::Backoff { .. }
             | State::Failed { .. } => Vec::new(),
         }
+    }
+
+    fn launch_failed(&mut self, at: Moment) -> Vec<Effect> {
+        self.state = match self.state {
+            // Somebody wants another try; if that fails as well, its reason is the one to tell.
+            State::Draining {
+                next: Next::Launch, ..
+            }
+            | State::Stopping {
+                next: Next::Launch, ..
+            } => return self.launch(at),
+            State::Draining { .. } | State::Stopping { .. } => State::Stopped { last: None },
+            _ => State::Failed {
+                attempts: self.attempts + 1,
+                last: None,
+            },
+        };
+        Vec::new()
     }
 
     fn ready(&mut self, run: RunId, at: Moment) -> Vec<Effect> {

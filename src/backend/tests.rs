@@ -130,6 +130,41 @@ fn a_stop_drains_then_asks_then_kills() {
     );
 }
 
+/// Down is down for every signal that ends, also for what has no process at the moment.
+#[test]
+fn what_waits_for_its_restart_is_kept_down_by_a_kill() {
+    for signal in [Signal::Kill, Signal::Term, Signal::Int, Signal::Quit] {
+        let kill = |restart| Event::Kill { signal, restart };
+        let mut world = World::up();
+        world.exited(KILLED).step(kill(false)).later(60_000);
+        assert_eq!(world.backend.phase(), Phase::Stopped, "{signal:?}");
+        assert!(world.alive.is_empty() && !world.backend.desired);
+
+        let mut world = World::up();
+        world.exited(KILLED).step(kill(true));
+        assert_eq!(world.backend.phase(), Phase::Backoff, "{signal:?}");
+        world.later(60_000);
+        assert_eq!(world.backend.phase(), Phase::Starting, "{signal:?}");
+
+        let mut world = World::up();
+        world.step(Event::Restart).step(kill(false));
+        world.exited(ExitStatus::Code(0));
+        assert_eq!(world.backend.phase(), Phase::Stopped, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_restart_is_not_forgotten_when_the_launch_before_it_fails() {
+    let mut world = World::new(Kind::Managed);
+    world.step(Event::Start).step(Event::Restart);
+    let run = world.run();
+    world.step(Event::LaunchFailed { run });
+    assert_eq!(world.backend.phase(), Phase::Starting);
+    let run = world.run();
+    world.step(Event::LaunchFailed { run });
+    assert_eq!(world.backend.phase(), Phase::Failed);
+}
+
 #[test]
 fn a_drain_ends_when_nothing_is_in_flight() {
     let mut world = World::up();
