@@ -19,6 +19,8 @@ const STARTING_LATER: Duration = Duration::from_millis(25);
 const STARTING_OFTEN_FOR: Duration = Duration::from_secs(2);
 /// How often a backend is asked that was ready and is not well.
 const DOWN: Duration = Duration::from_millis(100);
+/// How a refused connection is called in a check's detail.
+const REFUSED: &str = "connection refused";
 /// How long a readiness probe may take at least: the first request to a server often loads half the program.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,6 +45,7 @@ impl Target {
             id: self.id.clone(),
             run: self.run,
             address,
+            refused: detail.ends_with(REFUSED),
             detail,
             at: SystemTime::now(),
         }
@@ -58,6 +61,8 @@ pub struct Report {
     pub run: RunId,
     /// Where it answered; `None` when it failed.
     pub address: Option<SocketAddr>,
+    /// Nobody listens there: no further check is needed to know that it is down.
+    pub refused: bool,
     /// In words.
     pub detail: String,
     /// When.
@@ -134,7 +139,7 @@ impl Network {
 
     async fn tcp(address: SocketAddr, limit: Duration) -> (bool, String) {
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => (true, "accepts connections".to_owned()),
+            Ok(Ok(_)) => (true, "port open".to_owned()),
             Ok(Err(error)) => (false, io_words(&error)),
             Err(_) => (false, format!("no connection within {limit:?}")),
         }
@@ -245,7 +250,7 @@ fn in_words(error: &reqwest::Error, limit: Duration) -> String {
 
 fn io_words(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        std::io::ErrorKind::ConnectionRefused => REFUSED.to_owned(),
         std::io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
         _ => error.to_string(),
     }

@@ -176,6 +176,7 @@ mod tests {
             status: ExitStatus::Code(1),
             at: SystemTime::UNIX_EPOCH,
             by: By::Itself,
+            asked: false,
         };
         BackendView {
             spec: Arc::new(spec),

@@ -44,6 +44,8 @@ pub struct Exit {
     pub at: SystemTime,
     /// Who.
     pub by: By,
+    /// It was asked to end first, and had its time to.
+    pub asked: bool,
 }
 
 /// What the last checks said of a backend that is up.
@@ -129,6 +131,8 @@ pub enum State {
         run: RunId,
         /// When KILL is sent (again).
         kill_at: Instant,
+        /// It was asked by its stop signal, not killed at once.
+        asked: bool,
         /// What follows its end.
         next: Next,
         /// Who wanted it.
@@ -516,6 +520,7 @@ impl Backend {
         self.state = State::Stopping {
             run,
             kill_at: at.now + self.stop.timeout,
+            asked: true,
             next,
             by,
         };
@@ -541,6 +546,7 @@ impl Backend {
                 self.state = State::Stopping {
                     run,
                     kill_at: at.now + KILL_AGAIN,
+                    asked: false,
                     next,
                     by,
                 };
@@ -696,10 +702,12 @@ impl Backend {
             (_, ExitStatus::Code(_)) => By::Itself,
             (_, ExitStatus::Signal(_)) => By::Outside,
         };
+        let asked = matches!(self.state, State::Stopping { asked: true, .. });
         let exit = Exit {
             status,
             at: wall,
             by,
+            asked,
         };
         self.last_exit = Some(exit);
         match self.state {
@@ -773,10 +781,17 @@ impl Backend {
                 self.ask_to_end(run, next, By::Lbdev, false, at)
             }
             State::Draining { run, next, by, .. } => self.ask_to_end(run, next, by, false, at),
-            State::Stopping { run, next, by, .. } => {
+            State::Stopping {
+                run,
+                asked,
+                next,
+                by,
+                ..
+            } => {
                 self.state = State::Stopping {
                     run,
                     kill_at: at.now + KILL_AGAIN,
+                    asked,
                     next,
                     by,
                 };

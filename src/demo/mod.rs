@@ -130,7 +130,7 @@ fn demo(port: u16) -> Result<Infallible, DemoError> {
         ));
         log(&format!("demo server on http://127.0.0.1:{port}/"));
         let handler = move |request| site::answer(Arc::clone(&site), request);
-        Ok(server::serve(listener, log, handler).await)
+        Ok(server::serve(listener, handler).await)
     })
 }
 
@@ -141,7 +141,7 @@ fn files(port: u16, dir: PathBuf) -> Result<Infallible, DemoError> {
         let folder = Arc::new(folder.on_port(port));
         log(&format!("files on http://127.0.0.1:{port}/"));
         let handler = move |request| files::answer(Arc::clone(&folder), request);
-        Ok(server::serve(listener, log, handler).await)
+        Ok(server::serve(listener, handler).await)
     })
 }
 

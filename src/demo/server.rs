@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,8 +19,6 @@ use super::body::Body;
 const BACKLOG: u32 = 1024;
 /// After a failed accept (no file descriptors left) trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Bytes of a target that a log line shows.
-const TARGET_SHOWN: usize = 200;
 
 /// Listens on a port of 127.0.0.1; 0 lets the system choose. The second value is the port.
 pub(super) async fn listen(port: u16) -> Result<(TcpListener, u16), DemoError> {
@@ -38,7 +36,7 @@ pub(super) async fn listen(port: u16) -> Result<(TcpListener, u16), DemoError> {
 }
 
 /// Serves until the process ends. `log` gets one line a request, when its response begins.
-pub(super) async fn serve<H, F>(listener: TcpListener, log: fn(&str), handler: H) -> Infallible
+pub(super) async fn serve<H, F>(listener: TcpListener, handler: H) -> Infallible
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -56,16 +54,8 @@ where
         let handler = handler.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let begun = Instant::now();
-                let head = format!("{} {}", request.method(), shown(&request));
                 let answer = handler(request);
-                async move {
-                    let response = answer.await;
-                    let status = response.status().as_u16();
-                    let took = begun.elapsed().as_millis();
-                    log(&format!("{head} {status} {took}ms"));
-                    Ok::<_, Infallible>(response)
-                }
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             // No read timeouts: a balancer's idle connections are its own to close. A client that has sent all of its
             // request may close its half.
@@ -76,13 +66,5 @@ where
             // What fails here is the other side's doing (a reset, a malformed head); hyper has answered what it could.
             let _ = connection.await;
         });
-    }
-}
-
-fn shown(request: &Request<Incoming>) -> String {
-    let target = request.uri().to_string();
-    match target.char_indices().nth(TARGET_SHOWN) {
-        None => target,
-        Some((end, _)) => format!("{}…", &target[..end]),
     }
 }

@@ -134,8 +134,13 @@ impl<'a> Route<'a> {
 
 /// Answers one request.
 pub(super) async fn answer(site: Arc<Site>, request: Request<Incoming>) -> Response<Body> {
-    site.answered.fetch_add(1, Ordering::Relaxed);
     let headers = request.headers().clone();
+    // The balancer's own checks are no visitors.
+    let check = headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"lbdev/"));
+    site.answered
+        .fetch_add(u64::from(!check), Ordering::Relaxed);
     match dispatch(&site, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.answer(&site, &headers),

@@ -36,7 +36,7 @@ impl Demo {
         });
         let site = Arc::new(site::Site::new(port, 0, |_| (), die));
         let handler = move |request| site::answer(Arc::clone(&site), request);
-        tokio::spawn(server::serve(listener, |_| (), handler));
+        tokio::spawn(server::serve(listener, handler));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         Self { address, died }
     }

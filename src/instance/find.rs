@@ -63,6 +63,11 @@ pub(super) fn find_in(
         return Ok(found);
     }
     let mut running = every(root);
+    // The demo belongs to no folder, but where it was started it is the one that is meant.
+    let demo_here = |found: &Found| found.folder.is_demo() && here.starts_with(&found.instance.dir);
+    if let Some(demo) = running.iter().position(demo_here) {
+        return Ok(running.swap_remove(demo).noted());
+    }
     if running.len() > 1 && dir.is_none() {
         return Err(InstanceError::Several { running });
     }

@@ -187,9 +187,10 @@ impl Page {
                 limit.as_secs_f64()
             ),
         };
-        let mut page = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no backend is up", said);
+        let title = format!("no backend of `{}` is up", pool.service);
+        let mut page = Self::new(StatusCode::SERVICE_UNAVAILABLE, &title, said);
         page.backends(pool, failed);
-        page.next.push("lbdev start all".to_owned());
+        page.next.push(format!("lbdev start {}", pool.service));
         let troubled = pool.snapshot();
         let troubled = troubled
             .members
@@ -299,8 +300,9 @@ impl Page {
             let (name, after) = after.split_once("}}").unwrap_or((after, ""));
             page.push_str(&match name {
                 "status" => self.status.as_u16().to_string(),
-                "title" => escape(&self.title),
-                "said" => escape(&self.said),
+                "title" => escape(&self.title.replace('`', "")),
+                "said" => prose(&self.said),
+                "heading" => prose(&self.title),
                 "rows" => section(table, wrap("table", rows.clone())),
                 "tried" => section("Tried", wrap("ol", list(&self.tried, "span"))),
                 "next" => section("Type next", wrap("ul", list(&self.next, "code"))),
@@ -349,6 +351,20 @@ impl Page {
         }
         text
     }
+}
+
+/// A sentence as HTML: what stands between backticks is set as code.
+fn prose(text: &str) -> String {
+    let mut html = String::new();
+    for (place, part) in text.split('`').enumerate() {
+        match place % 2 {
+            0 => html.push_str(&escape(part)),
+            _ => {
+                let _ = write!(html, "<code>{}</code>", escape(part));
+            }
+        }
+    }
+    html
 }
 
 fn escape(text: &str) -> String {

@@ -313,7 +313,7 @@ impl Supervisor {
         if unit.backend.run() != Some(report.run) {
             return;
         }
-        let ok = report.address.is_some();
+        let (ok, refused) = (report.address.is_some(), report.refused);
         let check = Check {
             ok,
             detail: report.detail,
@@ -338,12 +338,12 @@ impl Supervisor {
                 }
             }
             State::Up { run, .. } | State::Frozen { run, .. } => {
-                self.apply(
-                    place,
-                    Event::Checked { run, ok },
-                    Cause::Checked(check),
-                    now(),
-                );
+                let event = if refused {
+                    Event::Refused { run }
+                } else {
+                    Event::Checked { run, ok }
+                };
+                self.apply(place, event, Cause::Checked(check), now());
             }
             State::Draining { .. }
             | State::Stopping { .. }

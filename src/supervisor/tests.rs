@@ -76,6 +76,7 @@ fn report(target: &Target, ok: bool) -> Report {
         id: target.id.clone(),
         run: target.run,
         address,
+        refused: false,
         detail: "fake".into(),
         at: SystemTime::now(),
     }

@@ -13,6 +13,9 @@ pub fn exit_words(exit: &Exit) -> String {
             By::Itself | By::Outside => format!("exited with status {code}"),
             By::Operator | By::Lbdev => format!("stopped{by} (status {code})"),
         },
+        ExitStatus::Signal(9) if exit.asked => {
+            format!("stopped{by} (SIGKILL, since it did not end when asked)")
+        }
         ExitStatus::Signal(9) => format!("killed{by} (SIGKILL)"),
         ExitStatus::Signal(number) => match exit.by {
             By::Operator | By::Lbdev => format!("stopped{by} ({})", signal_name(number)),
@@ -109,6 +112,7 @@ mod tests {
                 status,
                 at: SystemTime::UNIX_EPOCH,
                 by,
+                asked: false,
             };
             assert_eq!(exit_words(&exit), words);
         }

@@ -241,6 +241,7 @@ mod tests {
             status,
             at: SystemTime::UNIX_EPOCH,
             by,
+            asked: false,
         })
     }
 

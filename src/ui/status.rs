@@ -147,7 +147,7 @@ fn last(status: &Status, names: &[String], zone: &TimeZone) -> Option<String> {
     let mut text = format!("{} {what}", clock(exit.at, zone));
     if backend.retried_elsewhere > 0 {
         text.push_str(&format!(
-            " · {} of its requests answered by others, {} lost",
+            " · {} of its requests went on to others, {} lost in all",
             count(backend.retried_elsewhere),
             count(status.balancer.failures)
         ));
@@ -278,7 +278,7 @@ pub(super) mod tests {
         PORT  STATE       PID  UPTIME  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
         8000  ✗ stopped     -       -       412  22.4%    0       7     -     -  killed by you (SIGKILL)
         8001  ● up       4302  12m04s     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
-        last  14:13:41 you killed 8000 · 7 of its requests answered by others, 0 lost
+        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
         next  lbdev start 8000
         ");
     }
@@ -290,7 +290,7 @@ pub(super) mod tests {
         PORT  STATE       PID  UPTIME  REQUESTS
         8000  ✗ stopped     -       -       412
         8001  ● up       4302  12m04s     1,430
-        last  14:13:41 you killed 8000 · 7 of its requests answered by others, 0 lost
+        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
         next  lbdev start 8000
         ");
     }

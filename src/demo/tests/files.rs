@@ -15,7 +15,7 @@ async fn folder(dir: &std::path::Path) -> Demo {
     let folder = files::Folder::new(dir).expect("a folder").on_port(port);
     let folder = Arc::new(folder);
     let handler = move |request| files::answer(Arc::clone(&folder), request);
-    tokio::spawn(server::serve(listener, |_| (), handler));
+    tokio::spawn(server::serve(listener, handler));
     Demo {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         died: mpsc::unbounded_channel().1,

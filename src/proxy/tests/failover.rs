@@ -185,7 +185,7 @@ async fn waiting_ends() {
     let answer = front.ask(html).await;
     assert_eq!(status(&answer), 503);
     assert_eq!(field(&answer, "retry-after"), Some("1"));
-    assert!(answer.contains("<code>lbdev start all</code>"), "{answer}");
+    assert!(answer.contains("<code>lbdev start web</code>"), "{answer}");
     let access = front.access().await;
     assert!(access.waited >= Duration::from_millis(50));
     assert_eq!(front.pool().unanswered(), 1);
