@@ -15,6 +15,7 @@ pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec
         backends: managed_ports(config),
         listen: Some(config.balancer.listen.port),
     };
+    let home = instance::home();
     let mut taken = Vec::new();
     let mut refused = Vec::new();
     for &port in &wanted.backends {
@@ -22,7 +23,7 @@ pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec
             Ok(()) => {}
             Err(PortError::Taken { port }) => taken.push(port),
             Err(error @ PortError::Refused { .. }) => {
-                refused.push(Report::failed("LB008", error.to_string()))
+                refused.push(error.report(&wanted, home.as_deref()));
             }
         }
     }
@@ -31,7 +32,6 @@ pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec
         taken.push(address.port());
     }
     if !taken.is_empty() {
-        let home = instance::home();
         return Err(vec![ports::report(&taken, &wanted, home.as_deref())]);
     }
     match (bound, refused.is_empty()) {

@@ -48,9 +48,9 @@ pub(super) fn judge(view: &View, now: Instant) -> Startup {
     }
 }
 
-/// It ended before its first readiness: only that makes `Failed` without a restart.
+/// It ended before its first readiness.
 fn never_ready(backend: &BackendView) -> bool {
-    backend.phase == Phase::Failed && backend.ready_after.is_none() && backend.restarts == 0
+    backend.phase == Phase::Failed && !backend.was_ready
 }
 
 fn on_the_way(backend: &BackendView, now: Instant) -> bool {
@@ -190,6 +190,7 @@ mod tests {
             since: Instant::now(),
             launched: None,
             ready_after: (phase == Phase::Up).then_some(Duration::from_millis(5)),
+            was_ready: phase == Phase::Up,
             restarts: 0,
             last_exit: failed.then_some(exit),
             last_check: None,
@@ -232,6 +233,11 @@ mod tests {
             &[("web", 1, Up), ("api", 2, Failed)],
             Startup::Hopeless("api".into()),
         );
+
+        // One that served and died since: its command is not what is wrong.
+        let mut died = view(&[("web", 1, Failed), ("web", 2, Failed)]);
+        died.backends[0].was_ready = true;
+        assert_eq!(judge(&died, Instant::now()), Startup::Degraded);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! default, and tells every error at once.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::choice::choose;
 use super::defaults::{
@@ -59,9 +59,17 @@ fn folder(request: &Request) -> Result<PathBuf, Problem> {
         why: why.to_owned(),
     };
     match dir.metadata() {
-        Ok(meta) if meta.is_dir() => Ok(dir),
+        Ok(meta) if meta.is_dir() => Ok(without_steps_up(dir)),
         Ok(_) => Err(problem("is not a folder")),
         Err(error) => Err(problem(&cannot_read(&error))),
+    }
+}
+
+/// `..` has no name that a project could have, and where a link stands before it only the system knows where it leads.
+fn without_steps_up(dir: PathBuf) -> PathBuf {
+    match dir.components().any(|part| part == Component::ParentDir) {
+        true => dir.canonicalize().unwrap_or(dir),
+        false => dir,
     }
 }
 

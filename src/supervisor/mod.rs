@@ -55,6 +55,8 @@ pub struct BackendView {
     pub launched: Option<Instant>,
     /// From its launch to its readiness, in this run.
     pub ready_after: Option<Duration>,
+    /// Whether any of its runs was ever ready.
+    pub was_ready: bool,
     /// How often it was started again.
     pub restarts: u32,
     /// How its last process ended.

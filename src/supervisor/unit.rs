@@ -130,6 +130,7 @@ impl Unit {
             since: self.phase_since,
             launched: self.present.launched,
             ready_after: self.present.ready_after,
+            was_ready: self.backend.was_ready,
             restarts: self.backend.restarts,
             last_exit: self.backend.last_exit,
             last_check: self.last_check.clone(),

@@ -310,6 +310,7 @@ mod tests {
             since: Instant::now(),
             launched: None,
             ready_after: Some(Duration::from_millis(500)),
+            was_ready: true,
             restarts: 0,
             last_exit: None,
             last_check: Some(Check {

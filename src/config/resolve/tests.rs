@@ -149,6 +149,19 @@ fn django_without_a_file() {
 }
 
 #[test]
+fn a_step_up_is_the_folder_it_leads_to() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.dir.path().join("below")).unwrap();
+    let config = bench.config(|r| {
+        r.demo = false;
+        r.command = Some("serve {port}".to_owned());
+        r.dir = bench.dir.path().join("below/..");
+    });
+    assert_eq!(config.dir, bench.dir.path().canonicalize().unwrap());
+    assert!(config.project.starts_with("my-site"), "{}", config.project);
+}
+
+#[test]
 fn django_that_is_not_installed() {
     let mut bench = Bench::new().file("manage.py", "").venv();
     bench.django = false;
