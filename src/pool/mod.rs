@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-pub use access::{Access, AccessLog, Attempt, AttemptFailure};
+pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
 pub use member::{Lease, Life, Member, Tally};
 pub use pages::ClientKey;
 pub use queue::Unavailable;

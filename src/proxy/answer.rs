@@ -72,7 +72,7 @@ pub(super) fn hand_on(
         client.signs.set_open_ended(true);
     }
     flight.status(head.status.as_u16());
-    flight.answered_by(&lease);
+    flight.answered_by(place, &lease);
     match ends {
         Some((clients, backends)) => tunnel::open(worker, lease, clients, backends),
         None => flight.hold(lease, conn),

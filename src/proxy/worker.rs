@@ -16,7 +16,7 @@ use super::client::{self, Client};
 use super::clock::Clock;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
-use crate::pool::{AccessLog, Pools};
+use crate::pool::{AccessLog, Counter, Pools};
 
 /// How far the proxy has come in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(super) struct Worker {
     pub(super) settings: Arc<Balancer>,
     pub(super) pools: Arc<Pools>,
     pub(super) access: Arc<AccessLog>,
+    pub(super) counter: Counter,
     pub(super) clock: Clock,
     pub(super) upstreams: Upstreams,
     /// Turns true once, when what cannot end by itself has to.
@@ -62,6 +63,7 @@ impl Worker {
             upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
             settings,
             pools,
+            counter: access.counter(),
             access,
             clock,
             draining: watch::Sender::new(false),
