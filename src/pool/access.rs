@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
@@ -83,11 +83,94 @@ impl Access {
     pub const TARGET_MAX: usize = 256;
 }
 
+/// How much whoever shows requests wants to know of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Nobody reads.
+    Nothing,
+    /// They are only counted: nobody could read so many one by one.
+    Counts,
+    /// An [`Access`] of each.
+    Each,
+}
+
+/// Requests that had the same outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Who answered; `None` when lbdev itself did.
+    pub backend: Option<BackendId>,
+    /// The status the clients got.
+    pub status: u16,
+    /// Something was tried in vain before.
+    pub retried: bool,
+    /// How many.
+    pub requests: u64,
+}
+
+/// What came since the reader took the last one.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Requests with all that is known of them.
+    pub each: VecDeque<Access>,
+    /// Others, counted.
+    pub counts: Vec<Count>,
+    /// Others, of which not more is known than their number.
+    pub dropped: u64,
+}
+
+/// What one thread counts. Its lock is contended only while the reader takes the counts.
+#[derive(Debug)]
+pub struct Counter {
+    log: Arc<AccessLog>,
+    /// With each count, the caller's key of the backend: names are compared and cloned once, not for each request.
+    counts: Counts,
+}
+
+/// A backend as the data path knows it: the place of its pool among all, and its index there.
+type BackendKey = (usize, usize);
+
+type Counts = Arc<Mutex<Vec<(Option<BackendKey>, Count)>>>;
+
+impl Counter {
+    /// Counts one request. `name` is asked for the name of the backend if it was not counted before.
+    pub fn add(
+        &self,
+        backend: Option<BackendKey>,
+        status: u16,
+        retried: bool,
+        name: impl FnOnce(BackendKey) -> Option<BackendId>,
+    ) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = counts.iter_mut().find(|(key, count)| {
+            *key == backend && count.status == status && count.retried == retried
+        });
+        if let Some((_, count)) = same {
+            count.requests += 1;
+            return;
+        }
+        let first = counts.is_empty();
+        let count = Count {
+            backend: backend.and_then(name),
+            status,
+            retried,
+            requests: 1,
+        };
+        counts.push((backend, count));
+        drop(counts);
+        if first {
+            self.log.arrived.notify_one();
+        }
+    }
+}
+
 /// Requests on their way to whoever shows them: bounded, and free of cost while nobody does.
 #[derive(Debug, Default)]
 pub struct AccessLog {
     wanted: AtomicBool,
+    /// The reader is content with counts.
+    only_counts: AtomicBool,
     pending: Mutex<VecDeque<Access>>,
+    counters: Mutex<Vec<Counts>>,
     dropped: AtomicU64,
     arrived: Notify,
 }
@@ -95,15 +178,38 @@ pub struct AccessLog {
 impl AccessLog {
     /// Kept until they are taken; more are counted and dropped.
     const MAX: usize = 8192;
+    /// With so many waiting to be taken, those that begin from now on are only counted, until the reader says otherwise:
+    /// nobody reads so many one by one, and a flood should not pay for it until the reader notices.
+    const ENOUGH: usize = 256;
 
-    /// Whether anybody reads: an [`Access`] need not be made otherwise.
-    pub fn wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+    /// How much is wanted of a request: what is not need not be made.
+    pub fn detail(&self) -> Detail {
+        match self.wanted.load(Ordering::Relaxed) {
+            false => Detail::Nothing,
+            true if self.only_counts.load(Ordering::Relaxed) => Detail::Counts,
+            true => Detail::Each,
+        }
     }
 
     /// From now on somebody reads.
     pub fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the reader wants the requests that come from now on only counted.
+    pub fn want_only_counts(&self, only: bool) {
+        self.only_counts.store(only, Ordering::Relaxed);
+    }
+
+    /// A counter for one thread.
+    pub fn counter(self: &Arc<Self>) -> Counter {
+        let counts = Counts::default();
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.push(counts.clone());
+        Counter {
+            log: self.clone(),
+            counts,
+        }
     }
 
     /// Adds one.
@@ -114,6 +220,9 @@ impl AccessLog {
             return;
         }
         pending.push_back(access);
+        if pending.len() >= Self::ENOUGH {
+            self.want_only_counts(true);
+        }
         // The reader takes all at once: only the first of a batch has to wake it.
         if pending.len() == 1 {
             drop(pending);
@@ -121,15 +230,93 @@ impl AccessLog {
         }
     }
 
-    /// Waits for at least one and takes all, with the number of those dropped since the last call.
-    pub async fn take(&self) -> (VecDeque<Access>, u64) {
+    /// Waits for at least one and takes all there is.
+    pub async fn take(&self) -> Batch {
         loop {
-            let batch =
-                std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-            if !batch.is_empty() {
-                return (batch, self.dropped.swap(0, Ordering::Relaxed));
+            let batch = self.taken();
+            if !batch.each.is_empty() || !batch.counts.is_empty() {
+                return batch;
             }
             self.arrived.notified().await;
         }
+    }
+
+    fn taken(&self) -> Batch {
+        let each =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counters
+            .iter()
+            .flat_map(|counts| {
+                std::mem::take(&mut *counts.lock().unwrap_or_else(PoisonError::into_inner))
+            })
+            .map(|(_, count)| count)
+            .collect();
+        Batch {
+            each,
+            counts,
+            dropped: self.dropped.swap(0, Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Slot;
+
+    #[test]
+    fn a_flood_is_counted_before_the_reader_says_so() {
+        let log = AccessLog::default();
+        log.want();
+        for n in 0..AccessLog::ENOUGH {
+            assert_eq!(log.detail(), Detail::Each, "{n}");
+            log.push(Access {
+                at: SystemTime::UNIX_EPOCH,
+                method: "GET".into(),
+                target: "/".into(),
+                status: 200,
+                took: Duration::ZERO,
+                waited: Duration::ZERO,
+                backend: None,
+                attempts: Vec::new(),
+            });
+        }
+        assert_eq!(log.detail(), Detail::Counts);
+        assert_eq!(log.taken().each.len(), AccessLog::ENOUGH);
+    }
+
+    #[test]
+    fn what_is_counted_is_taken_once_and_named() {
+        let log = Arc::new(AccessLog::default());
+        assert_eq!(log.detail(), Detail::Nothing);
+        log.want();
+        assert_eq!(log.detail(), Detail::Each);
+        log.want_only_counts(true);
+        assert_eq!(log.detail(), Detail::Counts);
+
+        let (one, two) = (log.counter(), log.counter());
+        let id = BackendId::new("web", Slot::Port(8000));
+        for (counter, times) in [(&one, 3), (&two, 2)] {
+            for _ in 0..times {
+                counter.add(Some((0, 0)), 200, false, |_| Some(id.clone()));
+            }
+        }
+        one.add(Some((0, 0)), 200, true, |_| Some(id.clone()));
+        one.add(None, 503, false, |_| None);
+        let count = |backend: Option<&BackendId>, status, retried, requests| Count {
+            backend: backend.cloned(),
+            status,
+            retried,
+            requests,
+        };
+        let expected = [
+            count(Some(&id), 200, false, 3),
+            count(Some(&id), 200, true, 1),
+            count(None, 503, false, 1),
+            count(Some(&id), 200, false, 2),
+        ];
+        assert_eq!(log.taken().counts, expected);
+        assert!(log.taken().counts.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -48,6 +48,9 @@ pub struct Life {
     in_flight: AtomicU32,
     draining: AtomicBool,
     refused: AtomicBool,
+    /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
+    /// itself on it.
+    news: OnceLock<Arc<Notify>>,
 }
 
 impl Life {
@@ -60,6 +63,11 @@ impl Life {
     /// whoever takes a lease, or the lease is seen by [`Life::in_flight`] after it: both sides are sequentially consistent.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Its pool shows it from now on, and hears of it there.
+    pub(super) fn tell(&self, news: &Arc<Notify>) {
+        self.news.get_or_init(|| news.clone());
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -113,18 +121,13 @@ impl Tally {
 #[derive(Debug)]
 pub struct Lease {
     member: Arc<Member>,
-    news: Arc<Notify>,
     since: Instant,
 }
 
 impl Lease {
-    pub(super) fn new(member: Arc<Member>, news: Arc<Notify>) -> Self {
+    pub(super) fn new(member: Arc<Member>, since: Instant) -> Self {
         member.life.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self {
-            member,
-            news,
-            since: Instant::now(),
-        }
+        Self { member, since }
     }
 
     /// The backend.
@@ -137,9 +140,8 @@ impl Lease {
         self.since
     }
 
-    /// It sent a response head.
-    pub fn answered(&self) {
-        let now = Instant::now();
+    /// It sent a response head `now`.
+    pub fn answered(&self, now: Instant) {
         self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
         let mut latency = self
             .member
@@ -166,9 +168,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let last = self.member.life.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && self.member.life.is_draining() {
-            self.news.notify_one();
+        let life = &self.member.life;
+        let last = life.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last
+            && life.is_draining()
+            && let Some(news) = life.news.get()
+        {
+            news.notify_one();
         }
     }
 }

@@ -10,12 +10,12 @@ mod queue;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-pub use access::{Access, AccessLog, Attempt, AttemptFailure};
+pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
 pub use member::{Lease, Life, Member, Tally};
 pub use pages::ClientKey;
 pub use queue::Unavailable;
@@ -184,6 +184,9 @@ impl Pool {
 
     /// Swaps the view, and lets waiting requests go when somebody is eligible.
     pub fn publish(&self, members: Vec<Arc<Member>>) {
+        for member in &members {
+            member.life.tell(&self.news);
+        }
         let snapshot = Snapshot { members };
         let any = snapshot
             .members
@@ -197,8 +200,13 @@ impl Pool {
 
     /// The next eligible backend that was not tried yet, with a lease on it. One order for all threads.
     pub fn pick(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
+        self.pick_at(turn, tried, Instant::now())
+    }
+
+    /// [`Pool::pick`] for whoever has read the clock already: a request does that once.
+    pub fn pick_at(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
         loop {
-            let lease = self.choose(turn, tried)?;
+            let lease = self.choose(turn, tried, now)?;
             // A drain that began since the view was read has not counted this lease: ask again with the new view.
             if !lease.member().life.is_draining() {
                 return Some(lease);
@@ -206,7 +214,7 @@ impl Pool {
         }
     }
 
-    fn choose(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
+    fn choose(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
         let snapshot = self.snapshot.load();
         if let Turn::Asset(client) = turn
             && let Some(index) = self.pages.of(client)
@@ -214,7 +222,7 @@ impl Pool {
             && member.takes_requests()
             && !tried.has(member)
         {
-            return Some(Lease::new(member.clone(), self.news.clone()));
+            return Some(Lease::new(member.clone(), now));
         }
         let mut picker = self.picker.lock().unwrap_or_else(PoisonError::into_inner);
         let index = picker.next(snapshot.candidates(), |index| {
@@ -227,10 +235,7 @@ impl Pool {
         if let Turn::Page(client) = turn {
             self.pages.note(client, index);
         }
-        Some(Lease::new(
-            snapshot.members.get(index)?.clone(),
-            self.news.clone(),
-        ))
+        Some(Lease::new(snapshot.members.get(index)?.clone(), now))
     }
 
     /// Whether any backend is eligible, tried or not.

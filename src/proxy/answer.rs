@@ -50,34 +50,32 @@ pub(super) fn hand_on(
         }
         (false, _) => None,
     };
-    let (mut head, body) = response.into_parts();
-    let found = headers::find(&head.headers);
-    let token = head.headers.get(UPGRADE).filter(|_| switched).cloned();
-    headers::strip_hop_by_hop(&mut head.headers, found);
+    let fields = response.headers_mut();
+    let found = headers::find(fields);
+    let token = fields.get(UPGRADE).filter(|_| switched).cloned();
+    headers::strip_hop_by_hop(fields, found);
     if let Some(token) = token {
-        head.headers
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        head.headers.insert(UPGRADE, token);
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(UPGRADE, token);
     }
-    head.headers.insert(
+    fields.insert(
         &X_LBDEV_BACKEND,
         worker.upstreams.name(place, lease.member()),
     );
-    head.headers
-        .insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
-    // hyper writes the version that the client can read.
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
-    if switch.version == Version::HTTP_10 && !head.headers.contains_key(CONTENT_LENGTH) {
+    fields.insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
+    if switch.version == Version::HTTP_10 && !fields.contains_key(CONTENT_LENGTH) {
         client.signs.set_open_ended(true);
     }
-    flight.status(head.status.as_u16());
-    flight.answered_by(&lease);
+    // hyper writes the version that the client can read.
+    *response.version_mut() = Version::HTTP_11;
+    response.extensions_mut().clear();
+    flight.status(response.status().as_u16());
+    flight.answered_by(place, &lease);
     match ends {
         Some((clients, backends)) => tunnel::open(worker, lease, clients, backends),
         None => flight.hold(lease, conn),
     }
-    Response::from_parts(head, Body::backends(body, flight))
+    response.map(|body| Body::backends(body, flight))
 }
 
 /// `X-Lbdev-Attempts`: numbers as small as these need no memory.

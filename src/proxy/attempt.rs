@@ -1,11 +1,15 @@
 //! One attempt at one backend.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 
 use super::body::Outgoing;
+use super::client::{Client, Host};
 use super::upstream::{Conn, failure_of};
 use super::worker::Worker;
 use crate::pool::{AttemptFailure, Member, Pool};
@@ -13,53 +17,91 @@ use crate::pool::{AttemptFailure, Member, Pool};
 /// A request as backends get it.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Incoming>,
-    /// Idempotent and without a body: it may be sent more than once.
-    pub(super) replayable: bool,
+    /// `None` once it was sent. Who asks, and for whom, is not in it before.
+    head: Option<Parts>,
+    body: Option<Incoming>,
+    host: Rc<Host>,
+    /// What it takes to send it again, where that may be: it is idempotent and has no body.
+    kept: Option<Kept>,
 }
 
-impl Outbound {
-    /// The head to send. What cannot be sent again is not copied.
-    fn head(&mut self) -> (Method, Uri, HeaderMap) {
-        if self.replayable {
-            (self.method.clone(), self.uri.clone(), self.headers.clone())
-        } else {
-            (
-                std::mem::take(&mut self.method),
-                std::mem::take(&mut self.uri),
-                std::mem::take(&mut self.headers),
-            )
+/// A copy of a head. The fields are a plain list, which is cheaper to copy than a map, and seldom needed.
+#[derive(Debug)]
+struct Kept {
+    method: Method,
+    uri: Uri,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Kept {
+    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        let fields = headers.iter();
+        Self {
+            method: method.clone(),
+            uri: uri.clone(),
+            fields: fields.map(|(n, v)| (n.clone(), v.clone())).collect(),
         }
     }
 
+    fn head(&self) -> Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = self.method.clone();
+        head.uri = self.uri.clone();
+        for (name, value) in &self.fields {
+            head.headers.append(name.clone(), value.clone());
+        }
+        head
+    }
+}
+
+impl Outbound {
+    /// `head` with the fields that are to be forwarded, for `host`.
+    pub(super) fn new(
+        mut head: Parts,
+        body: Option<Incoming>,
+        replayable: bool,
+        host: Rc<Host>,
+    ) -> Self {
+        head.version = Version::HTTP_11;
+        // What hyper notes there is of the client's connection.
+        head.extensions.clear();
+        Self {
+            kept: replayable.then(|| Kept::of(&head.method, &head.uri, &head.headers)),
+            head: Some(head),
+            body,
+            host,
+        }
+    }
+
+    /// It may be sent more than once.
+    pub(super) fn replayable(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// For `conn`, on the way to which it will be read.
-    fn request(&mut self, conn: &Conn, worker: &Worker) -> Request<Outgoing> {
+    fn request(&mut self, conn: &Conn, client: &Client) -> Request<Outgoing> {
         let body = match self.body.take() {
             None => Outgoing::Empty,
             Some(body) => Outgoing::Stream {
                 body,
                 link: conn.link.clone(),
-                clock: worker.clock.clone(),
+                clock: client.worker.clock.clone(),
             },
         };
-        let (method, uri, headers) = self.head();
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        *request.version_mut() = Version::HTTP_11;
-        request
+        let kept = &self.kept;
+        let mut head = self.head.take().unwrap_or_else(|| {
+            // What may not be sent again is not tried again after it was sent: there always is a head.
+            kept.as_ref()
+                .map_or_else(|| Request::new(()).into_parts().0, Kept::head)
+        });
+        client.stamp(&mut head.headers, &self.host);
+        Request::from_parts(head, body)
     }
 
     /// Takes back what was not sent.
     fn restore(&mut self, request: Request<Outgoing>) {
         let (head, body) = request.into_parts();
-        self.method = head.method;
-        self.uri = head.uri;
-        self.headers = head.headers;
+        self.head = Some(head);
         self.body = match body {
             Outgoing::Empty => None,
             Outgoing::Stream { body, .. } => Some(body),
@@ -84,14 +126,15 @@ pub(super) enum Failed {
 /// Sends the request to `member` and waits for the head of its response. What may be replayed goes on an idle connection
 /// first: one that turns out stale costs no try.
 pub(super) async fn run(
-    worker: &Worker,
+    client: &Client,
     place: usize,
     member: &Member,
     out: &mut Outbound,
     upgrades: bool,
 ) -> Result<(Response<Incoming>, Conn), Failed> {
+    let worker = &client.worker;
     let upstreams = &worker.upstreams;
-    let mut idle = match out.replayable && !upgrades {
+    let mut idle = match out.replayable() && !upgrades {
         true => upstreams.take(place, member),
         false => None,
     };
@@ -106,7 +149,7 @@ pub(super) async fn run(
                     sent: false,
                 })?,
         };
-        let request = out.request(&conn, worker);
+        let request = out.request(&conn, client);
         conn.link.sent(worker.clock.now());
         let mut error = match conn.sender.try_send_request(request).await {
             Ok(response) => {

@@ -1,7 +1,6 @@
 //! One connection of a client.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use hyper::header::{FORWARDED, HOST, HeaderMap, HeaderValue};
+use hyper::header::{FORWARDED, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,6 +20,7 @@ use super::headers::{
     self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
 use super::io::{ClientIo, Signs};
+use super::listen;
 use super::worker::Worker;
 
 /// What the worker wants of a connection.
@@ -34,6 +34,34 @@ enum Order {
     Drop,
 }
 
+/// A host that a client asked for, with what is made of it for every request.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// As the client wrote it, in memory of its own: a part of the client's read buffer would keep that from being used
+    /// again.
+    pub(super) field: HeaderValue,
+    /// Lower-case, without a port.
+    pub(super) name: String,
+    peer: IpAddr,
+    forwarded_for: HeaderValue,
+    forwarded: HeaderValue,
+}
+
+impl Host {
+    /// `None` where `field` is not one host name with an optional port.
+    fn new(peer: IpAddr, field: &HeaderValue) -> Option<Self> {
+        let name = headers::host_name(field.as_bytes())?.into_owned();
+        let text = field.to_str().unwrap_or("unknown");
+        Some(Self {
+            name,
+            forwarded_for: ascii(&peer.to_string()),
+            forwarded: ascii(&headers::forwarded(&headers::node(peer), text)),
+            field: ascii(text),
+            peer,
+        })
+    }
+}
+
 /// A client's connection, as its requests and the worker see it.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -41,11 +69,9 @@ pub(super) struct Client {
     pub(super) signs: Arc<Signs>,
     /// Its address, an IPv4 one in IPv6 clothes undressed.
     pub(super) peer: IpAddr,
-    node: String,
-    forwarded_for: HeaderValue,
     port: HeaderValue,
-    /// The host it asked for last, and the `Forwarded` field made of it: most clients never ask for another.
-    forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
+    /// The host it asked for last: most clients never ask for another.
+    last_host: RefCell<Option<Rc<Host>>>,
     in_flight: Cell<u32>,
     idle_since: Cell<Duration>,
     order: Cell<Order>,
@@ -53,16 +79,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, peer: SocketAddr, port: u16) -> Rc<Self> {
-        let peer = peer.ip().to_canonical();
-        let text = peer.to_string();
+    pub(super) fn new(worker: Rc<Worker>, peer: SocketAddr, port: HeaderValue) -> Rc<Self> {
         Rc::new(Self {
             signs: Arc::default(),
-            peer,
-            node: headers::node(peer),
-            forwarded_for: ascii(&text),
-            port: HeaderValue::from(port),
-            forwarded: RefCell::default(),
+            peer: peer.ip().to_canonical(),
+            port,
+            last_host: RefCell::default(),
             in_flight: Cell::new(0),
             idle_since: Cell::new(worker.clock.now()),
             order: Cell::new(Order::None),
@@ -100,26 +122,30 @@ impl Client {
         }
     }
 
+    /// The host that `field` names, if it is one.
+    pub(super) fn host(&self, field: &HeaderValue) -> Option<Rc<Host>> {
+        let is_it = |host: &&Rc<Host>| host.peer == self.peer && host.field == *field;
+        let mut last = self.last_host.borrow_mut();
+        if let Some(host) = last.as_ref().filter(is_it) {
+            return Some(host.clone());
+        }
+        let mut workers = self.worker.last_host.borrow_mut();
+        let host = match workers.as_ref().filter(is_it) {
+            Some(host) => host.clone(),
+            None => Rc::new(Host::new(self.peer, field)?),
+        };
+        *workers = Some(host.clone());
+        *last = Some(host.clone());
+        Some(host)
+    }
+
     /// Tells the backend who asks, for whom, and how. What the client says about that itself is replaced.
-    pub(super) fn stamp(&self, headers: &mut HeaderMap, host: &HeaderValue) {
-        headers.insert(&X_FORWARDED_FOR, self.forwarded_for.clone());
-        headers.insert(&X_FORWARDED_HOST, host.clone());
+    pub(super) fn stamp(&self, headers: &mut HeaderMap, host: &Host) {
+        headers.insert(&X_FORWARDED_FOR, host.forwarded_for.clone());
+        headers.insert(&X_FORWARDED_HOST, host.field.clone());
         headers.insert(&X_FORWARDED_PORT, self.port.clone());
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-        let mut last = self.forwarded.borrow_mut();
-        let forwarded = match &*last {
-            Some((of, forwarded)) if of == host => forwarded.clone(),
-            Some(_) | None => {
-                let text = host.to_str().unwrap_or("unknown");
-                let forwarded = ascii(&headers::forwarded(&self.node, text));
-                *last = Some((host.clone(), forwarded.clone()));
-                forwarded
-            }
-        };
-        headers.insert(FORWARDED, forwarded);
-        if !headers.contains_key(HOST) {
-            headers.insert(HOST, host.clone());
-        }
+        headers.insert(FORWARDED, host.forwarded.clone());
     }
 
     /// The host of a request that names none (HTTP/1.0 may): where it came in.
@@ -136,13 +162,12 @@ fn ascii(text: &str) -> HeaderValue {
 
 /// Answers requests on one connection until it ends.
 pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    // Where it does not work, small responses only take longer.
-    let _ = stream.set_nodelay(true);
+    if !listen::NODELAY_INHERITED {
+        // Where it does not work, small responses only take longer.
+        let _ = stream.set_nodelay(true);
+    }
     let io = TokioIo::new(ClientIo::new(stream, client.signs.clone()));
-    let service = service_fn(|request| {
-        let client = client.clone();
-        async move { Ok::<_, Infallible>(forward::handle(client, request).await) }
-    });
+    let service = service_fn(|request| forward::handle(client.clone(), request));
     let connection = http1::Builder::new()
         .half_close(true)
         .serve_connection(io, service)

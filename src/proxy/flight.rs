@@ -8,7 +8,7 @@ use hyper::{Method, Uri};
 use super::client::Client;
 use super::upstream::Conn;
 use crate::backend::BackendId;
-use crate::pool::{Access, Attempt, AttemptFailure, Lease};
+use crate::pool::{Access, Attempt, AttemptFailure, Detail, Lease};
 
 /// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +34,41 @@ pub(super) struct Flight {
     pub(super) waited: Duration,
     lease: Option<Lease>,
     conn: Option<Conn>,
-    record: Option<Box<Record>>,
+    /// The status that the client got.
+    status: Option<u16>,
+    told: Told,
 }
 
-/// What is only needed when somebody reads the access log.
+/// What the access log gets.
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    /// One more answer of this backend: the place of its pool, and its index there.
+    Count(Option<(usize, usize)>),
+    Each(Box<Record>),
+}
+
+/// What is only needed when somebody reads the access log line by line.
 #[derive(Debug)]
 struct Record {
     at: SystemTime,
     method: Method,
     target: String,
-    status: Option<u16>,
     backend: Option<BackendId>,
 }
 
 impl Flight {
     pub(super) fn new(client: Rc<Client>, method: &Method, uri: &Uri) -> Box<Self> {
-        let record = client.worker.access.wanted().then(|| {
-            Box::new(Record {
+        let told = match client.worker.access.detail() {
+            Detail::Nothing => Told::Nothing,
+            Detail::Counts => Told::Count(None),
+            Detail::Each => Told::Each(Box::new(Record {
                 at: SystemTime::now(),
                 method: method.clone(),
                 target: cut(uri),
-                status: None,
                 backend: None,
-            })
-        });
+            })),
+        };
         client.begin_request();
         Box::new(Self {
             client,
@@ -66,22 +77,23 @@ impl Flight {
             waited: Duration::ZERO,
             lease: None,
             conn: None,
-            record,
+            status: None,
+            told,
         })
     }
 
     /// Notes the status that the client gets.
     pub(super) fn status(&mut self, status: u16) {
-        if let Some(record) = &mut self.record {
-            record.status = Some(status);
-        }
+        self.status = Some(status);
         self.client.signs.set_waiting(false);
     }
 
-    /// Notes which backend answers.
-    pub(super) fn answered_by(&mut self, lease: &Lease) {
-        if let Some(record) = &mut self.record {
-            record.backend = Some(lease.member().id.clone());
+    /// Notes which backend answers; `place` is that of its pool.
+    pub(super) fn answered_by(&mut self, place: usize, lease: &Lease) {
+        match &mut self.told {
+            Told::Nothing => {}
+            Told::Count(backend) => *backend = Some((place, lease.member().index)),
+            Told::Each(record) => record.backend = Some(lease.member().id.clone()),
         }
     }
 
@@ -125,10 +137,20 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.client.end_request();
         // Without a status nobody answered: the client left before.
-        if let Some(record) = self.record.take()
-            && let Some(status) = record.status
-        {
-            self.client.worker.access.push(Access {
+        let Some(status) = self.status else { return };
+        let worker = &self.client.worker;
+        match std::mem::replace(&mut self.told, Told::Nothing) {
+            Told::Nothing => {}
+            Told::Count(backend) => {
+                let retried = !self.attempts.is_empty();
+                worker
+                    .counter
+                    .add(backend, status, retried, |(place, index)| {
+                        let snapshot = worker.pools.all().get(place)?.snapshot();
+                        Some(snapshot.members.get(index)?.id.clone())
+                    });
+            }
+            Told::Each(record) => worker.access.push(Access {
                 at: record.at,
                 method: record.method.as_str().to_owned(),
                 target: record.target,
@@ -137,7 +159,7 @@ impl Drop for Flight {
                 waited: self.waited,
                 backend: record.backend,
                 attempts: std::mem::take(&mut self.attempts),
-            });
+            }),
         }
     }
 }

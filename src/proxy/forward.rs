@@ -1,8 +1,10 @@
 //! One request: checked, routed, tried until a backend answers, and its answer handed on.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -12,7 +14,7 @@ use hyper::{Method, Request, Response, Uri, Version};
 use super::answer;
 use super::attempt::{self, Failed, Outbound};
 use super::body::Body;
-use super::client::Client;
+use super::client::{Client, Host};
 use super::flight::Flight;
 use super::headers::{self, Found, SEC_FETCH_DEST};
 use super::page::Page;
@@ -33,21 +35,33 @@ struct Fit {
 }
 
 /// Answers one request. Dropping the future ends what it has under way at a backend.
-pub(super) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Response<Body> {
+///
+/// All that needs no waiting is done before the future is made, and what it holds is boxed: hyper moves it.
+pub(super) fn handle(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
     let flight = Flight::new(client.clone(), request.method(), request.uri());
     let found = headers::find(request.headers());
     let accept = match found.accept {
         true => request.headers().get(ACCEPT).cloned(),
         false => None,
     };
-    match fit(&client, request, found) {
-        Ok(mut fit) => forward(&client, flight, &mut fit, accept.as_ref()).await,
-        Err(page) => page.response(accept.as_ref(), flight),
+    let fit = fit(&client, request, found);
+    async move {
+        Ok(match fit {
+            Ok(mut fit) => forward(&client, flight, &mut fit, accept.as_ref()).await,
+            Err(page) => page.response(accept.as_ref(), flight),
+        })
     }
 }
 
 /// Checks a request, finds its pool, and makes its head what the backend is to get.
-fn fit(client: &Client, mut request: Request<Incoming>, found: Found) -> Result<Fit, Box<Page>> {
+fn fit(
+    client: &Client,
+    mut request: Request<Incoming>,
+    found: Found,
+) -> Result<Box<Fit>, Box<Page>> {
     if request.method() == Method::CONNECT {
         return Err(Page::no_connect());
     }
@@ -66,37 +80,32 @@ fn fit(client: &Client, mut request: Request<Incoming>, found: Found) -> Result<
     let host = settle_host(client, &mut head)?;
 
     let pools = &client.worker.pools;
-    let name = headers::host_name(host.as_bytes()).unwrap_or_default();
     let place = pools
-        .route(&name, head.uri.path())
+        .route(&host.name, head.uri.path())
         .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
     let Some(place) = place else {
-        return Err(Page::no_route(&name, head.uri.path(), pools));
+        return Err(Page::no_route(&host.name, head.uri.path(), pools));
     };
     let turn = match client.worker.settings.sequence {
         Sequence::Pages => turn_of(client, &head.headers, found, head.uri.path()),
         Sequence::Requests => Turn::Next,
     };
 
+    let body = (!body.is_end_stream()).then_some(body);
+    let last = body.is_none() && token.is_none() && headers::is_last(&head.headers, found);
+    client.signs.set_last(last);
     headers::strip_hop_by_hop(&mut head.headers, found);
-    client.stamp(&mut head.headers, &host);
     if let Some(token) = token {
         headers::ask_upgrade(&mut head.headers, token);
     }
-    let body = (!body.is_end_stream()).then_some(body);
-    Ok(Fit {
+    let replayable = body.is_none() && retry::is_idempotent(&head.method);
+    Ok(Box::new(Fit {
         place,
         turn,
         upgrade,
         version: head.version,
-        out: Outbound {
-            replayable: body.is_none() && retry::is_idempotent(&head.method),
-            method: head.method,
-            uri: head.uri,
-            headers: head.headers,
-            body,
-        },
-    })
+        out: Outbound::new(head, body, replayable, host),
+    }))
 }
 
 /// The one host that the request is for (RFC 9112 §3.2). An absolute target's authority replaces the field and leaves
@@ -104,27 +113,28 @@ fn fit(client: &Client, mut request: Request<Incoming>, found: Found) -> Result<
 fn settle_host(
     client: &Client,
     head: &mut hyper::http::request::Parts,
-) -> Result<HeaderValue, Box<Page>> {
+) -> Result<Rc<Host>, Box<Page>> {
     let mut fields = head.headers.get_all(HOST).iter();
-    let host = match (fields.next(), fields.next()) {
+    let (host, named) = match (fields.next(), fields.next()) {
         (Some(_), Some(_)) => return Err(Page::bad_request("it has more than one `Host`")),
-        (Some(host), None) => host.clone(),
-        (None, _) if head.version == Version::HTTP_10 => client.own_host(),
+        (Some(host), None) => (client.host(host), true),
+        (None, _) if head.version == Version::HTTP_10 => (client.host(&client.own_host()), false),
         (None, _) => return Err(Page::bad_request("it has no `Host`")),
     };
-    if headers::host_name(host.as_bytes()).is_none() {
-        return Err(Page::bad_request(
-            "its `Host` is not one host name with an optional port",
-        ));
+    let host = host.ok_or_else(|| {
+        Page::bad_request("its `Host` is not one host name with an optional port")
+    })?;
+    if !named {
+        head.headers.insert(HOST, host.field.clone());
     }
     let Some(authority) = head.uri.authority() else {
         return Ok(host);
     };
     let host = HeaderValue::from_str(authority.as_str())
         .ok()
-        .filter(|host| headers::host_name(host.as_bytes()).is_some())
+        .and_then(|host| client.host(&host))
         .ok_or_else(|| Page::bad_request("its target is not a host with an optional port"))?;
-    head.headers.insert(HOST, host.clone());
+    head.headers.insert(HOST, host.field.clone());
     let target = head.uri.path_and_query().cloned();
     head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
     Ok(host)
@@ -164,6 +174,9 @@ async fn forward(
     loop {
         let lease = match spent {
             true => None,
+            false if tried.is_empty() && flight.waited.is_zero() => {
+                pool.pick_at(fit.turn, &tried, flight.started)
+            }
             false => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
@@ -195,11 +208,10 @@ async fn forward(
             last.retried_elsewhere();
             pool.count_retry();
         }
-        tried.add(lease.member());
         let member = lease.member();
-        match attempt::run(worker, place, member, &mut fit.out, fit.upgrade.is_some()).await {
+        match attempt::run(client, place, member, &mut fit.out, fit.upgrade.is_some()).await {
             Ok((response, conn)) => {
-                lease.answered();
+                lease.answered(Instant::now());
                 let switch = answer::Switch {
                     upgrade: fit.upgrade.take(),
                     version: fit.version,
@@ -212,6 +224,7 @@ async fn forward(
             }
             Err(Failed::Backend { failure, sent }) => {
                 lease.failed();
+                tried.add(member);
                 flight.note(&lease, failure);
                 if failure == crate::pool::AttemptFailure::Refused {
                     pool.refused(member);
@@ -219,7 +232,7 @@ async fn forward(
                 let facts = Facts {
                     failure,
                     sent,
-                    replayable: fit.out.replayable,
+                    replayable: fit.out.replayable(),
                     tries: tried.len(),
                     elapsed: flight.started.elapsed(),
                 };
@@ -241,7 +254,7 @@ async fn forward(
 /// Waits for a backend. All waits of one request together are bounded by `limit`.
 async fn wait(pool: &Arc<Pool>, limit: Duration, flight: &mut Flight) -> Result<(), Box<Page>> {
     let left = limit.saturating_sub(flight.waited);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let waited = match left.is_zero() {
         true => Err(crate::pool::Unavailable::TimedOut),
         false => pool.wait(left).await,

@@ -61,6 +61,12 @@ pub(super) fn upgrade(headers: &HeaderMap, found: Found) -> Option<HeaderValue> 
     asks.then(|| headers.get(UPGRADE).cloned()).flatten()
 }
 
+/// Whether the client says that this is its last request on the connection.
+pub(super) fn is_last(headers: &HeaderMap, found: Found) -> bool {
+    found.connection
+        && tokens(headers.get_all(CONNECTION).iter()).any(|t| t.eq_ignore_ascii_case("close"))
+}
+
 /// Removes what is for one hop only (RFC 9110 §7.6.1). `TE: trailers` stays, and a `Content-Length` beside a
 /// `Transfer-Encoding` goes (RFC 9112 §6.3): hyper writes the framing anew.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Found) {

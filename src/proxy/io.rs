@@ -88,11 +88,17 @@ pub(super) struct Signs {
     waiting: AtomicBool,
     /// A body whose end is the end of the connection is under way: to close now would make it look whole.
     open_ended: AtomicBool,
+    /// The client said that it sends nothing after this request, which has no body.
+    last: AtomicBool,
 }
 
 impl Signs {
     pub(super) fn set_waiting(&self, waiting: bool) {
         self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_last(&self, last: bool) {
+        self.last.store(last, Ordering::Relaxed);
     }
 
     pub(super) fn set_open_ended(&self, open: bool) {
@@ -170,6 +176,11 @@ impl AsyncWrite for ClientIo {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.signs.open_ended.load(Ordering::Relaxed) {
             // No end-of-file before the reset.
+            return Poll::Ready(Ok(()));
+        }
+        if self.signs.last.load(Ordering::Relaxed) {
+            // hyper lets go of the socket right after this, which tells the client the same: with nothing unread, that is
+            // no reset.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

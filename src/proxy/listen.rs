@@ -12,6 +12,10 @@ use crate::error::Report;
 /// Connections the kernel completes before they are accepted. Linux caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Whether a connection has the options of the socket that accepted it, which saves a system call for each (Linux copies
+/// the whole of the listening socket).
+pub(super) const NODELAY_INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// Whether the kernel spreads connections over sockets that share a port. Elsewhere the workers share one socket.
 const KERNEL_SPREADS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
@@ -201,6 +205,9 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     reuse(&socket, shared)?;
+    if NODELAY_INHERITED {
+        socket.set_tcp_nodelay(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

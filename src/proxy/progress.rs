@@ -4,7 +4,7 @@
 //! acknowledgement then costs 40 ms each time. Whoever knows that more must come can acknowledge at once. A glance is
 //! enough: a wrong guess costs one system call or one delay, never a byte.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 /// What is known of the response that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,11 +46,22 @@ impl Progress {
     }
 
     fn head(bytes: &[u8], whole: bool) -> Self {
-        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-            return Progress::Head;
-        };
-        let rest = &bytes[end + 4..];
-        match framing(&bytes[..end + 2]) {
+        let mut framing = None;
+        let mut rest = bytes;
+        loop {
+            let Some(end) = memchr(b'\n', rest) else {
+                return Progress::Head;
+            };
+            let (line, after) = rest.split_at(end + 1);
+            rest = after;
+            match line {
+                // The empty line after the last field; one before the status line would be no HTTP.
+                b"\r\n" => break,
+                _ if framing.is_none() => framing = Framing::of(line),
+                _ => {}
+            }
+        }
+        match framing {
             Some(Framing::Length(length)) => Self::body(length, rest.len()),
             Some(Framing::Chunked) => Self::chunked(rest),
             // The field that says it may have been in an earlier part.
@@ -81,23 +92,21 @@ enum Framing {
     Chunked,
 }
 
-/// The first field that frames a body. Each line of `head` ends in `\r\n`.
-fn framing(head: &[u8]) -> Option<Framing> {
-    const LENGTH: &[u8] = b"content-length:";
-    const CODING: &[u8] = b"transfer-encoding:";
-    let mut rest = head;
-    while let Some(end) = memchr(b'\n', rest) {
-        let line = &rest[..end];
-        if starts_with(line, LENGTH) {
-            let value = std::str::from_utf8(&line[LENGTH.len()..]).ok()?;
-            return value.trim().parse().ok().map(Framing::Length);
+impl Framing {
+    /// What this line of a head says of the body.
+    fn of(line: &[u8]) -> Option<Self> {
+        const LENGTH: &[u8] = b"content-length:";
+        const CODING: &[u8] = b"transfer-encoding:";
+        // Most lines are told by their first byte.
+        match line.first()? {
+            b'c' | b'C' if starts_with(line, LENGTH) => {
+                let value = std::str::from_utf8(&line[LENGTH.len()..]).ok()?;
+                value.trim().parse().ok().map(Framing::Length)
+            }
+            b't' | b'T' if starts_with(line, CODING) => Some(Framing::Chunked),
+            _ => None,
         }
-        if starts_with(line, CODING) {
-            return Some(Framing::Chunked);
-        }
-        rest = &rest[end + 1..];
     }
-    None
 }
 
 fn starts_with(line: &[u8], name: &[u8]) -> bool {

@@ -7,16 +7,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::client::{self, Client};
+use super::client::{self, Client, Host};
 use super::clock::Clock;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
-use crate::pool::{AccessLog, Pools};
+use crate::pool::{AccessLog, Counter, Pools};
 
 /// How far the proxy has come in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +43,13 @@ pub(super) struct Worker {
     pub(super) settings: Arc<Balancer>,
     pub(super) pools: Arc<Pools>,
     pub(super) access: Arc<AccessLog>,
+    pub(super) counter: Counter,
     pub(super) clock: Clock,
     pub(super) upstreams: Upstreams,
     /// Turns true once, when what cannot end by itself has to.
     pub(super) draining: watch::Sender<bool>,
+    /// The host that was asked for last: a new connection most often asks for it too.
+    pub(super) last_host: RefCell<Option<Rc<Host>>>,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
     next_client: std::cell::Cell<u64>,
     left: Notify,
@@ -62,7 +66,9 @@ impl Worker {
             upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
             settings,
             pools,
+            counter: access.counter(),
             access,
+            last_host: RefCell::default(),
             clock,
             draining: watch::Sender::new(false),
             clients: RefCell::default(),
@@ -159,10 +165,11 @@ impl Drop for Entered {
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     let port = listener.local_addr().map_or(0, |address| address.port());
+    let port = HeaderValue::from(port);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let client = Client::new(worker.clone(), peer, port);
+                let client = Client::new(worker.clone(), peer, port.clone());
                 let entered = worker.enter(&client);
                 tokio::task::spawn_local(async move {
                     let _entered = entered;

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::Paint;
 use super::lines::Names;
 use super::units::{clock, count, latency, timestamp, took};
-use crate::pool::{Access, AttemptFailure};
+use crate::pool::{Access, AttemptFailure, Count};
 
 /// More requests in one second than a person can read: they are counted instead.
 pub const READABLE: u64 = 200;
@@ -101,6 +101,15 @@ impl Sum {
         }
     }
 
+    fn add_count(&mut self, count: &Count) {
+        self.requests += count.requests;
+        *self.statuses.entry(count.status).or_default() += count.requests;
+        if let Some(backend) = &count.backend {
+            *self.backends.entry(backend.short()).or_default() += count.requests;
+            self.elsewhere += u64::from(count.retried) * count.requests;
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.requests == 0 && self.unseen == 0
     }
@@ -175,6 +184,15 @@ impl Meter {
         }
     }
 
+    /// Requests of which not more is known. Those that came while nobody wanted to know more are a part of that second's
+    /// sum, those that ended later of the sum of the rest.
+    pub fn count(&mut self, count: &Count, now: SystemTime, show: &mut impl FnMut(Shown)) {
+        self.turn(now, show);
+        self.seen += count.requests;
+        self.sum.rest |= !self.summing;
+        self.sum.add_count(count);
+    }
+
     /// Requests that were dropped on their way here.
     pub fn unseen(&mut self, n: u64) {
         self.seen += n;
@@ -198,7 +216,12 @@ impl Meter {
 
     /// Whether [`Meter::turn`] has to be called soon.
     pub fn pending(&self) -> bool {
-        !self.sum.is_empty()
+        !self.sum.is_empty() || self.summing
+    }
+
+    /// Whether nothing of a request will be shown but its part in a sum.
+    pub fn sums(&self) -> bool {
+        self.summing
     }
 }
 
@@ -310,6 +333,54 @@ mod tests {
         13:53:23 1,000 requests/s · 200: 1,000 · 8000 500 8001 500 · 2 after a failover
         13:53:24 5 requests/s · 200: 5 · 8000 3 8001 2
         13:53:25 9 requests/s · 9 came too fast to look at
+        ");
+    }
+
+    #[test]
+    fn requests_that_were_only_counted_are_in_the_sums_and_end_with_the_flood() {
+        let at = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(50_000 + second);
+        let names = Names::new(["8000", "8001"]);
+        let mut text = String::new();
+        let mut show = |shown: Shown| match shown {
+            Shown::One(_) => {}
+            Shown::Sum(at, sum) => {
+                text.push_str(&sum.render(at, &names, Paint::new(false), &TimeZone::UTC));
+            }
+        };
+        let count = |backend: Option<u16>, status, retried, requests| Count {
+            backend: backend.map(id),
+            status,
+            retried,
+            requests,
+        };
+        let mut meter = Meter::default();
+        for _ in 0..=READABLE {
+            meter.push(access(Some(8000), 200, &[]), at(1), &mut show);
+        }
+        assert!(meter.sums(), "from here on counts will do");
+        for n in [
+            count(Some(8000), 200, false, 500),
+            count(Some(8001), 200, false, 40),
+        ] {
+            meter.count(&n, at(1), &mut show);
+        }
+        for n in [
+            count(Some(8001), 200, true, 600),
+            count(None, 503, false, 7),
+        ] {
+            meter.count(&n, at(2), &mut show);
+        }
+        meter.turn(at(3), &mut show);
+        assert!(meter.pending(), "the second after a flood is looked at too");
+        meter.turn(at(4), &mut show);
+        assert!(!meter.pending() && !meter.sums());
+        // It began before that, and ended after.
+        meter.count(&count(Some(8000), 200, false, 1), at(4), &mut show);
+        meter.turn(at(5), &mut show);
+        insta::assert_snapshot!(text, @"
+        13:53:21 541 more requests in this second · 200: 541 · 8000 501 8001 40
+        13:53:22 607 requests/s · 200: 600 · 503: 7 · 8001 600 · 600 after a failover
+        13:53:24 1 more requests in this second · 200: 1 · 8000 1
         ");
     }
 }

@@ -16,7 +16,7 @@ use super::stream::WriteError;
 use super::units::count;
 use super::{Look, Ui, note};
 use crate::backend::{Kind, Phase};
-use crate::pool::Access;
+use crate::pool::Batch;
 use crate::process::output::Line;
 use crate::supervisor::{BackendView, Change, View};
 
@@ -164,21 +164,25 @@ impl Display {
         }
     }
 
-    pub(super) fn access(
-        &mut self,
-        batch: impl IntoIterator<Item = Access>,
-        dropped: u64,
-    ) -> Result<(), WriteError> {
+    pub(super) fn access(&mut self, batch: Batch) -> Result<(), WriteError> {
         let now = SystemTime::now();
         let mut shown = Vec::new();
         self.meter.turn(now, &mut |one| shown.push(one));
-        if dropped > 0 {
-            self.meter.unseen(dropped);
+        if batch.dropped > 0 {
+            self.meter.unseen(batch.dropped);
         }
-        for access in batch {
+        for access in batch.each {
             self.meter.push(access, now, &mut |one| shown.push(one));
         }
+        for count in &batch.counts {
+            self.meter.count(count, now, &mut |one| shown.push(one));
+        }
         self.show(&shown)
+    }
+
+    /// Requests need only be counted.
+    pub(super) fn wants_only_counts(&self) -> bool {
+        self.meter.sums()
     }
 
     pub(super) fn sums(&mut self, now: SystemTime) -> Result<(), WriteError> {

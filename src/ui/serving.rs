@@ -144,9 +144,9 @@ impl Serving {
                     Err(RecvError::Lagged(n)) => shown.lost(n, "lines"),
                     Err(RecvError::Closed) => { shown.output_closed = true; Ok(()) }
                 },
-                (batch, dropped) = batch => {
+                batch = batch => {
                     not_before = tokio::time::Instant::now() + BATCH;
-                    shown.access(batch, dropped)
+                    shown.access(batch)
                 }
                 text = feeds.notes.recv(), if noted => {
                     match text {
@@ -160,6 +160,7 @@ impl Serving {
                     shown.tick(&view)
                 }
             };
+            feeds.access.want_only_counts(shown.wants_only_counts());
             if done.is_err() {
                 return End::ReaderGone;
             }
@@ -175,8 +176,8 @@ impl Serving {
 async fn rest(shown: &mut Display, feeds: &mut Feeds) -> Result<(), WriteError> {
     shown.settle()?;
     let access = feeds.access.clone();
-    if let Ok((batch, dropped)) = tokio::time::timeout(Duration::ZERO, access.take()).await {
-        shown.access(batch, dropped)?;
+    if let Ok(batch) = tokio::time::timeout(Duration::ZERO, access.take()).await {
+        shown.access(batch)?;
     }
     loop {
         match feeds.output.try_recv() {

@@ -240,3 +240,28 @@ async fn connections_of_another_run_are_not_used() {
     front.get("/").await;
     assert_eq!(stub.connections(), 2);
 }
+
+#[tokio::test]
+async fn what_is_sent_again_is_what_was_sent() {
+    let (dying, living) = (cutting("").await, answering(OK).await);
+    let front = front(&[dying.address, living.address]);
+    let request = "GET /a?b HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nX: 1\r\nCookie: b=2\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n";
+    let answer = front.ask(request).await;
+    assert_eq!(field(&answer, "x-lbdev-attempts"), Some("2"), "{answer}");
+    let lines = |stub: &Stub| {
+        let mut lines: Vec<String> = stub.heads()[0].lines().map(str::to_owned).collect();
+        lines[1..].sort();
+        lines
+    };
+    assert_eq!(lines(&living), lines(&dying));
+    let cookies = |head: &str| {
+        let lines = head.lines().filter(|line| line.starts_with("cookie"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        cookies(&living.heads()[0]),
+        ["cookie: a=1", "cookie: b=2"],
+        "in their order"
+    );
+    assert!(!living.heads()[0].contains("6.6.6.6"));
+}

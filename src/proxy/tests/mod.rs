@@ -107,7 +107,7 @@ impl Front {
 
     /// The next request in the access log.
     async fn access(&self) -> Access {
-        let (mut batch, _) = within(self.access.take()).await;
+        let mut batch = within(self.access.take()).await.each;
         assert_eq!(batch.len(), 1, "{batch:?}");
         batch.pop_front().unwrap()
     }

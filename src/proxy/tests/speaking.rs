@@ -175,3 +175,30 @@ async fn expect_100_continue_is_answered_and_forwarded() {
     assert_eq!(status(&read_all(&mut stream).await), 200);
     assert_eq!(field(&stub.heads()[0], "expect"), Some("100-continue"));
 }
+
+#[tokio::test]
+async fn each_request_is_for_its_own_host() {
+    let stub = answering(OK).await;
+    let front = front(&[stub.address]);
+    let hosts = ["a", "A:1", "a", "b.localhost", "a"];
+    // On one connection, and then each on its own: what was kept of one host is never told of another.
+    let mut stream = front.connect().await;
+    for host in hosts {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_until(&mut stream, "ok").await.unwrap();
+    }
+    for host in hosts {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = front.ask(&request).await;
+        assert!(answer.ends_with("ok"), "{answer}");
+    }
+    for (head, host) in stub.heads().iter().zip(hosts.iter().chain(&hosts)) {
+        assert_eq!(field(head, "host"), Some(*host));
+        assert_eq!(field(head, "x-forwarded-host"), Some(*host));
+        let forwarded = field(head, "forwarded").unwrap();
+        let quoted = [format!("host={host};"), format!("host=\"{host}\";")];
+        assert!(quoted.iter().any(|q| forwarded.contains(q)), "{forwarded}");
+    }
+    assert_eq!(stub.heads().len(), 10);
+}
