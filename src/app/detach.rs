@@ -69,6 +69,7 @@ fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
     folder.create().map_err(|error| vec![error.into()])?;
     let runtime = commands::runtime().map_err(|report| vec![report])?;
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    fix_ports(&mut args, start);
     args.insert(0, BACKGROUND.into());
     let log = folder.boot_log();
     let daemon = process::spawn_detached(args, &log).map_err(|error| {
@@ -97,6 +98,25 @@ fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
             tokio::time::sleep(LOOK).await;
         }
     })
+}
+
+/// `--ports auto` was drawn by this process; the one in the background is not to draw again.
+fn fix_ports(args: &mut [OsString], start: &Start) {
+    if start.options.request.ports.as_deref() != Some("auto") {
+        return;
+    }
+    let drawn: Vec<String> = super::preflight::managed_ports(&start.config)
+        .iter()
+        .map(u16::to_string)
+        .collect();
+    let drawn = drawn.join(",");
+    for place in 0..args.len() {
+        if args[place] == "--ports=auto" {
+            args[place] = format!("--ports={drawn}").into();
+        } else if args[place] == "auto" && place > 0 && args[place - 1] == "--ports" {
+            args[place] = drawn.clone().into();
+        }
+    }
 }
 
 /// What `up` does where lbdev runs already: nothing, if the set-up is the same. `None` when that one has ended: the way
@@ -180,7 +200,9 @@ async fn settled(start: &Start) -> Result<Option<wire::Instance>, Vec<Report>> {
                 "LB006",
                 "another lbdev holds this project and does not answer".to_owned(),
             );
-            return Err(vec![report.hint("run `lbdev down`, then `lbdev up`")]);
+            return Err(vec![
+                report.hint(format!("run `lbdev down`, then `{}`", start.command())),
+            ]);
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -220,12 +242,15 @@ fn has_ended(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> 
             "LB006",
             format!("lbdev in the background (pid {pid}) has ended without a word ({status})"),
         )
-        .hint("run `lbdev up` to see in this terminal what happens"),
+        .hint(format!(
+            "run `{}` to see in this terminal what happens",
+            start.command()
+        )),
         Some(_) | None => Report::failed(
             "LB006",
             format!("lbdev (pid {pid}) was told to stop before everything was ready"),
         )
-        .hint("run `lbdev up` again"),
+        .hint(format!("run `{}` again", start.command())),
     };
     Err(vec![report])
 }
@@ -240,16 +265,20 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
         ..
     } = start;
     let client = client(start)?;
-    let mut screen = ui::Starting::new(
-        *ui,
-        ui::About::new(config, Some(super::preflight::said(config))),
-    );
+    // Of one that was there before, its start is no news.
+    let mut screen = match followed {
+        Followed::Ours(_) => {
+            let about = ui::About::new(config, Some(super::preflight::said(config)));
+            Some(ui::Starting::new(*ui, about))
+        }
+        Followed::Theirs(_) => None,
+    };
     let until = Instant::now() + options.wait_timeout;
     let mut heard = Instant::now();
     let mut hopeless_since = None;
     loop {
         if followed.has_ended(folder) {
-            screen.end(None);
+            end(screen, None);
             return has_ended(start, followed);
         }
         // It may hang, whatever was asked for.
@@ -264,12 +293,14 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
                 continue;
             }
             Ok(Err(_)) | Err(_) => {
-                screen.end(None);
+                end(screen, None);
                 return Err(vec![silent(followed.pid(), &folder.boot_log())]);
             }
         };
         heard = Instant::now();
-        screen.show(&status);
+        if let Some(screen) = &mut screen {
+            screen.show(&status);
+        }
         let on_the_way = |backend: &wire::BackendStatus| match backend.state.as_str() {
             "starting" => options.wait || (backend.kind == "managed" && backend.pid.is_none()),
             "backoff" => options.wait,
@@ -283,22 +314,28 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
             .count();
         let settled = status.state != "stopping" && !status.backends.iter().any(on_the_way);
         if ready == all {
-            screen.end(Some(&status));
+            end(screen, Some(&status));
             return Ok(0);
         }
         // From outside, one that died after it was ready looks the same: then lbdev goes on.
         let may_end =
             hopeless(&status) && hopeless_since.get_or_insert(heard).elapsed() < ENDS_BY_ITSELF;
         if settled && !may_end {
-            screen.end(Some(&status));
+            end(screen, Some(&status));
             relay_reasons(start, followed).await;
             return Ok(u8::from(options.wait));
         }
         if options.wait && Instant::now() >= until {
-            screen.end(Some(&status));
+            end(screen, Some(&status));
             return Err(too_slow(start, &client, &status, followed).await);
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn end(screen: Option<ui::Starting>, status: Option<&wire::Status>) {
+    if let Some(screen) = screen {
+        screen.end(status);
     }
 }
 

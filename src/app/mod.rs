@@ -97,12 +97,29 @@ struct Start {
 }
 
 impl Start {
-    /// What was typed, for hints.
+    /// What was typed without the options that say which ports: for a hint that adds others.
+    fn typed(&self) -> String {
+        let args = std::env::args().skip(1).filter(|arg| arg != BACKGROUND);
+        let mut kept = vec!["lbdev".to_owned()];
+        let mut skip = false;
+        for arg in args {
+            let names_ports = ["--ports", "--listen"]
+                .iter()
+                .any(|name| arg == *name || arg.starts_with(&format!("{name}=")));
+            if !skip && !names_ports {
+                kept.push(arg.clone());
+            }
+            skip = names_ports && !arg.contains('=');
+        }
+        // Only a NUL byte cannot be quoted, and no argument can hold one.
+        shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_default()
+    }
+
+    /// The verb that was typed, for a hint to type it again.
     fn command(&self) -> &'static str {
-        if self.options.request.demo {
-            "lbdev demo"
-        } else {
-            "lbdev up"
+        match self.options.request.demo {
+            true => "lbdev demo",
+            false => "lbdev up",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::proxy::{self, BindError, Bound};
 
 /// Binds the balancer's port, and makes sure that nobody listens on the backends' ports. Everything that is taken is
 /// reported at once.
-pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec<Report>> {
+pub(super) fn ports(config: &Config, command: String) -> Result<Bound, Vec<Report>> {
     let wanted = Wanted {
         command,
         backends: managed_ports(config),
@@ -44,7 +44,7 @@ pub(super) fn ports(config: &Config, command: &'static str) -> Result<Bound, Vec
     }
 }
 
-fn managed_ports(config: &Config) -> Vec<u16> {
+pub(super) fn managed_ports(config: &Config) -> Vec<u16> {
     let backends = config.services.iter().flat_map(|service| &service.backends);
     backends
         .filter(|backend| backend.kind == Kind::Managed)

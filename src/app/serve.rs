@@ -48,6 +48,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
             }
         }
     };
+    let typed = start.typed();
     let Start {
         config, folder, ui, ..
     } = start;
@@ -61,7 +62,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         // What an earlier one said in the background would be taken for the reasons of this one.
         let _ = std::fs::remove_file(folder.boot_log());
     }
-    let bound = preflight::ports(&config)?;
+    let bound = preflight::ports(&config, typed)?;
     let runtime = commands::runtime().map_err(|report| vec![report])?;
     runtime.block_on(async {
         let running = Running::start(config, lock, bound, background, ui)

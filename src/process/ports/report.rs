@@ -11,7 +11,7 @@ use crate::error::Report;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The command that wanted them: `lbdev up`.
-    pub command: &'static str,
+    pub command: String,
     /// The ports of the backends.
     pub backends: Vec<u16>,
     /// The balancer's port.
@@ -111,7 +111,7 @@ fn shell_path(path: &Path, home: Option<&Path>) -> String {
 
 /// A command with other ports for what is taken, each found free just now.
 fn other_ports(taken: &[u16], wanted: &Wanted, is_free: &impl Fn(u16) -> bool) -> Option<String> {
-    let mut command = wanted.command.to_owned();
+    let mut command = wanted.command.clone();
     if wanted.backends.iter().any(|port| taken.contains(port)) {
         let range = free_range(wanted.backends.len(), &wanted.listen, is_free)?;
         command += &match (range.start(), range.end()) {
@@ -184,7 +184,7 @@ mod tests {
         };
         let check = |taken: &[u16], by: Option<Holder>, expected: &str| {
             let wanted = Wanted {
-                command: "lbdev up",
+                command: "lbdev up".to_owned(),
                 backends: vec![8000, 8001, 8002, 8003],
                 listen: Some(8080),
             };
