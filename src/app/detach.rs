@@ -22,6 +22,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const ENDS_BY_ITSELF: Duration = Duration::from_secs(3);
 /// How long its log may take to say why some backends failed.
 const REASONS: Duration = Duration::from_secs(1);
+/// A server that somebody else runs and that does not answer for so many seconds is not waited for.
+const EXTERNAL_GRACE: f64 = 2.0;
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -302,6 +304,9 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
             screen.show(&status);
         }
         let on_the_way = |backend: &wire::BackendStatus| match backend.state.as_str() {
+            "unhealthy" if backend.kind == "external" => {
+                options.wait && status.uptime_s < EXTERNAL_GRACE
+            }
             "starting" => options.wait || (backend.kind == "managed" && backend.pid.is_none()),
             "backoff" => options.wait,
             _ => false,

@@ -296,7 +296,7 @@ impl Running {
             .borrow()
             .backends
             .iter()
-            .filter(|backend| backend.run.is_some())
+            .filter(|backend| backend.run.is_some() && backend.spec.kind == Kind::Managed)
             .count();
         if running > 0 && shutdown.now().reason == Some(Reason::Interrupt) {
             notes.tell(format!(
@@ -308,6 +308,7 @@ impl Running {
         supervisor.shutdown().await;
         let mut forced = false;
         let mut closed = false;
+        let mut told = None;
         let mut waited = tokio::time::interval_at(tokio::time::Instant::now() + HELD_UP, HELD_UP);
         loop {
             tokio::select! {
@@ -318,8 +319,12 @@ impl Running {
                     supervisor.abort().await;
                 }
                 state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
-                _ = waited.tick() => if let Some(text) = held_up(&view.borrow_and_update().backends) {
-                    notes.tell(text);
+                _ = waited.tick() => {
+                    let now = held_up(&view.borrow_and_update().backends);
+                    if let Some(text) = now.as_ref().filter(|_| now != told) {
+                        notes.tell(text.clone());
+                    }
+                    told = now;
                 }
             }
         }
@@ -344,27 +349,32 @@ impl Running {
 
 /// What an end still waits for.
 fn held_up(backends: &[BackendView]) -> Option<String> {
-    let waits = |backend: &BackendView| {
-        let pid = backend
-            .pid
-            .map(|pid| format!(" (pid {pid})"))
-            .unwrap_or_default();
-        let name = backend.spec.id.short();
-        match backend.phase {
-            Phase::Draining => Some(format!("{name}{pid} has requests in flight")),
-            Phase::Stopping => {
-                let asked = backend.spec.stop.signal.name();
-                let limit = backend.spec.stop.timeout.as_secs_f64();
-                Some(format!(
-                    "{name}{pid} has not ended after SIG{asked}; SIGKILL comes after {limit} s"
-                ))
-            }
-            Phase::Starting | Phase::Up | Phase::Unhealthy | Phase::Frozen => None,
-            Phase::Stopped | Phase::Backoff | Phase::Failed => None,
-        }
+    let names = |phase: Phase| {
+        let these = backends.iter().filter(|backend| backend.phase == phase);
+        these
+            .map(|backend| backend.spec.id.short())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let waiting: Vec<String> = backends.iter().filter_map(waits).collect();
-    (!waiting.is_empty()).then(|| format!("still waiting: {}", waiting.join("; ")))
+    let mut waits = Vec::new();
+    let draining = names(Phase::Draining);
+    if !draining.is_empty() {
+        waits.push(format!("requests in flight at {draining}"));
+    }
+    let stopping = names(Phase::Stopping);
+    if let Some(one) = backends
+        .iter()
+        .find(|backend| backend.phase == Phase::Stopping)
+    {
+        let (signal, limit) = (
+            one.spec.stop.signal.full_name(),
+            one.spec.stop.timeout.as_secs_f64(),
+        );
+        waits.push(format!(
+            "{stopping} to end after {signal} (SIGKILL comes after {limit} s)"
+        ));
+    }
+    (!waits.is_empty()).then(|| format!("still waiting for {}", waits.join(", and ")))
 }
 
 /// Tells once of each backend whose program listens, but not on its port.

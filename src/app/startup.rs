@@ -55,13 +55,12 @@ fn never_ready(backend: &BackendView) -> bool {
 
 fn on_the_way(backend: &BackendView, now: Instant) -> bool {
     match backend.phase {
-        Phase::Starting => {
-            backend.spec.kind == Kind::Managed
-                || now.saturating_duration_since(backend.since) < EXTERNAL_GRACE
+        Phase::Starting | Phase::Backoff => true,
+        Phase::Unhealthy => {
+            backend.spec.kind == Kind::External
+                && now.saturating_duration_since(backend.since) < EXTERNAL_GRACE
         }
-        Phase::Backoff => true,
         Phase::Up
-        | Phase::Unhealthy
         | Phase::Draining
         | Phase::Stopping
         | Phase::Stopped
@@ -100,7 +99,15 @@ pub(super) fn failures(
     let mut reports = Vec::new();
     for (backend, (why, lines)) in failed.iter().zip(told).take(shown) {
         let who = if alike {
-            format!("all {} backends of `{service}`", failed.len())
+            match view
+                .backends
+                .iter()
+                .filter(|backend| backend.spec.id.service() == service)
+                .count()
+            {
+                all if all == failed.len() => format!("all {all} backends of `{service}`"),
+                all => format!("{} of {all} backends of `{service}`", failed.len()),
+            }
         } else {
             format!("`{}`", backend.spec.id)
         };

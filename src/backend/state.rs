@@ -361,6 +361,8 @@ impl Backend {
     pub fn phase(&self) -> Phase {
         match self.state {
             State::Stopped { .. } => Phase::Stopped,
+            // Nobody starts it: it only does not answer.
+            State::Starting { .. } if self.kind == Kind::External => Phase::Unhealthy,
             State::Starting { .. } => Phase::Starting,
             State::Up {
                 health: Health { healthy: false, .. },

@@ -171,6 +171,7 @@ async fn forward(
     // The attempt that failed last, until it is known what follows.
     let mut setback: Option<Lease> = None;
     let mut spent = false;
+    let mut sends = 0;
     loop {
         let lease = match spent {
             true => None,
@@ -229,11 +230,13 @@ async fn forward(
                 if failure == crate::pool::AttemptFailure::Refused {
                     pool.refused(member);
                 }
+                sends += usize::from(sent);
                 let facts = Facts {
                     failure,
                     sent,
                     replayable: fit.out.replayable(),
                     tries: tried.len(),
+                    sends,
                     elapsed: flight.started.elapsed(),
                 };
                 match retry::verdict(facts, limits) {

@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub(super) replayable: bool,
     /// Backends tried since the request came or last waited, this one counted.
     pub(super) tries: usize,
+    /// Backends that may have seen it since it came, this one counted; waiting does not clear it.
+    pub(super) sends: usize,
     /// Since the request came.
     pub(super) elapsed: Duration,
 }
@@ -59,6 +61,8 @@ pub(super) enum Why {
     Off,
     /// Every backend that takes requests was tried, or as many as may be.
     NobodyLeft,
+    /// As many backends as may have seen it, and each failed under it: it may be what ends them.
+    Deadly,
     /// It took too long already.
     Deadline,
     /// The backend lives and is slow: a breakpoint must not fire on the next one too.
@@ -74,6 +78,9 @@ impl Why {
             }
             Why::Off => "`retries` is 0",
             Why::NobodyLeft => "no backend is left to try",
+            Why::Deadly => {
+                "as many backends as `retries` allows have failed under it, so it may be the request that ends them"
+            }
             Why::Deadline => "the retry deadline has passed",
             Why::Slow => "the backend runs, it is only slow",
         }
@@ -93,13 +100,16 @@ pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
         | AttemptFailure::Reset
         | AttemptFailure::BadResponse => {}
     }
+    let over = |count: usize| count > usize::try_from(limits.retries).unwrap_or(usize::MAX);
     if facts.sent && !facts.replayable {
         Verdict::GiveUp(Why::NotReplayable)
     } else if limits.retries == 0 {
         Verdict::GiveUp(Why::Off)
+    } else if facts.sent && over(facts.sends) {
+        Verdict::GiveUp(Why::Deadly)
     } else if facts.elapsed >= limits.deadline {
         Verdict::GiveUp(Why::Deadline)
-    } else if facts.tries > usize::try_from(limits.retries).unwrap_or(usize::MAX) {
+    } else if over(facts.tries) {
         Verdict::Spent
     } else {
         Verdict::Again
@@ -118,6 +128,7 @@ mod tests {
             sent: false,
             replayable: true,
             tries: 1,
+            sends: 1,
             elapsed: Duration::ZERO,
         };
         let sent = Facts {
@@ -202,6 +213,24 @@ mod tests {
                 Facts { tries: 4, ..facts },
                 3,
                 Verdict::Spent,
+            ),
+            (
+                "third to fail under it",
+                Facts { sends: 3, ..sent },
+                3,
+                Verdict::Again,
+            ),
+            (
+                "fourth to fail under it, though it waited in between",
+                Facts { sends: 4, ..sent },
+                3,
+                give_up(Why::Deadly),
+            ),
+            (
+                "refused after as many",
+                Facts { sends: 4, ..facts },
+                3,
+                Verdict::Again,
             ),
             (
                 "late",

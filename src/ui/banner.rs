@@ -18,12 +18,16 @@ pub struct About {
     pub managed: usize,
     /// How many it only routes to.
     pub external: usize,
+    /// How many services they belong to.
+    pub services: usize,
     /// Where the balancer listens, as [`Listen::url`](crate::config::Listen::url) gives it.
     pub url: String,
     /// What was checked before anything started: `ports 8000-8003, 8080 are free · .venv/bin/python`.
     pub preflight: Option<String>,
     /// Notes of the configuration.
     pub notes: Vec<String>,
+    /// Its servers are built in: there is nothing to edit.
+    pub demo: bool,
     /// A backend as a person types it, for the example of a kill.
     pub first: Option<String>,
 }
@@ -39,9 +43,11 @@ impl About {
             origin: config.origin.clone(),
             algorithm: config.balancer.algorithm.name().to_owned(),
             managed: managed().count(),
+            services: config.services.len(),
             external: backends().count() - managed().count(),
             url: config.balancer.listen.url(),
             preflight,
+            demo: config.project == "demo",
             notes: config.notes.clone(),
             first: with_port.map(|one| one.id.short()),
         }
@@ -54,13 +60,14 @@ pub fn opening(about: &About, paint: Paint) -> String {
     if about.managed > 0 {
         let copies = match about.managed {
             1 => "1 backend (your server)".to_owned(),
+            n if about.services > 1 => format!("{n} backends of {} services", about.services),
             n => format!("{n} backends (copies of your server)"),
         };
         kinds.push(copies);
     }
     if about.external > 0 {
         let servers = plural(about.external, "backend", "backends");
-        kinds.push(format!("{servers} that run already"));
+        kinds.push(format!("{servers} (not started by lbdev)"));
     }
     let mut text = format!(
         "  {} {}   {} · {} · {} · {}\n\n",
@@ -89,6 +96,11 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
         && about.managed > 1
     {
         text.push_str(&format!("  {arrow} try   lbdev kill {first}\n"));
+    }
+    if about.managed > 0 && !about.demo {
+        text.push_str(&format!(
+            "  {arrow} edit  lbdev restart all  (saved files are not watched yet)\n"
+        ));
     }
     let total = about.managed + about.external;
     text.push_str(&format!(
@@ -131,6 +143,8 @@ mod tests {
             algorithm: "round_robin".into(),
             managed: 4,
             external: 0,
+            services: 1,
+            demo: false,
             url: "http://localhost:8080".into(),
             preflight: Some("ports 8000-8003, 8080 are free".into()),
             notes: vec!["`Procfile` is here too: `lbdev up --from procfile`".into()],

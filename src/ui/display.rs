@@ -13,7 +13,7 @@ use super::changes::Teller;
 use super::lines::{Names, render as output_line};
 use super::screen::{Row, Screen, Step};
 use super::stream::WriteError;
-use super::units::count;
+use super::units::{count, plural};
 use super::{Look, Ui, note};
 use crate::backend::{Kind, Phase};
 use crate::pool::Batch;
@@ -38,9 +38,11 @@ pub(super) struct Display {
     starting: bool,
     /// Who was shown as ready by then: their news of it is old.
     shown_ready: HashSet<String>,
-    held: String,
+    held: Vec<(String, String)>,
     /// Nothing more comes from the backends.
     pub(super) output_closed: bool,
+    /// Every backend became ready, and what they wrote meanwhile was held back.
+    started_well: bool,
 }
 
 impl Display {
@@ -58,8 +60,9 @@ impl Display {
             began: Instant::now(),
             starting: true,
             shown_ready: HashSet::new(),
-            held: String::new(),
+            held: Vec::new(),
             output_closed: false,
+            started_well: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Display {
         self.screen.rows(rows);
         if settled {
             self.starting = false;
+            self.started_well = serving == view.backends.len() && self.screen.moves();
             self.screen.settle();
             if serving > 0 && !view.stopping {
                 self.screen.err(&ready(&self.about, serving, self.ui.err));
@@ -105,11 +109,28 @@ impl Display {
         self.screen.moves() && self.began.elapsed() < HOLD
     }
 
+    /// What was held back. After a good start copies of one server have said the same: one of them speaks for all.
     fn release(&mut self) -> Result<(), WriteError> {
-        match std::mem::take(&mut self.held) {
-            held if held.is_empty() => Ok(()),
-            held => self.screen.out(&held),
+        let held = std::mem::take(&mut self.held);
+        let Some((first, _)) = held.first() else {
+            return Ok(());
+        };
+        let spokesman = first.clone();
+        let mine = |name: &String| !self.started_well || *name == spokesman;
+        let mut text: String = held
+            .iter()
+            .filter(|(name, _)| mine(name))
+            .map(|(_, line)| line.as_str())
+            .collect();
+        let others = held.iter().filter(|(name, _)| !mine(name)).count();
+        if others > 0 {
+            let line = format!(
+                "… and {} of the others: `lbdev logs`\n",
+                plural(others, "line", "lines")
+            );
+            text.push_str(&self.ui.out.dim(&line));
         }
+        self.screen.out(&text)
     }
 
     pub(super) fn settle(&mut self) -> Result<(), WriteError> {
@@ -126,11 +147,11 @@ impl Display {
     ) -> Result<(), WriteError> {
         /// So many lines are written at once.
         const AT_ONCE: usize = 256;
-        let mut text = self.output_text(line);
+        self.held.push((line.id.short(), self.output_text(line)));
         let mut lost = 0;
         for _ in 0..AT_ONCE {
             match more.try_recv() {
-                Ok(line) => text.push_str(&self.output_text(&line)),
+                Ok(line) => self.held.push((line.id.short(), self.output_text(&line))),
                 Err(TryRecvError::Lagged(n)) => {
                     lost = n;
                     break;
@@ -138,7 +159,6 @@ impl Display {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        self.held.push_str(&text);
         if !self.holds() {
             self.release()?;
         }
@@ -242,10 +262,7 @@ fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
         Phase::Up => Step::Ready {
             after: backend.ready_after.filter(|_| !external),
         },
-        Phase::Starting if external && waited >= EXTERNAL_PATIENCE => Step::Down {
-            state: "unhealthy",
-            why: check.map(|check| check.detail.clone()),
-        },
+        Phase::Unhealthy if external && waited < EXTERNAL_PATIENCE => not_yet,
         Phase::Starting => not_yet,
         Phase::Stopped if launching => not_yet,
         phase @ (Phase::Unhealthy

@@ -59,14 +59,19 @@ pub enum End {
 /// The display, as it runs.
 #[derive(Debug)]
 pub struct Running {
-    ended: oneshot::Receiver<End>,
+    ending: oneshot::Receiver<End>,
+    ended: Option<End>,
 }
 
 impl Running {
     /// Resolves when the display ends. Cancelling it changes nothing.
     pub async fn ended(&mut self) -> End {
+        if let Some(end) = self.ended {
+            return end;
+        }
         // The sender goes without a word only if the thread panicked.
-        (&mut self.ended).await.unwrap_or(End::ReaderGone)
+        let end = (&mut self.ending).await.unwrap_or(End::ReaderGone);
+        *self.ended.insert(end)
     }
 
     /// After the senders of the feeds are gone: waits until all is printed, at most `limit`, since a stopped terminal must
@@ -87,7 +92,7 @@ impl Serving {
     /// # Errors
     /// When the machine has no thread left.
     pub fn spawn(self) -> io::Result<Running> {
-        let (sender, ended) = oneshot::channel();
+        let (sender, ending) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
@@ -98,7 +103,10 @@ impl Serving {
                 // Nobody may wait for it.
                 let _ = sender.send(end);
             })?;
-        Ok(Running { ended })
+        Ok(Running {
+            ending,
+            ended: None,
+        })
     }
 
     async fn run(self) -> End {
