@@ -136,6 +136,17 @@ impl Shutdown {
     }
 }
 
+/// From now on Ctrl-C ends this process at once, with 0: it only looks on, and there is nothing to end.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn let_go_on_interrupt() -> std::io::Result<()> {
+    if ignored_at_start(2) {
+        return Ok(());
+    }
+    ctrlc::set_handler(|| std::process::exit(0)).map_err(std::io::Error::other)
+}
+
 /// Whether the process was started with this signal ignored. Linux says so in `/proc/self/status`; elsewhere nobody asks.
 fn ignored_at_start(signal: u32) -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))

@@ -1,32 +1,73 @@
 //! `up -d`: starts lbdev in the background and tells how that went; and what `up` does where lbdev runs already.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::serve::LOST_THE_RACE;
 use super::{BACKGROUND, Start};
-use crate::cli::{LogsOptions, Task, UpOptions};
-use crate::config;
+use crate::cli::{LogsOptions, Place, Task};
 use crate::control::Client;
 use crate::error::Report;
-use crate::instance;
+use crate::instance::{self, Folder};
+use crate::process::Daemon;
 use crate::ui;
-use crate::{commands, process, wire};
+use crate::{commands, process, shutdown, wire};
 
 /// How long a background process may take until its socket answers.
 const SOCKET: Duration = Duration::from_secs(15);
+/// How long one answer of it may take at least, however short `--wait-timeout` is.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long lbdev may take to see that nothing can become of a start.
+const ENDS_BY_ITSELF: Duration = Duration::from_secs(3);
 /// How long its log may take to say why some backends failed.
 const REASONS: Duration = Duration::from_secs(1);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Whose start is looked at.
+enum Followed<'a> {
+    /// This command has started it.
+    Ours(&'a Daemon),
+    /// It was there before.
+    Theirs(&'a wire::Instance),
+}
+
+impl Followed<'_> {
+    fn pid(&self) -> u32 {
+        match self {
+            Followed::Ours(daemon) => daemon.pid(),
+            Followed::Theirs(instance) => instance.pid,
+        }
+    }
+
+    fn has_ended(&self, folder: &Folder) -> bool {
+        match self {
+            Followed::Ours(daemon) => matches!(daemon.try_wait(), Ok(Some(_)) | Err(_)),
+            Followed::Theirs(_) => !folder.is_locked(),
+        }
+    }
+}
+
 /// Starts lbdev in the background. Returns when it runs, or with `--wait` when all backends are ready.
 pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
-    let Start { folder, ui, .. } = start;
-    if folder.is_locked() {
-        return already_running(start);
+    loop {
+        let done = if start.folder.is_locked() {
+            already_running(start)?
+        } else {
+            launch(start)?
+        };
+        if let Some(code) = done {
+            return Ok(code);
+        }
     }
+}
+
+/// `None` when another one was faster.
+fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
+    let Start { folder, .. } = start;
     folder.create().map_err(|error| vec![error.into()])?;
+    let runtime = commands::runtime().map_err(|report| vec![report])?;
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
     args.insert(0, BACKGROUND.into());
     let log = folder.boot_log();
@@ -36,44 +77,31 @@ pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
             format!("lbdev cannot start itself in the background: {error}"),
         )]
     })?;
-    let ended = || matches!(daemon.try_wait(), Ok(Some(_)) | Err(_));
-    let outcome = block_on(async {
+    runtime.block_on(async {
         let until = Instant::now() + SOCKET;
         loop {
             if let Ok(Some(status)) = daemon.try_wait() {
-                let code = status
-                    .code()
-                    .and_then(|code| u8::try_from(code).ok())
-                    .unwrap_or(1);
-                if code == LOST_THE_RACE {
+                if status.code() == Some(LOST_THE_RACE.into()) {
                     return Ok(None);
                 }
-                ui.progress(&std::fs::read_to_string(&log).unwrap_or_default());
-                return Ok(Some(code));
+                return has_ended(start, &Followed::Ours(&daemon)).map(Some);
             }
             if instance::running(folder).is_some_and(|instance| instance.pid == daemon.pid()) {
-                return follow_start(start, &ended).await.map(Some);
+                return follow_start(start, &Followed::Ours(&daemon))
+                    .await
+                    .map(Some);
             }
             if Instant::now() >= until {
-                let report = Report::failed(
-                    "LB006",
-                    format!("lbdev (pid {}) started and does not answer", daemon.pid()),
-                )
-                .detail(format!("its log: {}", log.display()))
-                .hint("run `lbdev down`, then `lbdev up`");
-                return Err(vec![report]);
+                return Err(vec![silent(daemon.pid(), &log)]);
             }
             tokio::time::sleep(LOOK).await;
         }
-    })?;
-    match outcome {
-        Some(code) => Ok(code),
-        None => already_running(start),
-    }
+    })
 }
 
-/// What `up` does where lbdev runs already: nothing, if the set-up is the same.
-pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
+/// What `up` does where lbdev runs already: nothing, if the set-up is the same. `None` when that one has ended: the way
+/// is free.
+pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> {
     let Start {
         options,
         config,
@@ -81,35 +109,11 @@ pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
         ui,
         ..
     } = start;
-    let instance = block_on(async {
-        let until = Instant::now() + SOCKET;
-        loop {
-            if let Some(instance) = instance::running(folder) {
-                return Ok(Some(instance));
-            }
-            if !folder.is_locked() {
-                return Ok(None);
-            }
-            if Instant::now() >= until {
-                let report = Report::failed(
-                    "LB006",
-                    "another lbdev holds this project and does not answer".to_owned(),
-                )
-                .hint("run `lbdev down`, then `lbdev up`");
-                return Err(vec![report]);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    })?;
-    let Some(instance) = instance else {
-        // It was just ending.
-        let report = Report::failed(
-            "LB006",
-            "another lbdev of this project has just ended".to_owned(),
-        );
-        return Err(vec![report.hint("run `lbdev up` again")]);
+    let runtime = commands::runtime().map_err(|report| vec![report])?;
+    let Some(instance) = runtime.block_on(settled(start))? else {
+        return Ok(None);
     };
-    if instance.setup != config::fingerprint(config) {
+    if instance.setup != super::setup(config, folder) {
         let report = Report::failed(
             "LB003",
             format!(
@@ -117,27 +121,117 @@ pub(super) fn already_running(start: &Start) -> Result<u8, Vec<Report>> {
                 instance.pid, instance.url
             ),
         );
-        return Err(vec![report.hint("run `lbdev down`, then `lbdev up` again")]);
+        let hint = match folder.is_demo() {
+            true => "run `lbdev down --project demo`, then `lbdev demo` again",
+            false => "run `lbdev down`, then `lbdev up` again",
+        };
+        return Err(vec![report.hint(hint)]);
     }
     ui.note(&format!(
         "already running (pid {}) at {}",
         instance.pid, instance.url
     ));
     if options.detach {
-        return block_on(follow_start(start, &|| !folder.is_locked()));
+        let code = runtime.block_on(follow_start(start, &Followed::Theirs(&instance)))?;
+        return Ok(Some(code));
     }
     ui.note("following its logs; Ctrl-C only lets go");
+    // Without a handler Ctrl-C ends it all the same.
+    let _ = shutdown::let_go_on_interrupt();
     let logs = LogsOptions {
         target: None,
         follow: true,
         last: Some(0),
         json: false,
     };
-    commands::run(Task::Logs(logs), &start.place, ui)
+    // Exactly this one, wherever `up` was typed.
+    let place = Place {
+        dir: config.dir.clone(),
+        said: true,
+        project: folder.is_demo().then(|| config.project.clone()),
+    };
+    commands::run(Task::Logs(logs), &place, ui).map(Some)
+}
+
+/// The instance that runs here, when it is one that answers and goes on; `None` when it has ended. One that is starting,
+/// or stopping, is waited for.
+async fn settled(start: &Start) -> Result<Option<wire::Instance>, Vec<Report>> {
+    let Start { folder, ui, .. } = start;
+    let mut until = Instant::now() + SOCKET;
+    let mut said = false;
+    while folder.is_locked() {
+        if let Some(instance) = instance::running(folder)
+            && let Ok(status) = client(start)?.status().await
+        {
+            if status.state != "stopping" {
+                return Ok(Some(instance));
+            }
+            // It takes what its backends take.
+            until = Instant::now() + SOCKET;
+            if !std::mem::replace(&mut said, true) {
+                ui.note(&format!(
+                    "lbdev (pid {}) is still stopping; waiting for its end",
+                    instance.pid
+                ));
+            }
+        }
+        if Instant::now() >= until {
+            let report = Report::failed(
+                "LB006",
+                "another lbdev holds this project and does not answer".to_owned(),
+            );
+            return Err(vec![report.hint("run `lbdev down`, then `lbdev up`")]);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(None)
+}
+
+fn client(start: &Start) -> Result<Client, Vec<Report>> {
+    Client::new(start.folder.socket()).map_err(|error| vec![error.into()])
+}
+
+/// It runs, and does not answer.
+fn silent(pid: u32, log: &Path) -> Report {
+    Report::failed(
+        "LB006",
+        format!("lbdev (pid {pid}) started and does not answer"),
+    )
+    .detail(format!("its log: {}", log.display()))
+    .hint("run `lbdev down`, then `lbdev up`")
+}
+
+/// It has ended by itself, because nothing could become of it: then its log says why. Or somebody has ended it.
+fn has_ended(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> {
+    let said = std::fs::read_to_string(start.folder.boot_log()).unwrap_or_default();
+    let status = match followed {
+        Followed::Ours(daemon) => daemon.try_wait().ok().flatten(),
+        Followed::Theirs(_) => None,
+    };
+    if !said.is_empty() {
+        start.ui.progress(&said);
+        let code = status.and_then(|status| status.code());
+        let code = code.and_then(|code| u8::try_from(code).ok());
+        return Ok(code.filter(|code| *code != 0).unwrap_or(1));
+    }
+    let pid = followed.pid();
+    let report = match status {
+        Some(status) if !status.success() => Report::failed(
+            "LB006",
+            format!("lbdev in the background (pid {pid}) has ended without a word ({status})"),
+        )
+        .hint("run `lbdev up` to see in this terminal what happens"),
+        Some(_) | None => Report::failed(
+            "LB006",
+            format!("lbdev (pid {pid}) was told to stop before everything was ready"),
+        )
+        .hint("run `lbdev up` again"),
+    };
+    Err(vec![report])
 }
 
 /// Without `--wait`: until everything is launched. With it: until everything is ready, or cannot be.
-async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec<Report>> {
+async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> {
     let Start {
         options,
         config,
@@ -145,23 +239,36 @@ async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec
         ui,
         ..
     } = start;
-    let client = Client::new(folder.socket()).map_err(|error| vec![error.into()])?;
+    let client = client(start)?;
     let mut screen = ui::Starting::new(
         *ui,
         ui::About::new(config, Some(super::preflight::said(config))),
     );
     let until = Instant::now() + options.wait_timeout;
+    let mut heard = Instant::now();
+    let mut hopeless_since = None;
     loop {
-        // It ends by itself when nothing can become of it, and its log says why.
-        if ended() {
+        if followed.has_ended(folder) {
             screen.end(None);
-            ui.progress(&std::fs::read_to_string(folder.boot_log()).unwrap_or_default());
-            return Ok(1);
+            return has_ended(start, followed);
         }
-        let Ok(status) = client.status().await else {
-            tokio::time::sleep(LOOK).await;
-            continue;
+        // It may hang, whatever was asked for.
+        let patience = match options.wait {
+            true => until.clamp(heard + ANSWER, heard + SOCKET),
+            false => heard + SOCKET,
         };
+        let status = match tokio::time::timeout_at(patience.into(), client.status()).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(_)) if Instant::now() < patience => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Ok(Err(_)) | Err(_) => {
+                screen.end(None);
+                return Err(vec![silent(followed.pid(), &folder.boot_log())]);
+            }
+        };
+        heard = Instant::now();
         screen.show(&status);
         let on_the_way = |backend: &wire::BackendStatus| match backend.state.as_str() {
             "starting" => options.wait || (backend.kind == "managed" && backend.pid.is_none()),
@@ -179,14 +286,17 @@ async fn follow_start(start: &Start, ended: &dyn Fn() -> bool) -> Result<u8, Vec
             screen.end(Some(&status));
             return Ok(0);
         }
-        if settled && !hopeless(&status) {
+        // From outside, one that died after it was ready looks the same: then lbdev goes on.
+        let may_end =
+            hopeless(&status) && hopeless_since.get_or_insert(heard).elapsed() < ENDS_BY_ITSELF;
+        if settled && !may_end {
             screen.end(Some(&status));
-            relay_reasons(start, ended).await;
+            relay_reasons(start, followed).await;
             return Ok(u8::from(options.wait));
         }
         if options.wait && Instant::now() >= until {
             screen.end(Some(&status));
-            return Err(too_slow(options, &client, &status, ready).await);
+            return Err(too_slow(start, &client, &status, followed).await);
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -214,23 +324,27 @@ fn hopeless(status: &wire::Status) -> bool {
 }
 
 /// Why some are not ready is in the log of the background, or will be in an instant.
-async fn relay_reasons(start: &Start, ended: &dyn Fn() -> bool) {
+async fn relay_reasons(start: &Start, followed: &Followed<'_>) {
     let until = Instant::now() + REASONS;
     loop {
         let said = std::fs::read_to_string(start.folder.boot_log()).unwrap_or_default();
-        if said.ends_with('\n') || ended() || Instant::now() >= until {
-            return start.ui.progress(&said);
+        let whole = said.ends_with('\n') || followed.has_ended(&start.folder);
+        if whole || Instant::now() >= until {
+            if !said.is_empty() {
+                start.ui.progress(&said);
+            }
+            return;
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// The time is up: what nobody can use is ended again; what serves in part goes on.
+/// The time is up: what this command has started and nobody can use is ended again; what serves in part goes on.
 async fn too_slow(
-    options: &UpOptions,
+    start: &Start,
     client: &Client,
     status: &wire::Status,
-    ready: usize,
+    followed: &Followed<'_>,
 ) -> Vec<Report> {
     let mut reports = Vec::new();
     for backend in status
@@ -243,7 +357,7 @@ async fn too_slow(
             _ => Vec::new(),
         };
         let why = backend.why.as_deref().unwrap_or("no answer");
-        let limit = options.wait_timeout.as_secs_f64();
+        let limit = start.options.wait_timeout.as_secs_f64();
         let report = if elsewhere.is_empty() {
             Report::failed(
                 "LB011",
@@ -258,11 +372,14 @@ async fn too_slow(
         };
         reports.push(report);
     }
-    if ready == 0 {
+    let useless = status.backends.iter().all(|backend| backend.state != "up");
+    if let Followed::Ours(daemon) = followed
+        && useless
+    {
         // If it is gone by now, that was the aim.
         let _ = client.shutdown().await;
         let until = Instant::now() + SOCKET;
-        while client.status().await.is_ok() && Instant::now() < until {
+        while matches!(daemon.try_wait(), Ok(None)) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -279,14 +396,4 @@ fn alike_once(mut reports: Vec<Report>) -> Vec<Report> {
             .push(format!("and {} more like it", count - 1));
     }
     reports
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    // A current-thread runtime needs one epoll descriptor; a process that cannot have it cannot do anything else either.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a small runtime can always be made")
-        .block_on(future)
 }

@@ -6,9 +6,10 @@ mod serve;
 mod startup;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{self, Invocation, Place, UpOptions, Verb};
+use crate::cli::{self, Invocation, UpOptions, Verb};
 use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::Folder;
@@ -58,7 +59,6 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
     let folder = folder.map_err(|error| vec![error.into()])?;
     let start = Start {
         options,
-        place,
         config,
         folder,
         ui,
@@ -70,10 +70,27 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
     }
 }
 
+/// Tells this set-up from another, wherever it was typed: a folder has one name, and the demo belongs to none.
+fn setup(config: &Config, folder: &Folder) -> String {
+    let plain = |dir: &Path| match folder.is_demo() {
+        true => PathBuf::new(),
+        false => dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
+    };
+    let mut config = config.clone();
+    config.dir = plain(&config.dir);
+    // It is the folder's.
+    config.project.clear();
+    for backend in config.services.iter_mut().flat_map(|s| &mut s.backends) {
+        if let Some(command) = &mut backend.command {
+            command.cwd = plain(&command.cwd);
+        }
+    }
+    config::fingerprint(&config)
+}
+
 /// What a start needs to know.
 struct Start {
     options: Box<UpOptions>,
-    place: Place,
     config: Config,
     folder: Folder,
     ui: Ui,

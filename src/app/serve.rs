@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::startup::{self, Startup};
 use super::{Start, preflight};
 use crate::backend::{Kind, Phase};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::control::{self, About, Control, Door};
 use crate::error::Report;
 use crate::instance::Lock;
@@ -21,7 +22,7 @@ use crate::proxy::{self, Bound, Proxy};
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::supervisor::{self, BackendView, Handle, Parts};
 use crate::ui::{self, Ui};
-use crate::{process, wire};
+use crate::{commands, process, wire};
 
 /// How a background process ends when another one was faster: its parent then looks at that one.
 pub(super) const LOST_THE_RACE: u8 = 75;
@@ -36,12 +37,16 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// `up` in this process. Returns when everything has ended.
 pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
-    let Some(lock) = Lock::try_take(&start.folder).map_err(|error| vec![error.into()])? else {
-        return if background {
-            Ok(LOST_THE_RACE)
-        } else {
-            super::detach::already_running(&start)
-        };
+    let lock = loop {
+        match Lock::try_take(&start.folder).map_err(|error| vec![error.into()])? {
+            Some(lock) => break lock,
+            None if background => return Ok(LOST_THE_RACE),
+            None => {
+                if let Some(code) = super::detach::already_running(&start)? {
+                    return Ok(code);
+                }
+            }
+        }
     };
     let Start {
         config, folder, ui, ..
@@ -50,11 +55,14 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
         process::end_instance(&left.id);
     }
+    // Until it is written anew, nobody is to read there where the earlier one was.
+    lock.remove().map_err(|error| vec![error.into()])?;
+    if !background {
+        // What an earlier one said in the background would be taken for the reasons of this one.
+        let _ = std::fs::remove_file(folder.boot_log());
+    }
     let bound = preflight::ports(&config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| vec![machine("start its runtime", &error)])?;
+    let runtime = commands::runtime().map_err(|report| vec![report])?;
     runtime.block_on(async {
         let running = Running::start(config, lock, bound, background, ui)
             .await
@@ -102,10 +110,6 @@ impl Running {
         let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
 
-        // The port 0 is one that the system chose.
-        if let Some(address) = bound.addresses().first() {
-            config.balancer.listen.port = address.port();
-        }
         config.notes.extend(bound.notes().iter().cloned());
         let balancer = Arc::new(config.balancer.clone());
         let balanced = config
@@ -156,7 +160,7 @@ impl Running {
             url,
             socket: lock.folder().socket().display().to_string(),
             started: jiff::Timestamp::now(),
-            setup: config::fingerprint(&config),
+            setup: super::setup(&config, lock.folder()),
         })?;
         supervisor.start_all().await;
         Ok(Self {
@@ -215,10 +219,7 @@ impl Running {
             _ = reader_gone => Vec::new(),
         };
         let view = self.supervisor.view().borrow().clone();
-        let was_ready = view
-            .backends
-            .iter()
-            .any(|backend| backend.ready_after.is_some() || backend.restarts > 0);
+        let was_ready = view.backends.iter().any(|backend| backend.was_ready);
         drop(view);
         self.shutdown.ask(Reason::Asked);
         let (level, reason) = self.end(&said).await;
@@ -244,6 +245,9 @@ impl Running {
                 .collect()
         };
         let mut elsewhere = ElsewhereNotes::default();
+        // Not a sleep that every change would begin anew: each check of a backend that is up is one.
+        let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = view.borrow_and_update().clone();
             match startup::judge(&now, Instant::now()) {
@@ -267,7 +271,7 @@ impl Running {
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(LOOK) => elsewhere.look(&now.backends, |report| notes.report(report)),
+                _ = looks.tick() => elsewhere.look(&now.backends, |report| notes.report(report)),
             }
         }
         std::future::pending().await
@@ -319,7 +323,11 @@ impl Running {
             }
         }
         if !closed {
-            closing.await;
+            tokio::select! {
+                () = closing => {}
+                // Dropping it ends it.
+                _ = shutdown.reached(Level::Force) => {}
+            }
         }
         drop(door);
         if let Err(error) = lock.remove() {

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use super::client_of;
 use crate::cli::Place;
 use crate::error::Report;
-use crate::instance::{self, Found, InstanceError};
+use crate::instance::{self, Folder, Found, InstanceError};
 use crate::ui::Ui;
 use crate::ui::units::{plural, took};
 
 /// Between two looks at whether it is gone.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long one that starts may take until it can be told to stop.
+const START: Duration = Duration::from_secs(15);
 /// After so long, and each time again, it is said what it is waiting for.
 const SAY: Duration = Duration::from_secs(5);
 /// Drain and stop timeouts are a matter of the set-up, so this is no more than the end of all patience.
@@ -21,6 +23,7 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
     let found = if all {
         instance::all_running()?
     } else {
+        reachable(place).await?;
         meant(place, ui)?
     };
     if found.is_empty() {
@@ -42,6 +45,32 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
         }
     }
     failure.map_or(Ok(0), Err)
+}
+
+/// One that has only just been started cannot be told anything yet, but it is there: its folder is locked. It is waited
+/// for, else it would go on after a `down` that found nothing.
+async fn reachable(place: &Place) -> Result<(), Report> {
+    if place.project.is_some() {
+        return Ok(());
+    }
+    // A folder that is not there has none.
+    let folders: Vec<Folder> = place
+        .dir
+        .ancestors()
+        .filter_map(|dir| Folder::of(dir).ok())
+        .collect();
+    let until = Instant::now() + START;
+    for folder in folders {
+        while folder.is_locked() && instance::running(&folder).is_none() {
+            if Instant::now() >= until {
+                let what = "the lbdev of this folder neither answers nor ends";
+                return Err(Report::failed("LB006", what)
+                    .hint("find its pid with `pgrep -a lbdev`, then run `kill -9 PID`"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(())
 }
 
 /// Unlike other verbs, `down` takes no other project than this folder's because it is the only one: who types it twice

@@ -40,6 +40,14 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
 
 /// Runs one verb to its end.
 fn block_on(verb: impl Future<Output = Result<u8, Report>>) -> Result<u8, Report> {
+    runtime()?.block_on(verb)
+}
+
+/// An event loop of this thread alone.
+///
+/// # Errors
+/// When the machine refuses one.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -49,8 +57,7 @@ fn block_on(verb: impl Future<Output = Result<u8, Report>>) -> Result<u8, Report
                 format!("the machine refuses an event loop: {error}"),
             )
             .hint("raise the limit of open files: `ulimit -n 4096`")
-        })?
-        .block_on(verb)
+        })
 }
 
 /// The instance that is meant, and a client of it. Says which one where that is not plain.

@@ -25,6 +25,7 @@ mod ending;
 mod external;
 mod failover;
 mod floors;
+mod meeting;
 mod process;
 mod timing;
 mod tools;
