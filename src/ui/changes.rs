@@ -24,26 +24,6 @@ pub fn signal_name(signal: Signal) -> &'static str {
     }
 }
 
-/// The numbers that every Unix shares; the others are told by their number.
-fn number_name(number: i32) -> String {
-    let name = match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        number => return format!("signal {number}"),
-    };
-    name.to_owned()
-}
-
 /// What is said of one change.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -199,7 +179,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
 fn how(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("status {code}"),
-        ExitStatus::Signal(number) => number_name(number),
+        ExitStatus::Signal(number) => crate::backend::signal_name(number),
     }
 }
 
@@ -211,7 +191,7 @@ fn ended(exit: Exit, pid: String) -> String {
         }
         (By::Itself, ExitStatus::Code(code)) => format!("exited by itself with status {code}{pid}"),
         (By::Itself, ExitStatus::Signal(number)) => {
-            format!("crashed ({}){pid}", number_name(number))
+            format!("crashed ({}){pid}", crate::backend::signal_name(number))
         }
     }
 }
