@@ -163,6 +163,7 @@ mod tests {
 
           ➜ app   http://mysite.localhost:8080/
           ➜ try   lbdev kill 8000
+          ➜ edit  lbdev restart all  (saved files are not watched yet)
 
         lbdev: ready http://localhost:8080 (4/4)
         ");
@@ -174,7 +175,7 @@ mod tests {
             ..about()
         };
         insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)), @"
-          lbdev 0.1.0   mysite · Django (manage.py) · 2 backends that run already · round robin
+          lbdev 0.1.0   mysite · Django (manage.py) · 2 backends (not started by lbdev) · round robin
 
 
           ➜ app   http://mysite.localhost:8080/

@@ -366,8 +366,8 @@ mod tests {
         check(Kind::Managed, Phase::Stopped, 3, why, stopped);
         check(Kind::External, Phase::Up, 3, None, "✓ 8000 ready");
         let waits = "8000 starting  connection refused (1.0 s)";
-        check(Kind::External, Phase::Starting, 1, None, waits);
+        check(Kind::External, Phase::Unhealthy, 1, None, waits);
         let given_up = "! 8000 unhealthy  connection refused";
-        check(Kind::External, Phase::Starting, 3, None, given_up);
+        check(Kind::External, Phase::Unhealthy, 3, None, given_up);
     }
 }

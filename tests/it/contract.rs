@@ -410,9 +410,14 @@ fn logs() {
     // What comes now, comes; other backends' lines do not.
     let mut direct = Connection::open(first).unwrap();
     direct
-        .request("GET", "/status/404?seen-by-the-follower", &[], b"")
+        .request(
+            "POST",
+            "/counter",
+            &[("X-Request-Id", "seen-by-the-follower")],
+            b"",
+        )
         .unwrap();
-    follower.wait_line("404", s(10));
+    follower.wait_line("seen-by-the-follower", s(10));
     follower.signal(rustix::process::Signal::INT);
     assert!(
         !follower

@@ -175,6 +175,29 @@ fn a_crash_in_the_middle_of_a_request() {
     assert_eq!(lbdev.next_ports(3), [left[0]; 3]);
 }
 
+/// A request that ends whoever gets it is not handed round for ever: `retries` bounds how many may fall, also where the
+/// policy brings them back meanwhile.
+#[test]
+fn a_deadly_request_ends_no_more_than_it_may() {
+    let lbdev = Lbdev::new();
+    lbdev.demo();
+    let gotten = crate::http::get(lbdev.ports.listen(), "/crash").expect("an answer");
+    assert_eq!(gotten.status, 502, "{}", gotten.text());
+    assert_eq!(
+        gotten.header("x-lbdev-attempts"),
+        Some("4"),
+        "{}",
+        gotten.text()
+    );
+    until(s(30), "the policy had brought them back", || {
+        let status = lbdev.status();
+        let restarts = status["backends"].as_array().unwrap().iter();
+        let restarts: u64 = restarts.filter_map(|row| row["restarts"].as_u64()).sum();
+        assert!(restarts <= 4, "{status:#}");
+        restarts == 4 && status["state"] == "serving"
+    });
+}
+
 /// What was cut in the middle of its body never looks whole.
 #[test]
 fn a_cut_answer_is_seen_as_cut() {

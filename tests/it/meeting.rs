@@ -211,11 +211,11 @@ fn the_same_set_up_from_elsewhere() {
     second.wait_line("following its logs", s(20));
     let first = lbdev.ports.first;
     until(s(20), "a line of the demo's is shown", || {
-        lbdev.get("/");
+        crate::http::send(first, "POST", "/counter", &[], b"").unwrap();
         second
             .lines
             .of("stdout")
-            .contains(&format!("{first} │ GET /"))
+            .contains(&format!("{first} │ commit "))
     });
     second.signal_group(Signal::INT);
     let status = second.wait_exit(s(10));
