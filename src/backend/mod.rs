@@ -6,12 +6,12 @@ mod id;
 mod policy;
 mod signal;
 mod state;
+mod step;
 #[cfg(test)]
 mod tests;
 
 pub use id::{BackendId, RunId, Slot};
 pub use policy::{HealthPolicy, RestartMode, RestartPolicy, StopPolicy, Timings};
 pub use signal::{Signal, signal_name};
-pub use state::{
-    Backend, By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, State,
-};
+pub use state::{By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, State};
+pub use step::Backend;

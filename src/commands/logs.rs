@@ -82,7 +82,15 @@ fn whose(place: &Place, ui: &Ui) -> Result<(Folder, Option<Found>), Report> {
     if place.said {
         return Err(here.into());
     }
-    Ok(running(instance::find(None, None)?, ui))
+    match instance::find(None, None) {
+        Ok(found) => Ok(running(found, ui)),
+        // Nothing runs anywhere: the demo, which belongs to no folder, may have left something.
+        Err(InstanceError::NothingRuns { .. }) if Folder::demo()?.logs_dir().is_dir() => {
+            ui.note("the last demo's");
+            Ok((Folder::demo()?, None))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn running(found: Found, ui: &Ui) -> (Folder, Option<Found>) {
@@ -166,7 +174,9 @@ async fn follow(from: &mut Follower, print: &mut Print, running: Option<&Found>,
                 print.records(&records, ui);
             }
             Ok(None) => return,
-            Err(_) if running.is_some_and(|found| !found.folder.is_locked()) => return,
+            Err(_) if running.is_some_and(|found| !found.folder.is_locked()) => {
+                return ui.note("lbdev has ended");
+            }
             Err(_) => {}
         }
     }

@@ -13,7 +13,8 @@ use crate::pool::{Access, AttemptFailure, Count};
 /// More requests in one second than a person can read: they are counted instead.
 pub const READABLE: u64 = 200;
 
-/// `14:02:11 GET / 200  12ms 8000`, with what was tried in vain.
+/// `14:02:11 GET / 200  12ms 8000`, with what was tried in vain. The time is that of the answer's end, when the line is
+/// written: the times of a stream never run backwards.
 pub fn line(access: &Access, paint: Paint, zone: &TimeZone) -> String {
     let status = access.status.to_string();
     let status = match access.status {
@@ -23,7 +24,7 @@ pub fn line(access: &Access, paint: Paint, zone: &TimeZone) -> String {
     };
     let mut text = format!(
         "{} {} {} {status} {:>5} {}",
-        paint.dim(&clock(timestamp(access.at), zone)),
+        paint.dim(&clock(timestamp(access.at + access.took), zone)),
         printable(&access.method),
         printable(&access.target),
         latency(access.took),
@@ -293,7 +294,7 @@ mod tests {
         14:02:11 GET / 502  12ms 8000 refused the connection after 3.0 ms → lbdev itself answered
         14:02:11 GET / 503  12ms lbdev itself
         14:02:11 GET / 200  12ms 8000 ended in the middle of its answer after 3.0 ms → the client got the part before
-        14:02:11 GET / 200  1.1s 8001 · waited 1.1 s for a backend
+        14:02:12 GET / 200  1.1s 8001 · waited 1.1 s for a backend
         14:02:11 GET /\u{1b}[2J 404  12ms 8000
         ");
     }

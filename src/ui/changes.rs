@@ -82,6 +82,11 @@ fn look(change: &Change) -> Look {
             by: By::Outside | By::Itself,
             ..
         }) => Look::of(Phase::Stopped),
+        Cause::Exited(Exit {
+            by: By::Lbdev,
+            asked: true,
+            ..
+        }) if change.to == Phase::Stopped => Look::ENDED,
         _ => Look::of(change.to),
     }
 }

@@ -38,6 +38,9 @@ impl Look {
         Self { glyph, word, tone }
     }
 
+    /// Of a backend that lbdev ended because it ends itself: that is no trouble.
+    pub const ENDED: Look = Look::new("○", "stopped", Tone::Idle);
+
     /// Of a phase.
     pub fn of(phase: Phase) -> Look {
         Self::of_word(phase.word())
