@@ -86,7 +86,7 @@ fn whose(place: &Place, ui: &Ui) -> Result<(Folder, Option<Found>), Report> {
         Ok(found) => Ok(running(found, ui)),
         // Nothing runs anywhere: the demo, which belongs to no folder, may have left something.
         Err(InstanceError::NothingRuns { .. }) if Folder::demo()?.logs_dir().is_dir() => {
-            ui.note("the last demo's");
+            ui.note("nothing is running; these are the logs of the last demo");
             Ok((Folder::demo()?, None))
         }
         Err(error) => Err(error.into()),
