@@ -104,13 +104,13 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
         .status()
         .await
         .map_or(0, |status| status.backends.len());
+    let began = Instant::now();
     if let Err(error) = client.shutdown().await {
         // It may have ended between the look and the question.
         if found.folder.is_locked() {
             return Err(Report::from(error).hint(format!("run `kill -9 {}`", found.instance.pid)));
         }
     }
-    let began = Instant::now();
     let mut said = SAY;
     while found.folder.is_locked() {
         let waited = began.elapsed();
