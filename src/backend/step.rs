@@ -26,6 +26,8 @@ pub struct Backend {
     pub was_ready: bool,
     /// How its last process ended, whatever followed.
     pub last_exit: Option<Exit>,
+    /// A person sent it a signal that ends most programs: its end was asked for.
+    signalled: bool,
     attempts: u32,
     rise: u32,
     fall: u32,
@@ -53,6 +55,7 @@ impl Backend {
             restarts: 0,
             was_ready: false,
             last_exit: None,
+            signalled: false,
             attempts: 0,
             rise: rise.max(1),
             fall: fall.max(1),
@@ -304,6 +307,7 @@ impl Backend {
             }
             (Signal::Term | Signal::Int | Signal::Quit, Some(run)) => {
                 // It may take its time or refuse; if it ends, that was asked for.
+                self.signalled = true;
                 self.desired = restart && self.desired;
                 if let State::Draining { next, .. } | State::Stopping { next, .. } = &mut self.state
                     && !restart
@@ -432,7 +436,7 @@ impl Backend {
     fn exited(&mut self, status: ExitStatus, wall: SystemTime, at: Moment) -> Vec<Effect> {
         let by = match (&self.state, status) {
             (State::Draining { by, .. } | State::Stopping { by, .. }, _) => *by,
-            _ if !self.desired => By::Operator,
+            _ if !self.desired || self.signalled => By::Operator,
             (_, ExitStatus::Code(_)) => By::Itself,
             (_, ExitStatus::Signal(_)) => By::Outside,
         };
@@ -543,6 +547,7 @@ impl Backend {
     }
 
     fn launch(&mut self, at: Moment) -> Vec<Effect> {
+        self.signalled = false;
         let deadline = self.timings.ready.map(|limit| at.now + limit);
         self.state = State::Starting {
             run: at.fresh,

@@ -222,6 +222,25 @@ fn an_asked_for_term_that_ends_it_keeps_it_down() {
 }
 
 #[test]
+fn an_asked_for_term_with_restart_is_still_the_operators() {
+    let mut world = World::up();
+    let (signal, restart) = (Signal::Term, true);
+    world
+        .step(Event::Kill { signal, restart })
+        .exited(ExitStatus::Signal(15));
+    assert_eq!(
+        (world.backend.phase(), world.backend.last_exit.unwrap().by),
+        (Phase::Backoff, By::Operator)
+    );
+    world.later(200).ready().exited(KILLED);
+    assert_eq!(
+        world.backend.last_exit.unwrap().by,
+        By::Outside,
+        "the next life's end is its own"
+    );
+}
+
+#[test]
 fn killed_from_outside_it_comes_back_with_growing_waits_until_it_has_failed_too_often() {
     let mut world = World::up();
     for wait in [200, 400, 800] {

@@ -27,8 +27,18 @@ pub(super) fn init(place: &Place, framework: Option<&str>, ui: &Ui) -> Result<u8
         .and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
+            let line = text
+                .lines()
+                .position(|line| line.contains(config::PLACEHOLDER));
+            let next = match line {
+                Some(line) => format!(
+                    "put your command into line {}, then run `lbdev up`",
+                    line + 1
+                ),
+                None => "start it with `lbdev up`".to_owned(),
+            };
             ui.out(&format!(
-                "{} wrote {} · start it with `lbdev up`",
+                "{} wrote {} · {next}",
                 ui.out.check(),
                 tilde(&path)
             ));

@@ -12,6 +12,8 @@ const TEMPLATE: &str = include_str!("../../templates/lbdev.toml");
 
 /// What stands in the template where the command goes.
 const COMMAND: &str = "@COMMAND@";
+/// The command of a file for a folder in which nothing was recognised: to be replaced.
+pub const PLACEHOLDER: &str = "./my-server --port {port}";
 /// What stands in the template where it says what was recognised.
 const ORIGIN: &str = "@ORIGIN@";
 
@@ -32,7 +34,7 @@ pub fn init(dir: &Path, framework: Option<&str>) -> Result<String, Report> {
         Some(framework) => (framework.origin(), framework.command.as_str()),
         None => (
             "an example: put your own command below".to_owned(),
-            "./my-server --port {port}",
+            PLACEHOLDER,
         ),
     };
     let command = toml::Value::String(command.to_owned()).to_string();

@@ -24,7 +24,7 @@ mod table;
 mod value;
 mod words;
 
-pub use init::init;
+pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
 pub use render::render;
 pub use request::Request;

@@ -14,7 +14,7 @@ use crate::backend::Signal;
 const GRACE: Duration = Duration::from_secs(1);
 /// What was asked to end before its leader went (`sh -c` goes at once, its server finishes its requests) has this long,
 /// or until it is killed because its own stop timeout has passed.
-const GRACE_ASKED: Duration = Duration::from_secs(10);
+const GRACE_ASKED: Duration = Duration::from_secs(600);
 /// Between two looks at what is left: the first, and the longest. A look costs some milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(20);
