@@ -131,7 +131,30 @@ enum Typed {
         target: Target,
     },
     /// Stop backends, start them again, and wait until they answer
+    #[command(
+        after_help = "Examples:\n  lbdev restart 8000\n  lbdev restart all --rolling\n  lbdev restart web --rolling\n\nCtrl-C during --rolling: the present one is finished all the same, the others are not touched."
+    )]
     Restart {
+        #[command(flatten)]
+        target: Target,
+        /// One at a time, so that the others serve; stops at the first that does not come up
+        #[arg(long)]
+        rolling: bool,
+    },
+    /// Send backends no new requests; those in flight finish, the process goes on
+    #[command(
+        after_help = "Examples:\n  lbdev drain 8000\n  lbdev drain web:8001,8002\n  lbdev undrain 8000\n  lbdev drain --off 8000    the same as undrain"
+    )]
+    Drain {
+        #[command(flatten)]
+        target: Target,
+        /// Undo it: the same as `lbdev undrain`
+        #[arg(long)]
+        off: bool,
+    },
+    /// Send drained backends requests again
+    #[command(after_help = "Examples:\n  lbdev undrain 8000\n  lbdev undrain all")]
+    Undrain {
         #[command(flatten)]
         target: Target,
     },
@@ -323,8 +346,17 @@ impl Args {
             Typed::Stop { target } => Verb::Task(Task::Stop {
                 target: target.target,
             }),
-            Typed::Restart { target } => Verb::Task(Task::Restart {
+            Typed::Restart { target, rolling } => Verb::Task(Task::Restart {
                 target: target.target,
+                rolling,
+            }),
+            Typed::Drain { target, off } => Verb::Task(Task::Drain {
+                target: target.target,
+                off,
+            }),
+            Typed::Undrain { target } => Verb::Task(Task::Drain {
+                target: target.target,
+                off: true,
             }),
             Typed::Logs {
                 target,

@@ -96,6 +96,15 @@ pub enum Task {
     Restart {
         /// Which backends, as typed.
         target: String,
+        /// One after the other, each only when the one before is up.
+        rolling: bool,
+    },
+    /// No new requests, or new ones again.
+    Drain {
+        /// Which backends, as typed.
+        target: String,
+        /// Undo it.
+        off: bool,
     },
     /// What backends wrote.
     Logs(LogsOptions),
@@ -124,6 +133,7 @@ impl Task {
             | Task::Start { .. }
             | Task::Stop { .. }
             | Task::Restart { .. }
+            | Task::Drain { .. }
             | Task::Init { .. } => false,
         }
     }

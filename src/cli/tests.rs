@@ -114,6 +114,19 @@ fn the_other_verbs() {
             restart: false
         }
     );
+    let restart = |target: &str, rolling| Task::Restart {
+        target: target.into(),
+        rolling,
+    };
+    assert_eq!(task("lbdev restart 8000"), restart("8000", false));
+    assert_eq!(task("lbdev restart all --rolling"), restart("all", true));
+    let drain = |off| Task::Drain {
+        target: "8000".into(),
+        off,
+    };
+    assert_eq!(task("lbdev drain 8000"), drain(false));
+    assert_eq!(task("lbdev drain --off 8000"), drain(true));
+    assert_eq!(task("lbdev undrain 8000"), drain(true));
     assert_eq!(
         task("lbdev logs 8000 -f -n 5"),
         Task::Logs(LogsOptions {
@@ -209,6 +222,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
       start    Start backends that are down, and wait until they answer
       stop     Let backends finish their requests, then stop them
       restart  Stop backends, start them again, and wait until they answer
+      drain    Send backends no new requests; those in flight finish, the process goes on
+      undrain  Send drained backends requests again
       logs     Show what the backends wrote, also after `down`
       init     Write lbdev.toml for this folder
       config   Show the set-up with every default filled in
@@ -231,8 +246,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
     No project at hand? Try `lbdev demo`.
     ");
     for verb in [
-        "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "logs", "init",
-        "config",
+        "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "drain",
+        "undrain", "logs", "init", "config",
     ] {
         let help = text(&format!("lbdev {verb} --help"));
         assert!(help.lines().count() < 48, "{verb}: {help}");

@@ -63,13 +63,22 @@ pub(super) async fn start(place: &Place, target: &str, ui: &Ui) -> Result<u8, Re
     let reply = client.act(target, "start", None).await?;
     let mut waiting = Vec::new();
     for backend in reply.backends {
-        if find(&before, &backend.id).is_some_and(|before| before.state == "up") {
+        let old = find(&before, &backend.id);
+        if old.is_some_and(|old| old.state == "up") {
             ui.out(&acted::already(&backend, ui.out));
+        } else if old.is_some_and(|old| old.desired == "up" && up_but_drained(old)) {
+            ui.out(&acted::up_but_drained(&backend, ui.out));
         } else {
             waiting.push(backend);
         }
     }
     wait(&client, waiting, ui, |now, _, took| {
+        // It was ending, and comes up again when it has ended.
+        let ending = find(&before, &now.id)
+            .is_some_and(|old| old.desired == "stopped" && old.pid.is_some() && old.pid == now.pid);
+        if ending && up_but_drained(now) {
+            return Verdict::NotYet;
+        }
         judge_start(now, took, ui)
     })
     .await
@@ -105,9 +114,14 @@ pub(super) async fn stop(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
 /// Stops, starts, and waits until it answers again.
 pub(super) async fn restart(place: &Place, target: &str, ui: &Ui) -> Result<u8, Report> {
     let (_, client) = connect(place, ui)?;
+    restart_named(&client, target, ui).await
+}
+
+/// Restarts all that `target` names at once.
+pub(super) async fn restart_named(client: &Client, target: &str, ui: &Ui) -> Result<u8, Report> {
     let before = client.status().await?;
     let reply = client.act(target, "restart", None).await?;
-    wait(&client, reply.backends, ui, |now, _, took| {
+    wait(client, reply.backends, ui, |now, _, took| {
         let old = find(&before, &now.id);
         // It is still the old process that is up: the restart has not begun.
         let same = old.is_some_and(|old| old.pid == now.pid && old.restarts == now.restarts);
@@ -128,7 +142,9 @@ enum Verdict {
 fn judge_start(now: &BackendStatus, took: Duration, ui: &Ui) -> Verdict {
     match now.state.as_str() {
         "up" => Verdict::Done(acted::up(now, took, ui.out)),
-        "failed" | "backoff" => {
+        _ if up_but_drained(now) => Verdict::Done(acted::up(now, took, ui.out)),
+        // It was told to start: if it is stopped, it has ended by itself, or somebody else has stopped it.
+        "failed" | "backoff" | "stopped" => {
             let why = now.why.as_deref().unwrap_or("it ended");
             let report = Report::failed(
                 "LB010",
@@ -139,6 +155,11 @@ fn judge_start(now: &BackendStatus, took: Duration, ui: &Ui) -> Verdict {
         }
         _ => Verdict::NotYet,
     }
+}
+
+/// It answers, and gets no requests because the operator said so.
+fn up_but_drained(now: &BackendStatus) -> bool {
+    now.state == "draining" && !now.enabled && now.healthy
 }
 
 /// Asks until `judge` is content with each, or `PATIENCE` is over. The first failure is reported when all are through.
@@ -203,6 +224,6 @@ fn too_slow(slow: &BackendStatus, how_many: usize) -> Report {
     .hint(format!("run `lbdev logs {}`", acted::name(slow)))
 }
 
-fn find<'a>(status: &'a Status, id: &str) -> Option<&'a BackendStatus> {
+pub(super) fn find<'a>(status: &'a Status, id: &str) -> Option<&'a BackendStatus> {
     status.backends.iter().find(|backend| backend.id == id)
 }

@@ -2,7 +2,9 @@
 
 mod act;
 mod down;
+mod drain;
 mod logs;
+mod rolling;
 mod setup;
 mod status;
 
@@ -30,7 +32,12 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         } => block_on(act::kill(place, &target, signal, restart, ui)),
         Task::Start { target } => block_on(act::start(place, &target, ui)),
         Task::Stop { target } => block_on(act::stop(place, &target, ui)),
-        Task::Restart { target } => block_on(act::restart(place, &target, ui)),
+        Task::Restart {
+            target,
+            rolling: true,
+        } => block_on(rolling::restart(place, &target, ui)),
+        Task::Restart { target, .. } => block_on(act::restart(place, &target, ui)),
+        Task::Drain { target, off } => block_on(drain::drain(place, &target, off, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
         Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
         Task::Config { request, json } => return setup::config(&request, json, ui),

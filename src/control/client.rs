@@ -89,7 +89,16 @@ impl Client {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
-    /// Does `verb` (`kill`, `stop`, `start`, `restart`) to `target` as a person typed it; the server resolves it.
+    /// The backends that `target` names, as a person typed it. Nothing is done to them.
+    ///
+    /// # Errors
+    /// When it does not answer, or knows no such backend.
+    pub async fn backends(&self, target: &str) -> Result<wire::Acted, ClientError> {
+        let path = format!("/v1/backends/{}", segment(target)?);
+        self.ask(Method::GET, &path, None).await
+    }
+
+    /// Does `verb` (`kill`, `stop`, `start`, `restart`, `drain`, `undrain`) to `target` as a person typed it; the server resolves it.
     ///
     /// # Errors
     /// When it does not answer, or refuses.
@@ -99,13 +108,7 @@ impl Client {
         verb: &str,
         body: Option<Value>,
     ) -> Result<wire::Acted, ClientError> {
-        // A dot as a whole segment would be taken for a step through the path.
-        if matches!(target, "" | "." | "..") {
-            return Err(ClientError::Target {
-                target: target.to_owned(),
-            });
-        }
-        let path = format!("/v1/backends/{}/{verb}", percent_encoded(target));
+        let path = format!("/v1/backends/{}/{verb}", segment(target)?);
         self.ask(Method::POST, &path, Some(body.unwrap_or_else(|| json!({}))))
             .await
     }
@@ -226,6 +229,17 @@ fn exit_of(status: u16) -> Exit {
         400 | 404 | 422 => Exit::Usage,
         _ => Exit::Failed,
     }
+}
+
+/// What was typed as a path segment.
+fn segment(target: &str) -> Result<String, ClientError> {
+    // A dot as a whole segment would be taken for a step through the path.
+    if matches!(target, "" | "." | "..") {
+        return Err(ClientError::Target {
+            target: target.to_owned(),
+        });
+    }
+    Ok(percent_encoded(target))
 }
 
 /// One path segment: RFC 3986's unreserved characters, and `:` and `,`, which a segment may hold, as they are.

@@ -102,13 +102,22 @@ impl Control {
                     &serde_json::json!({ "version": VERSION }),
                 ))
             }
+            (["v1", "backends", target], &Method::GET) => {
+                let ids = self.targets(&percent_decode(target))?;
+                let view = self.supervisor.view().borrow().clone();
+                let named = view.backends.iter().filter(|b| ids.contains(&b.spec.id));
+                Ok(json(StatusCode::OK, &self.acted(named)))
+            }
             (["v1", "backends", target, verb], &Method::POST) => {
                 let verb = self.verb(verb, request).await?;
                 let ids = self.targets(&percent_decode(target))?;
                 let after = self.supervisor.act(ids, verb).await.map_err(refused)?;
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
-            (["v1", "status" | "shutdown"] | ["v1", "backends", _, _], _) => {
+            (
+                ["v1", "status" | "shutdown"] | ["v1", "backends", _] | ["v1", "backends", _, _],
+                _,
+            ) => {
                 let report = Report::usage("LB021", format!("{method} is not for {path}"));
                 Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, report))
             }
@@ -124,6 +133,8 @@ impl Control {
             "start" => Ok(Verb::Start),
             "stop" => Ok(Verb::Stop),
             "restart" => Ok(Verb::Restart),
+            "drain" => Ok(Verb::Drain),
+            "undrain" => Ok(Verb::Undrain),
             "kill" => {
                 let kill: Kill = body(request).await?;
                 let text = kill.signal.as_deref().unwrap_or("KILL");
@@ -170,10 +181,10 @@ impl Control {
         })
     }
 
-    fn acted(&self, backends: &[BackendView]) -> Acted {
+    fn acted<'a>(&self, backends: impl IntoIterator<Item = &'a BackendView>) -> Acted {
         let now = Instant::now();
         let backends = backends
-            .iter()
+            .into_iter()
             .map(|backend| backend_status(backend, &self.pools, now))
             .collect();
         Acted {
@@ -226,7 +237,12 @@ fn refused(refused: Refused) -> Refusal {
             Report::failed("LB006", refused.to_string()).hint("wait for it, then run `lbdev up`")
         }
         Refused::External(_) => Report::failed("LB031", refused.to_string())
-            .hint("end it where it was started; lbdev only sends it requests while it answers"),
+            .hint("end it where it was started; `lbdev drain` keeps requests from it"),
+        Refused::NotBalanced(_) => {
+            let report = Report::usage("LB021", refused.to_string())
+                .hint("run `lbdev status` to see which backends have a port");
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
+        }
     };
     Refusal::new(StatusCode::CONFLICT, report)
 }

@@ -16,6 +16,9 @@ pub enum Refused {
     /// A process that lbdev did not launch.
     #[error("`{0}` was not started by lbdev")]
     External(BackendId),
+    /// It has no port, so there is nothing to drain.
+    #[error("`{0}` has no port: it gets no requests that could be kept from it")]
+    NotBalanced(BackendId),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
@@ -61,10 +64,12 @@ impl Handle {
     }
 
     /// Does `verb` to all of `ids`, and replies with each as it then is; after a KILL that is when its processes are
-    /// gone (2 s at most). Dropping the future does not undo it.
+    /// gone (2 s at most). Dropping the future does not undo it. Draining passes over those that have no port, unless
+    /// there are no others.
     ///
     /// # Errors
-    /// When one of them is external (then none is touched), or lbdev is ending.
+    /// When one of them is external and the verb is about its process, or none has requests to drain (then none is
+    /// touched), or lbdev is ending.
     pub async fn act(&self, ids: Vec<BackendId>, verb: Verb) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Act { ids, verb, reply }).await;

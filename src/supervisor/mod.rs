@@ -131,6 +131,10 @@ pub enum Verb {
     Stop,
     /// Drain, stop, start.
     Restart,
+    /// No new requests; those in flight finish, and the process goes on. It holds across restarts.
+    Drain,
+    /// New requests again.
+    Undrain,
     /// A signal to the whole process tree, now. KILL keeps it down unless `restart`; another signal is only sent.
     Kill {
         /// Which.
@@ -147,6 +151,8 @@ impl Verb {
             Verb::Start => "started",
             Verb::Stop => "stopped",
             Verb::Restart => "restarted",
+            Verb::Drain => "drained",
+            Verb::Undrain => "undrained",
             Verb::Kill { .. } => "killed",
         }
     }

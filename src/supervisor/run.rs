@@ -240,12 +240,9 @@ impl Supervisor {
 
     fn act(&mut self, ids: &[BackendId], verb: Verb, reply: Reply) {
         let heard = now();
-        let places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
-        let external = places
-            .iter()
-            .find(|&&place| self.units[place].spec.kind == Kind::External);
-        if let Some(&place) = external {
-            let _ = reply.send(Err(Refused::External(self.units[place].spec.id.clone())));
+        let mut places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
+        if let Err(refused) = self.permit(&mut places, verb) {
+            let _ = reply.send(Err(refused));
             return;
         }
         if self.stopping {
@@ -261,6 +258,8 @@ impl Supervisor {
                 Verb::Start => Event::Start,
                 Verb::Stop => Event::Stop(By::Operator),
                 Verb::Restart => Event::Restart,
+                Verb::Drain => Event::Disable,
+                Verb::Undrain => Event::Enable,
                 Verb::Kill { signal, restart } => Event::Kill { signal, restart },
             };
             self.apply(place, event, Cause::Asked(verb), heard);
@@ -277,11 +276,39 @@ impl Supervisor {
                     reply,
                 });
             }
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
+            Verb::Start
+            | Verb::Stop
+            | Verb::Restart
+            | Verb::Drain
+            | Verb::Undrain
+            | Verb::Kill { .. } => {
                 let _ = reply.send(Ok(places
                     .iter()
                     .map(|&place| self.units[place].view())
                     .collect()));
+            }
+        }
+    }
+
+    /// Takes out of `places` what `verb` cannot mean, or says why it cannot be done.
+    fn permit(&self, places: &mut Vec<usize>, verb: Verb) -> Result<(), Refused> {
+        let id = |place: usize| self.units[place].spec.id.clone();
+        match verb {
+            // Requests are lbdev's own to give, whoever runs the process.
+            Verb::Drain | Verb::Undrain => {
+                let first = places.first().copied();
+                places.retain(|&place| self.units[place].place.is_some());
+                match first {
+                    Some(first) if places.is_empty() => Err(Refused::NotBalanced(id(first))),
+                    _ => Ok(()),
+                }
+            }
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
+                let external = |&&place: &&usize| self.units[place].spec.kind == Kind::External;
+                match places.iter().find(external) {
+                    Some(&place) => Err(Refused::External(id(place))),
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -384,6 +411,7 @@ impl Supervisor {
         self.fresh = self.fresh.next();
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
+        let (enabled, ending) = (unit.backend.enabled, is_ending(&unit.backend.state));
         let exited = match event {
             Event::Exited { run: ended, .. } => run == Some(ended),
             _ => false,
@@ -401,7 +429,11 @@ impl Supervisor {
             unit.present.life.drain();
         }
         let (to, now) = (unit.phase(), moment.now);
-        let changed = to != phase || unit.backend.run() != run;
+        // A drained backend that is told to stop is `draining` before and after.
+        let changed =
+            to != phase || unit.backend.run() != run || is_ending(&unit.backend.state) != ending;
+        // What is down can be drained too: it is told, although its phase stays.
+        let told = changed || unit.backend.enabled != enabled;
         let after = if cause == Cause::Ready {
             unit.present.ready_after.unwrap_or_default()
         } else {
@@ -434,7 +466,7 @@ impl Supervisor {
         for effect in effects {
             self.perform(place, effect);
         }
-        if changed {
+        if told {
             let id = self.units[place].spec.id.clone();
             let pid = pid.or(self.units[place].present.pid);
             let change = Change {
@@ -512,6 +544,11 @@ impl Supervisor {
         }
         self.publish_view();
     }
+}
+
+/// It finishes its requests, and then its process ends.
+fn is_ending(state: &State) -> bool {
+    matches!(state, State::Draining { .. })
 }
 
 async fn sleep_until(due: Option<Instant>) {

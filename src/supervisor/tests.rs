@@ -316,3 +316,70 @@ async fn an_external_one_is_checked_and_never_signalled() {
     rig.task.await.unwrap();
     assert!(rig.processes.signals.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_moves_requests_and_no_process_and_holds_across_a_restart() {
+    let mut rig = Rig::up(2, false).await;
+    let pool = rig.pools.all()[0].clone();
+    let _kept = pool.pick(Turn::Next, &Tried::default()).unwrap();
+    let after = rig.act("8000", Verb::Drain).await.unwrap();
+    assert_eq!(
+        (after[0].phase, after[0].why.as_deref()),
+        (Phase::Draining, Some("drained by you"))
+    );
+    let change = rig.until(Phase::Draining).await;
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    assert!(change.out_after.is_some());
+    assert_eq!(rig.eligible(), [8001]);
+    // However long: nothing in flight is cut by it.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(rig.processes.signals.lock().unwrap().is_empty());
+
+    rig.act("8000", Verb::Restart).await.unwrap();
+    assert_eq!(
+        rig.until(Phase::Draining).await.cause,
+        Cause::Asked(Verb::Restart)
+    );
+    rig.until(Phase::Starting).await;
+    assert_eq!(rig.until(Phase::Draining).await.cause, Cause::Ready);
+    assert_eq!(rig.eligible(), [8001]);
+    rig.act("all", Verb::Undrain).await.unwrap();
+    rig.until(Phase::Up).await;
+    assert_eq!(rig.eligible(), [8000, 8001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_down_is_drained_for_later_and_it_is_told() {
+    let mut rig = Rig::up(1, false).await;
+    rig.act("8000", KILL).await.unwrap();
+    rig.until(Phase::Stopped).await;
+    rig.act("8000", Verb::Drain).await.unwrap();
+    let change = rig.until(Phase::Stopped).await;
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    rig.act("8000", Verb::Start).await.unwrap();
+    rig.until(Phase::Draining).await;
+    assert!(rig.eligible().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn external_ones_are_drained_and_those_without_requests_are_not() {
+    let worker = BackendSpec {
+        id: BackendId::new("worker", Slot::Number(1)),
+        addresses: Vec::new(),
+        ..spec(9000, Kind::Managed)
+    };
+    let mut rig = Rig::new(vec![spec(8000, Kind::External), worker], false);
+    rig.handle.start_all().await;
+    rig.until(Phase::Up).await;
+    rig.until(Phase::Up).await;
+    assert_eq!(
+        rig.act("worker", Verb::Drain).await.unwrap_err(),
+        Refused::NotBalanced(BackendId::new("worker", Slot::Number(1)))
+    );
+    let drained = rig.act("all", Verb::Drain).await.unwrap();
+    assert_eq!(drained.len(), 1);
+    assert!(rig.eligible().is_empty());
+    assert_eq!(rig.act("8000", Verb::Undrain).await.unwrap().len(), 1);
+    assert_eq!(rig.eligible(), [8000]);
+    assert!(rig.processes.signals.lock().unwrap().is_empty());
+}

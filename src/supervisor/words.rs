@@ -60,6 +60,7 @@ pub(super) fn why_down(
         State::Up { health, .. } | State::Frozen { health, .. } if !health.healthy => {
             last_check.map(str::to_owned)
         }
+        State::Up { .. } if !backend.enabled => Some("drained by you".to_owned()),
         State::Up { .. }
         | State::Frozen { .. }
         | State::Draining { .. }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::units::took;
+use super::units::{plural, took};
 use super::{Look, Paint};
 use crate::wire::BackendStatus;
 
@@ -73,14 +73,81 @@ pub fn already(backend: &BackendStatus, paint: Paint) -> String {
 pub fn up(backend: &BackendStatus, after: Duration, paint: Paint) -> String {
     let pid = backend.pid.map(|pid| format!(" (pid {pid})"));
     let back = match backend.port {
-        Some(_) if backend.enabled && backend.healthy => " · back in the rotation",
-        _ => "",
+        Some(_) if !backend.enabled => format!(" · still drained: {}", undrain(backend)),
+        Some(_) if backend.healthy => BACK.to_owned(),
+        _ => String::new(),
     };
     format!(
         "{} up after {}{}{back}",
-        head("up", backend, paint),
+        head(
+            if backend.enabled { "up" } else { "draining" },
+            backend,
+            paint
+        ),
         took(after),
         pid.unwrap_or_default()
+    )
+}
+
+const BACK: &str = " · back in the rotation";
+
+fn undrain(backend: &BackendStatus) -> String {
+    format!("lbdev undrain {} brings it back", name(backend))
+}
+
+fn pid(backend: &BackendStatus) -> String {
+    backend
+        .pid
+        .map_or(String::new(), |pid| format!(" (pid {pid})"))
+}
+
+/// `◑ 8000 drained (pid 4301) · 2 requests in flight finish, no new ones · lbdev undrain 8000 brings it back`
+pub fn drained(backend: &BackendStatus, paint: Paint) -> String {
+    let now = match (backend.state.as_str(), backend.in_flight) {
+        ("draining", 0) => "no new requests".to_owned(),
+        ("draining", n) => {
+            let n = usize::try_from(n).unwrap_or(usize::MAX);
+            let requests = plural(n, "request", "requests");
+            let finish = if n == 1 { "finishes" } else { "finish" };
+            format!("{requests} in flight {finish}, no new ones")
+        }
+        (state, _) => format!("it is {state}, and gets no requests when it is up either"),
+    };
+    format!(
+        "{} drained{} · {now} · {}",
+        head(&backend.state, backend, paint),
+        pid(backend),
+        undrain(backend)
+    )
+}
+
+/// `● 8000 undrained (pid 4301) · back in the rotation`
+pub fn undrained(backend: &BackendStatus, paint: Paint) -> String {
+    let back = match backend.state.as_str() {
+        "up" => BACK.to_owned(),
+        state => format!(" · it is {state}, and gets requests when it is up"),
+    };
+    let head = head(&backend.state, backend, paint);
+    format!("{head} undrained{}{back}", pid(backend))
+}
+
+/// There was nothing to drain, or to undo: `◑ 8000 is drained already`
+pub fn drained_already(backend: &BackendStatus, paint: Paint) -> String {
+    let is = if backend.enabled {
+        "is not drained"
+    } else {
+        "is drained already"
+    };
+    format!("{} {is}", head(&backend.state, backend, paint))
+}
+
+/// There was nothing to start: `◑ 8000 is up already, but drained (pid 4301) · lbdev undrain 8000 brings it back`
+pub fn up_but_drained(backend: &BackendStatus, paint: Paint) -> String {
+    format!(
+        "{} is up already, but drained{} · {}",
+        head(&backend.state, backend, paint),
+        pid(backend),
+        undrain(backend)
     )
 }
 
@@ -114,16 +181,50 @@ mod tests {
     #[test]
     fn one_line_a_backend() {
         let paint = Paint::new(false);
-        let (on, off) = (backend(8000, "up"), backend(8001, "stopped"));
+        let (on, down) = (backend(8000, "up"), backend(8001, "stopped"));
         let after = Duration::from_millis(600);
+        let off = |backend: &BackendStatus, in_flight| BackendStatus {
+            enabled: false,
+            in_flight,
+            state: match backend.state.as_str() {
+                "up" => "draining".to_owned(),
+                other => other.to_owned(),
+            },
+            ..backend.clone()
+        };
+        let drains = [
+            drained(&off(&on, 0), paint),
+            drained(&off(&on, 1), paint),
+            drained(&off(&on, 2), paint),
+            drained(&off(&down, 0), paint),
+            drained_already(&off(&on, 0), paint),
+            up_but_drained(&off(&on, 0), paint),
+            up(&off(&on, 0), after, paint),
+            undrained(&on, paint),
+            undrained(&down, paint),
+            drained_already(&on, paint),
+        ]
+        .join("\n");
+        insta::assert_snapshot!(drains, @"
+        ◑ 8000 drained (pid 4301) · no new requests · lbdev undrain 8000 brings it back
+        ◑ 8000 drained (pid 4301) · 1 request in flight finishes, no new ones · lbdev undrain 8000 brings it back
+        ◑ 8000 drained (pid 4301) · 2 requests in flight finish, no new ones · lbdev undrain 8000 brings it back
+        ✗ 8001 drained · it is stopped, and gets no requests when it is up either · lbdev undrain 8001 brings it back
+        ◑ 8000 is drained already
+        ◑ 8000 is up already, but drained (pid 4301) · lbdev undrain 8000 brings it back
+        ◑ 8000 up after 0.6 s (pid 4301) · still drained: lbdev undrain 8000 brings it back
+        ● 8000 undrained (pid 4301) · back in the rotation
+        ✗ 8001 undrained · it is stopped, and gets requests when it is up
+        ● 8000 is not drained
+        ");
         let text = [
-            killed(&off, "SIGKILL", 4302, Back::ByStart, paint),
-            killed(&off, "SIGKILL", 4302, Back::ByPolicy, paint),
+            killed(&down, "SIGKILL", 4302, Back::ByStart, paint),
+            killed(&down, "SIGKILL", 4302, Back::ByPolicy, paint),
             signalled(&on, "SIGHUP", 4301, paint),
             already(&on, paint),
-            already(&off, paint),
+            already(&down, paint),
             up(&on, after, paint),
-            stopped(&off, Some(4302), after, true, paint),
+            stopped(&down, Some(4302), after, true, paint),
         ]
         .join("\n");
         insta::assert_snapshot!(text, @"

@@ -99,7 +99,7 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
     }
     if about.managed > 0 && !about.demo {
         text.push_str(&format!(
-            "  {arrow} edit  lbdev restart all  (saved files are not watched yet)\n"
+            "  {arrow} edit  lbdev restart all --rolling  takes up what you saved\n"
         ));
     }
     let total = about.managed + about.external;
@@ -163,7 +163,7 @@ mod tests {
 
           ➜ app   http://mysite.localhost:8080/
           ➜ try   lbdev kill 8000
-          ➜ edit  lbdev restart all  (saved files are not watched yet)
+          ➜ edit  lbdev restart all --rolling  takes up what you saved
 
         lbdev: ready http://localhost:8080 (4/4)
         ");

@@ -39,13 +39,15 @@ impl Teller {
         let first = !story.was_up;
         let words = words(change, story, starting && first);
         match &change.cause {
+            // Who gets requests is another story than whose process ends.
+            Cause::Asked(Verb::Drain | Verb::Undrain) => {}
             Cause::Asked(verb) => story.asked = Some(*verb),
             Cause::Exited(_) | Cause::Ready | Cause::LaunchFailed(_) | Cause::Shutdown => {
                 story.asked = None;
             }
             Cause::Checked(_) | Cause::Refused | Cause::Drained | Cause::TimeLimit => {}
         }
-        story.was_up |= change.to == Phase::Up;
+        story.was_up |= change.to == Phase::Up || change.cause == Cause::Ready;
         let line = words.map(|words| {
             let look = look(change);
             let head = format!("{} {}", look.glyph, change.id.short());
@@ -114,6 +116,14 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         }
         Cause::Asked(Verb::Stop) => Some(format!("stopping, as you asked{pid}")),
         Cause::Asked(Verb::Restart) => Some(format!("restarting, as you asked{pid}")),
+        Cause::Asked(Verb::Drain) if change.to == Phase::Draining => Some(format!(
+            "drained by you{pid}: requests in flight finish, no new ones come"
+        )),
+        Cause::Asked(Verb::Drain) => Some("drained by you: no requests when it is up".to_owned()),
+        Cause::Asked(Verb::Undrain) if change.to == Phase::Up => {
+            Some(format!("undrained by you{pid}"))
+        }
+        Cause::Asked(Verb::Undrain) => Some("undrained by you: requests when it is up".to_owned()),
         Cause::Asked(Verb::Start) => Some("starting, as you asked".to_owned()),
         Cause::Shutdown => None,
         Cause::Exited(_) | Cause::LaunchFailed(_)
@@ -138,6 +148,9 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         },
         Cause::LaunchFailed(why) => Some(format!("cannot be started: {why}{}", then(change.to))),
         Cause::Ready if shown_elsewhere => None,
+        Cause::Ready if change.to == Phase::Draining => {
+            Some(format!("up after {after}{pid} · still drained"))
+        }
         Cause::Ready if story.was_up => Some(format!("up again after {after}{pid}")),
         Cause::Ready => Some(format!("up after {after}{pid}")),
         Cause::Checked(check) if check.ok => Some(format!("healthy again: {}", check.detail)),
@@ -320,6 +333,33 @@ mod tests {
         14:02:15 ✗ 8000 stopped after 0.6 s (SIGTERM)
         14:02:15 ◑ 8000 restarting, as you asked (pid 4301)
         14:02:15 ● 8000 up again after 0.6 s (pid 4301) · back in the rotation
+        ");
+    }
+
+    #[test]
+    fn drained_and_back() {
+        let drain = || Cause::Asked(Verb::Drain);
+        let out = Change {
+            out_after: Some(Duration::from_micros(400)),
+            ..change(Phase::Up, Phase::Draining, drain())
+        };
+        let undrain = || Cause::Asked(Verb::Undrain);
+        insta::assert_snapshot!(story(&[
+            out,
+            change(Phase::Draining, Phase::Draining, Cause::Asked(Verb::Restart)),
+            change(Phase::Draining, Phase::Stopping, Cause::Drained),
+            change(Phase::Stopping, Phase::Starting, exit(By::Operator, ExitStatus::Code(0))),
+            change(Phase::Starting, Phase::Draining, Cause::Ready),
+            change(Phase::Draining, Phase::Up, undrain()),
+            change(Phase::Stopped, Phase::Stopped, drain()),
+            change(Phase::Stopped, Phase::Stopped, undrain()),
+        ]), @"
+        14:02:15 ◑ 8000 drained by you (pid 4301): requests in flight finish, no new ones come · out of the rotation after 0.4 ms
+        14:02:15 ◑ 8000 restarting, as you asked (pid 4301)
+        14:02:15 ◑ 8000 up after 0.6 s (pid 4301) · still drained
+        14:02:15 ● 8000 undrained by you (pid 4301) · back in the rotation
+        14:02:15 ✗ 8000 drained by you: no requests when it is up
+        14:02:15 ✗ 8000 undrained by you: requests when it is up
         ");
     }
 

@@ -45,7 +45,7 @@ fn headline(status: &Status, paint: Paint) -> String {
 }
 
 /// It may get requests.
-pub(super) fn serves(backend: &BackendStatus) -> bool {
+pub fn serves(backend: &BackendStatus) -> bool {
     backend.state == "up" && backend.healthy && backend.enabled
 }
 
@@ -183,6 +183,14 @@ fn next(status: &Status, names: &[String]) -> Option<String> {
     }
     if !stopped.is_empty() {
         return Some(format!("lbdev start {}", stopped.join(",")));
+    }
+    let drained = status.backends.iter().zip(names);
+    let drained: Vec<&str> = drained
+        .filter(|(backend, _)| backend.state == "draining" && !backend.enabled)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    if !drained.is_empty() {
+        return Some(format!("lbdev undrain {}", drained.join(",")));
     }
     let up = named(&["up"]);
     (up.len() > 1).then(|| format!("lbdev kill {}", up[0]))
@@ -324,10 +332,18 @@ pub(super) mod tests {
                 &[(8000, "stopped"), (8001, "stopped")],
                 "lbdev start all   (2 backends)",
             ),
+            (&[(8000, "draining"), (8001, "up")], ""),
             (&[], ""),
         ] {
             assert_eq!(next(backends), expected);
         }
+        let drained = |port| BackendStatus {
+            enabled: false,
+            ..backend(port, "draining")
+        };
+        let status = status(vec![drained(8000), drained(8001), backend(8002, "up")]);
+        let next = super::next(&status, &names(&status.backends));
+        assert_eq!(next.as_deref(), Some("lbdev undrain 8000,8001"));
     }
 
     #[test]

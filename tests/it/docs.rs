@@ -124,6 +124,8 @@ fn the_readmes_commands_run() -> Result<()> {
                     | "start"
                     | "stop"
                     | "restart"
+                    | "drain"
+                    | "undrain"
                     | "logs"
                     | "config")
             )

@@ -27,6 +27,7 @@ mod failover;
 mod floors;
 mod meeting;
 mod process;
+mod rolling;
 mod timing;
 mod tools;
 mod up_django;
