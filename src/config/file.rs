@@ -22,8 +22,7 @@ use super::value::{self, ValueError};
 use crate::balance::{Algorithm, Sequence};
 
 /// Algorithms that other versions know.
-pub(super) const LATER_ALGORITHMS: [&str; 5] =
-    ["least_conn", "random_two", "peak_ewma", "ip_hash", "hash"];
+pub(super) const LATER_ALGORITHMS: [&str; 3] = ["peak_ewma", "ip_hash", "hash"];
 const LATER_TOP: &[&str] = &["dashboard"];
 const LATER_BALANCER: &[&str] = &[
     "sticky",

@@ -62,7 +62,11 @@ fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Fro
     let mut settings = settings();
     tweak(&mut settings);
     let route = vec![Route::Prefix("/".into())];
-    let pools = Arc::new(Pools::new([(Arc::from("web"), route)], settings.queue_max));
+    let pools = Arc::new(Pools::new(
+        [(Arc::from("web"), route)],
+        settings.algorithm,
+        settings.queue_max,
+    ));
     pools.all()[0].publish(members(backends, RunId::FIRST));
     let access = Arc::new(AccessLog::default());
     access.want();
