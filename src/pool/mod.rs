@@ -6,10 +6,11 @@
 mod access;
 mod member;
 mod pages;
+mod picker;
 mod queue;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -21,9 +22,10 @@ pub use pages::ClientKey;
 pub use queue::Unavailable;
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::RoundRobin;
+use crate::balance::{Algorithm, Candidate, Ring};
 use crate::config::Route;
 use pages::Pages;
+use picker::Picker;
 use queue::Queue;
 
 /// Every pool of an instance, and which request goes to which.
@@ -36,11 +38,18 @@ pub struct Pools {
 
 impl Pools {
     /// One pool for each service, none published yet. `queue` is how many requests may wait in each.
-    pub fn new(services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>, queue: usize) -> Self {
+    pub fn new(
+        services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>,
+        algorithm: Algorithm,
+        queue: usize,
+    ) -> Self {
         let news = Arc::new(Notify::new());
         let pools = services
             .into_iter()
-            .map(|(service, routes)| Arc::new(Pool::new(service, routes, queue, news.clone())))
+            .map(|(service, routes)| {
+                let picker = Picker::new(algorithm);
+                Arc::new(Pool::new(service, routes, picker, queue, news.clone()))
+            })
             .collect();
         Self { pools, news }
     }
@@ -94,7 +103,7 @@ pub struct Pool {
     /// What it answers.
     pub routes: Vec<Route>,
     snapshot: ArcSwap<Snapshot>,
-    picker: Mutex<RoundRobin>,
+    picker: Picker,
     pages: Pages,
     queue: Queue,
     retries: AtomicU64,
@@ -107,6 +116,8 @@ pub struct Pool {
 pub struct Snapshot {
     /// Every backend, eligible or not, each at the place that its `index` says.
     pub members: Vec<Arc<Member>>,
+    /// Whose a key is, under an algorithm with keys.
+    ring: Option<Arc<Ring>>,
 }
 
 impl Snapshot {
@@ -114,6 +125,16 @@ impl Snapshot {
     fn candidates(&self) -> impl Iterator<Item = (usize, u32)> + Clone {
         let eligible = self.members.iter().filter(|member| member.takes_requests());
         eligible.map(|member| (member.index, member.weight))
+    }
+
+    /// The same, with the load of each as it is now.
+    fn loads(&self) -> impl Iterator<Item = Candidate> + Clone {
+        let eligible = self.members.iter().filter(|member| member.takes_requests());
+        eligible.map(|member| Candidate {
+            index: member.index,
+            weight: member.weight,
+            in_flight: member.life.in_flight(),
+        })
     }
 }
 
@@ -126,6 +147,8 @@ pub enum Turn {
     Page(ClientKey),
     /// Where this client's page came from, without moving the sequence on.
     Asset(ClientKey),
+    /// The one that this place on the ring belongs to, else the next on the ring. Without a ring: the next one.
+    Key(u64),
 }
 
 /// The runs one request has already tried. Empty, it holds no memory.
@@ -163,12 +186,18 @@ impl Tried {
 }
 
 impl Pool {
-    fn new(service: Arc<str>, routes: Vec<Route>, queue: usize, news: Arc<Notify>) -> Self {
+    fn new(
+        service: Arc<str>,
+        routes: Vec<Route>,
+        picker: Picker,
+        queue: usize,
+        news: Arc<Notify>,
+    ) -> Self {
         Self {
             service,
             routes,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            picker: Mutex::default(),
+            picker,
             pages: Pages::default(),
             queue: Queue::new(queue),
             retries: AtomicU64::new(0),
@@ -187,7 +216,10 @@ impl Pool {
         for member in &members {
             member.life.tell(&self.news);
         }
-        let snapshot = Snapshot { members };
+        let ring = self
+            .picker
+            .ring(&members, self.snapshot.load().ring.as_ref());
+        let snapshot = Snapshot { members, ring };
         let any = snapshot
             .members
             .iter()
@@ -224,14 +256,15 @@ impl Pool {
         {
             return Some(Lease::new(member.clone(), now));
         }
-        let mut picker = self.picker.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = picker.next(snapshot.candidates(), |index| {
-            snapshot
-                .members
-                .get(index)
-                .is_some_and(|member| tried.has(member))
-        })?;
-        drop(picker);
+        let member = |index: usize| snapshot.members.get(index);
+        let index = match (turn, &snapshot.ring) {
+            (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
+                member(index).is_some_and(|one| one.takes_requests() && !tried.has(one))
+            }),
+            _ => self.picker.next(&snapshot, |index| {
+                member(index).is_some_and(|one| tried.has(one))
+            }),
+        }?;
         if let Turn::Page(client) = turn {
             self.pages.note(client, index);
         }

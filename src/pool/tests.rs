@@ -1,9 +1,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
 use crate::backend::{Phase, RunId, Slot};
+use crate::balance::place;
 
 fn member(index: usize, eligible: bool) -> Arc<Member> {
     let port = 8000 + u16::try_from(index).unwrap();
@@ -21,17 +22,26 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
     })
 }
 
-fn pools(routes: &[(&str, &[Route])]) -> Pools {
+fn pools_by(algorithm: Algorithm, routes: &[(&str, &[Route])]) -> Pools {
     Pools::new(
         routes
             .iter()
             .map(|(name, routes)| (Arc::from(*name), routes.to_vec())),
+        algorithm,
         2,
     )
 }
 
+fn pools(routes: &[(&str, &[Route])]) -> Pools {
+    pools_by(Algorithm::RoundRobin, routes)
+}
+
 fn web(eligible: &[bool]) -> Pools {
-    let pools = pools(&[("web", &[Route::Prefix("/".into())])]);
+    web_by(Algorithm::RoundRobin, eligible)
+}
+
+fn web_by(algorithm: Algorithm, eligible: &[bool]) -> Pools {
+    let pools = pools_by(algorithm, &[("web", &[Route::Prefix("/".into())])]);
     pools.all()[0].publish(
         eligible
             .iter()
@@ -77,6 +87,85 @@ fn an_asset_without_a_page_and_one_whose_backend_is_gone_take_the_next() {
     );
     pool.publish(vec![member(0, true), member(1, false)]);
     assert_eq!(picks(pool, &[Turn::Asset(client)]), [0]);
+}
+
+#[test]
+fn least_conn_keeps_away_from_who_is_busy() {
+    let pools = web_by(Algorithm::LeastConn, &[true; 3]);
+    let pool = &pools.all()[0];
+    let none = Tried::default();
+    let busy = pool.pick(Turn::Next, &none).unwrap();
+    assert_eq!(busy.member().index, 0);
+    assert_eq!(picks(pool, &[Turn::Next; 4]), [1, 2, 1, 2]);
+    let mut tried = Tried::default();
+    for index in [1, 2] {
+        tried.add(&pool.snapshot().members[index]);
+    }
+    assert_eq!(pool.pick(Turn::Next, &tried).unwrap().member().index, 0);
+    drop(busy);
+    let mut three = picks(pool, &[Turn::Next; 3]);
+    three.sort_unstable();
+    assert_eq!(three, [0, 1, 2], "idle again, it has its turn");
+}
+
+#[test]
+fn an_asset_goes_with_its_page_where_loads_decide() {
+    for algorithm in [Algorithm::LeastConn, Algorithm::RandomTwo] {
+        let pools = web_by(algorithm, &[true; 4]);
+        let pool = &pools.all()[0];
+        let client = ClientKey::new(Ipv4Addr::LOCALHOST.into(), b"x");
+        for _ in 0..20 {
+            let page = pool.pick(Turn::Page(client), &Tried::default()).unwrap();
+            assert_eq!(picks(pool, &[Turn::Asset(client)]), [page.member().index]);
+        }
+    }
+}
+
+#[test]
+fn random_two_asks_everybody_in_the_end_and_only_who_is_eligible() {
+    let pools = web_by(Algorithm::RandomTwo, &[true, false, true, true]);
+    let pool = &pools.all()[0];
+    let mut seen = picks(pool, &[Turn::Next; 400]);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, [0, 2, 3]);
+    let mut tried = Tried::default();
+    for left in [3, 2, 1] {
+        assert_eq!(tried.len(), 3 - left);
+        tried.add(pool.pick(Turn::Next, &tried).unwrap().member());
+    }
+    assert!(pool.pick(Turn::Next, &tried).is_none());
+}
+
+#[test]
+fn a_key_stays_until_its_backend_is_away_and_comes_home() {
+    let pools = web_by(Algorithm::Hash, &[true; 4]);
+    let pool = &pools.all()[0];
+    let keys: Vec<Turn> = (0..50u8).map(|n| Turn::Key(place(&[n]))).collect();
+    let home = picks(pool, &keys);
+    assert_eq!(picks(pool, &keys), home);
+    let mut tried = Tried::default();
+    tried.add(&pool.snapshot().members[1]);
+    let failover: Vec<usize> = keys
+        .iter()
+        .map(|&key| pool.pick(key, &tried).unwrap().member().index)
+        .collect();
+    pool.publish((0..4).map(|index| member(index, index != 1)).collect());
+    assert_eq!(
+        picks(pool, &keys),
+        failover,
+        "a failover goes where it goes without the backend"
+    );
+    for (home, now) in home.iter().zip(&failover) {
+        assert!(home == now && *now != 1 || *home == 1 && *now != 1);
+    }
+    pool.publish((0..4).map(|index| member(index, true)).collect());
+    assert_eq!(picks(pool, &keys), home);
+    assert_eq!(
+        picks(pool, &[Turn::Next; 4]),
+        [0, 1, 2, 3],
+        "without a key it goes round"
+    );
 }
 
 #[test]

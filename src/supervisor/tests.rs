@@ -11,6 +11,7 @@ use super::*;
 use crate::backend::{
     ExitStatus, HealthPolicy, Kind, RestartMode, RestartPolicy, Slot, StopPolicy,
 };
+use crate::balance::Algorithm;
 use crate::config::{Command, Route};
 use crate::pool::{Pools, Tried, Turn};
 use crate::probe::{Probe, Report, Target, Watch};
@@ -135,6 +136,7 @@ impl Rig {
         let checks = Arc::new(FakeChecks::default());
         let pools = Arc::new(Pools::new(
             [(Arc::from("web"), vec![Route::Prefix("/".into())])],
+            Algorithm::RoundRobin,
             16,
         ));
         let (handle, task) = start(Parts {

@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::balance::Algorithm;
 use crate::config::{Listen, ListenHost, fingerprint, json, render};
 
 /// A folder, and a machine on which nothing is installed but what a test says.
@@ -304,12 +305,12 @@ fn flags_that_cannot_be() {
         r.replicas = Some(0);
         r.ports = Some("8003-8000".into());
         r.listen = Some("nonsense".into());
-        r.algorithm = Some("least_conn".into());
+        r.algorithm = Some("peak_ewma".into());
         r.workers = Some(1000);
         r.services = vec!["wbe".into()];
     }), @r#"
 error[LB021]: `--listen`: `nonsense` is not an address to listen on; write for example `localhost:8080`, `8080`, `0.0.0.0:8080` or `[::1]:8080`
-error[LB021]: `--algorithm`: the algorithm `least_conn` is not in this version of lbdev yet; known: `round_robin`
+error[LB021]: `--algorithm`: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
 error[LB021]: `--workers` must be from 1 to 64, not 1000
 error[LB021]: `--ports`: the range `8003-8000` runs backwards
 error[LB021]: `-n` must be from 1 to 256, not 0
@@ -361,7 +362,8 @@ error[LB021]: `-n` does not say which service it is for: `web` and `api` have po
 const WHOLE: &str = r#"
 [balancer]
 listen = 9080
-algorithm = "round-robin"
+algorithm = "least-conn"
+hash_key = "header:X-User"
 sequence = "requests"
 retries = 1
 retry = { deadline = "3s" }
@@ -425,6 +427,7 @@ fn a_whole_file() {
     assert_eq!(web.backends[2].health.path.as_deref(), Some("/up/3"));
     assert_eq!(config.balancer.timeouts.backend_head, None);
     assert_eq!(config.balancer.listen.port, 9080);
+    assert_eq!(config.balancer.algorithm, Algorithm::LeastConn);
     assert_eq!(
         config.notes,
         ["`PORT` in `.env` is left out: lbdev sets it for each backend"]
@@ -534,7 +537,7 @@ error[LB020]: lbdev.toml:4:1: unknown key `algoritm` in [balancer]
   4 | algoritm = "x"
     | ^^^^^^^^
   hint: did you mean `algorithm`?
-error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`
+error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
   5 | algorithm = "peak_ewma"
     |             ^^^^^^^^^^^
 error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requests`

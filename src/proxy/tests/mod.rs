@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::backend::{BackendId, Phase, RunId, Slot};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, HashKey, Sequence};
 use crate::config::{Listen, ListenHost, Route, Timeouts};
 use crate::pool::{Access, Member, Pool};
 
@@ -31,6 +31,7 @@ fn settings() -> Balancer {
             port: 0,
         },
         algorithm: Algorithm::RoundRobin,
+        hash_key: HashKey::Path,
         sequence: Sequence::Pages,
         retries: 3,
         retry_deadline: Duration::from_secs(10),
@@ -62,7 +63,11 @@ fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Fro
     let mut settings = settings();
     tweak(&mut settings);
     let route = vec![Route::Prefix("/".into())];
-    let pools = Arc::new(Pools::new([(Arc::from("web"), route)], settings.queue_max));
+    let pools = Arc::new(Pools::new(
+        [(Arc::from("web"), route)],
+        settings.algorithm,
+        settings.queue_max,
+    ));
     pools.all()[0].publish(members(backends, RunId::FIRST));
     let access = Arc::new(AccessLog::default());
     access.want();
