@@ -29,7 +29,7 @@
 //! | **attempt / failover** | one try at one backend / a later attempt elsewhere |
 //! | **ready, healthy, enabled** | its first check passed / recent checks and traffic pass / the operator allows it. **eligible** is all three |
 //! | **rise, fall** | how many checks in a row flip health |
-//! | **drain** | no new requests, those in flight finish |
+//! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
 //!
 //! # One request
@@ -42,6 +42,8 @@
 //!
 //! `lbdev kill 8000` finds the running instance ([`instance`]), posts to its socket ([`control`]); the [`supervisor`] applies
 //! [`backend::Backend::step`], publishes to the pool *before* it signals, and replies when the process is gone.
+//! `restart --rolling` is led by the command, one backend after the other; each step is whole on the server's side, so that a
+//! command that is cut short leaves no half.
 //!
 //! # Invariants
 //!

@@ -40,6 +40,11 @@ impl Member {
     pub fn takes_requests(&self) -> bool {
         self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
     }
+
+    /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
+    pub fn is_drained(&self) -> bool {
+        self.phase == Phase::Draining && !self.life.is_draining()
+    }
 }
 
 /// The traffic of one run.

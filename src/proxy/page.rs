@@ -187,10 +187,16 @@ impl Page {
                 limit.as_secs_f64()
             ),
         };
-        let title = format!("no backend of `{}` is up", pool.service);
+        let drained = pool.snapshot().members.iter().any(|one| one.is_drained());
+        let (is, brings_back) = match drained {
+            true => ("takes requests", "undrain"),
+            false => ("is up", "start"),
+        };
+        let title = format!("no backend of `{}` {is}", pool.service);
         let mut page = Self::new(StatusCode::SERVICE_UNAVAILABLE, &title, said);
         page.backends(pool, failed);
-        page.next.push(format!("lbdev start {}", pool.service));
+        page.next
+            .push(format!("lbdev {brings_back} {}", pool.service));
         let troubled = pool.snapshot();
         let troubled = troubled
             .members
