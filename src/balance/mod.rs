@@ -1,11 +1,15 @@
 //! Which backend is next: pure algorithms over indices. No I/O, no clock, no randomness of their own.
 
+mod hash_key;
 mod least_conn;
 mod random_two;
+mod ring;
 mod round_robin;
 
+pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
 pub use random_two::random_two;
+pub use ring::{Ring, place};
 pub use round_robin::RoundRobin;
 
 /// A backend that may be picked, as the algorithms that look at its load see it.
@@ -37,6 +41,10 @@ pub enum Algorithm {
     LeastConn,
     /// Two by chance, and of these the one with fewer requests in flight per weight.
     RandomTwo,
+    /// The client's address decides: the same client gets the same backend.
+    IpHash,
+    /// The request's [`HashKey`] decides.
+    Hash,
 }
 
 impl Algorithm {
@@ -45,6 +53,8 @@ impl Algorithm {
         ("round_robin", Algorithm::RoundRobin),
         ("least_conn", Algorithm::LeastConn),
         ("random_two", Algorithm::RandomTwo),
+        ("ip_hash", Algorithm::IpHash),
+        ("hash", Algorithm::Hash),
     ];
 
     /// The name in `lbdev.toml`.
@@ -53,6 +63,8 @@ impl Algorithm {
             Algorithm::RoundRobin => "round_robin",
             Algorithm::LeastConn => "least_conn",
             Algorithm::RandomTwo => "random_two",
+            Algorithm::IpHash => "ip_hash",
+            Algorithm::Hash => "hash",
         }
     }
 }

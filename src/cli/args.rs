@@ -179,7 +179,7 @@ struct Shape {
     /// Where the balancer listens: 8080, localhost:8080, 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// How the next backend is chosen: round_robin, least_conn, random_two
+    /// How the next backend is chosen: round_robin, least_conn, random_two, ip_hash, hash
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
     /// Threads of the balancer

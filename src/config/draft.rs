@@ -7,7 +7,7 @@ use super::problem::At;
 use super::value::Server;
 use super::{Listen, Route};
 use crate::backend::{RestartMode, Signal};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, HashKey, Sequence};
 
 /// A whole set-up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +20,7 @@ pub(super) struct Draft {
 pub(super) struct BalancerDraft {
     pub listen: Option<At<Listen>>,
     pub algorithm: Option<At<Algorithm>>,
+    pub hash_key: Option<At<HashKey>>,
     pub sequence: Option<At<Sequence>>,
     pub retries: Option<At<u64>>,
     pub retry_deadline: Option<At<Duration>>,

@@ -22,12 +22,11 @@ use super::value::{self, ValueError};
 use crate::balance::{Algorithm, Sequence};
 
 /// Algorithms that other versions know.
-pub(super) const LATER_ALGORITHMS: [&str; 3] = ["peak_ewma", "ip_hash", "hash"];
+pub(super) const LATER_ALGORITHMS: [&str; 1] = ["peak_ewma"];
 const LATER_TOP: &[&str] = &["dashboard"];
 const LATER_BALANCER: &[&str] = &[
     "sticky",
     "detect",
-    "hash_key",
     "hold",
     "passive",
     "allow_hosts",
@@ -87,6 +86,7 @@ fn balancer(table: Table<'_>) -> BalancerDraft {
     let mut draft = BalancerDraft {
         listen: listen(&table),
         algorithm: algorithm(&table),
+        hash_key: table.parsed("hash_key", "a string", value::hash_key),
         sequence: table.parsed("sequence", "a string", |text| {
             value::choice(text, Sequence::NAMES)
         }),

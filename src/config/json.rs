@@ -20,6 +20,7 @@ pub fn json(config: &Config) -> Value {
             "listen": listen_text(balancer.listen),
             "url": balancer.listen.url(),
             "algorithm": balancer.algorithm.name(),
+            "hash_key": balancer.hash_key.to_string(),
             "sequence": balancer.sequence.name(),
             "retries": balancer.retries,
             "retry": { "deadline": duration_text(balancer.retry_deadline) },

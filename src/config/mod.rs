@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::{BackendId, HealthPolicy, Kind, RestartPolicy, StopPolicy};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, HashKey, Sequence};
 
 /// A resolved configuration: nothing in it is left to decide.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,8 @@ pub struct Balancer {
     pub listen: Listen,
     /// How the next backend is chosen.
     pub algorithm: Algorithm,
+    /// What [`Algorithm::Hash`] goes by. Names in it are tokens (RFC 9110 §5.6.2).
+    pub hash_key: HashKey,
     /// What moves the choice on.
     pub sequence: Sequence,
     /// Further backends tried for one request; 0 turns failover off.

@@ -49,6 +49,7 @@ fn balancer(out: &mut String, balancer: &Balancer) {
     for (key, value) in [
         ("listen", quoted(&listen_text(balancer.listen))),
         ("algorithm", quoted(balancer.algorithm.name())),
+        ("hash_key", quoted(&balancer.hash_key.to_string())),
         ("sequence", quoted(balancer.sequence.name())),
         ("retries", balancer.retries.to_string()),
         (

@@ -245,6 +245,11 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
             .as_ref()
             .map(|x| x.value)
             .unwrap_or_default(),
+        hash_key: draft
+            .hash_key
+            .as_ref()
+            .map(|x| x.value.clone())
+            .unwrap_or_default(),
         sequence: draft.sequence.as_ref().map(|x| x.value).unwrap_or_default(),
         retries: service::number(draft.retries.as_ref(), RETRIES),
         retry_deadline: draft

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::defaults::{LONGEST, MOST_BACKENDS};
 use super::{Listen, ListenHost, Route};
 use crate::backend::{RestartMode, Signal};
+use crate::balance::HashKey;
 
 /// A text that is not the value it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,10 @@ pub(super) enum ValueError {
     Route { text: String },
     #[error("`{text}` is not a path that begins with `/`")]
     Path { text: String },
+    #[error(
+        "`{text}` is not a key to hash by; write `path`, or with a name `header:X-User` or `cookie:sessionid`"
+    )]
+    HashKey { text: String },
     #[error("`{text}` is not one of {known}")]
     Choice {
         text: String,
@@ -109,6 +114,28 @@ pub(super) fn backoff(text: &str) -> Result<(Duration, Duration), ValueError> {
         });
     }
     Ok((min, max))
+}
+
+/// Reads `path`, `header:NAME`, `cookie:NAME`.
+pub(super) fn hash_key(text: &str) -> Result<HashKey, ValueError> {
+    let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+    let is_name = !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(is_token);
+    match kind {
+        "path" if text == kind => Ok(HashKey::Path),
+        "header" if is_name => Ok(HashKey::Header(name.to_ascii_lowercase())),
+        "cookie" if is_name => Ok(HashKey::Cookie(name.to_owned())),
+        _ => Err(ValueError::HashKey {
+            text: text.to_owned(),
+        }),
+    }
+}
+
+/// The longest name of a header field or a cookie; nobody has longer ones.
+const NAME_MAX: usize = 256;
+
+/// What names of header fields and cookies are made of (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Reads one port.

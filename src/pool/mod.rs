@@ -22,7 +22,7 @@ pub use pages::ClientKey;
 pub use queue::Unavailable;
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::{Algorithm, Candidate};
+use crate::balance::{Algorithm, Candidate, Ring};
 use crate::config::Route;
 use pages::Pages;
 use picker::Picker;
@@ -116,6 +116,8 @@ pub struct Pool {
 pub struct Snapshot {
     /// Every backend, eligible or not, each at the place that its `index` says.
     pub members: Vec<Arc<Member>>,
+    /// Whose a key is, under an algorithm with keys.
+    ring: Option<Arc<Ring>>,
 }
 
 impl Snapshot {
@@ -145,6 +147,8 @@ pub enum Turn {
     Page(ClientKey),
     /// Where this client's page came from, without moving the sequence on.
     Asset(ClientKey),
+    /// The one that this place on the ring belongs to, else the next on the ring. Without a ring: the next one.
+    Key(u64),
 }
 
 /// The runs one request has already tried. Empty, it holds no memory.
@@ -212,7 +216,10 @@ impl Pool {
         for member in &members {
             member.life.tell(&self.news);
         }
-        let snapshot = Snapshot { members };
+        let ring = self
+            .picker
+            .ring(&members, self.snapshot.load().ring.as_ref());
+        let snapshot = Snapshot { members, ring };
         let any = snapshot
             .members
             .iter()
@@ -249,12 +256,15 @@ impl Pool {
         {
             return Some(Lease::new(member.clone(), now));
         }
-        let index = self.picker.next(&snapshot, |index| {
-            snapshot
-                .members
-                .get(index)
-                .is_some_and(|member| tried.has(member))
-        })?;
+        let member = |index: usize| snapshot.members.get(index);
+        let index = match (turn, &snapshot.ring) {
+            (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
+                member(index).is_some_and(|one| one.takes_requests() && !tried.has(one))
+            }),
+            _ => self.picker.next(&snapshot, |index| {
+                member(index).is_some_and(|one| tried.has(one))
+            }),
+        }?;
         if let Turn::Page(client) = turn {
             self.pages.note(client, index);
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::{Phase, RunId, Slot};
+use crate::balance::place;
 
 fn member(index: usize, eligible: bool) -> Arc<Member> {
     let port = 8000 + u16::try_from(index).unwrap();
@@ -134,6 +135,37 @@ fn random_two_asks_everybody_in_the_end_and_only_who_is_eligible() {
         tried.add(pool.pick(Turn::Next, &tried).unwrap().member());
     }
     assert!(pool.pick(Turn::Next, &tried).is_none());
+}
+
+#[test]
+fn a_key_stays_until_its_backend_is_away_and_comes_home() {
+    let pools = web_by(Algorithm::Hash, &[true; 4]);
+    let pool = &pools.all()[0];
+    let keys: Vec<Turn> = (0..50u8).map(|n| Turn::Key(place(&[n]))).collect();
+    let home = picks(pool, &keys);
+    assert_eq!(picks(pool, &keys), home);
+    let mut tried = Tried::default();
+    tried.add(&pool.snapshot().members[1]);
+    let failover: Vec<usize> = keys
+        .iter()
+        .map(|&key| pool.pick(key, &tried).unwrap().member().index)
+        .collect();
+    pool.publish((0..4).map(|index| member(index, index != 1)).collect());
+    assert_eq!(
+        picks(pool, &keys),
+        failover,
+        "a failover goes where it goes without the backend"
+    );
+    for (home, now) in home.iter().zip(&failover) {
+        assert!(*now != 1 && (home == now || *home == 1));
+    }
+    pool.publish((0..4).map(|index| member(index, true)).collect());
+    assert_eq!(picks(pool, &keys), home);
+    assert_eq!(
+        picks(pool, &[Turn::Next; 4]),
+        [0, 1, 2, 3],
+        "without a key it goes round"
+    );
 }
 
 #[test]

@@ -86,9 +86,11 @@ fn fit(
     let Some(place) = place else {
         return Err(Page::no_route(&host.name, head.uri.path(), pools));
     };
-    let turn = match client.worker.settings.sequence {
-        Sequence::Pages => turn_of(client, &head.headers, found, head.uri.path()),
-        Sequence::Requests => Turn::Next,
+    let path = head.uri.path();
+    let turn = match (&client.worker.keyed, client.worker.settings.sequence) {
+        (Some(keyed), _) => keyed.turn(client.peer, path, &head.headers),
+        (None, Sequence::Pages) => turn_of(client, &head.headers, found, path),
+        (None, Sequence::Requests) => Turn::Next,
     };
 
     let body = (!body.is_end_stream()).then_some(body);

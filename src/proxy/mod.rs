@@ -13,6 +13,7 @@ mod flight;
 mod forward;
 mod headers;
 mod io;
+mod key;
 mod listen;
 mod page;
 mod progress;

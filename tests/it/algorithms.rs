@@ -1,7 +1,8 @@
 //! Who gets the next request, by the algorithm of the set-up.
 
 use crate::harness::Lbdev;
-use crate::http::Connection;
+use crate::http::{Connection, send};
+use crate::rotation::goes_round;
 use crate::wait::{s, until};
 
 /// Ports that the next `n` GETs of `path` are answered from, one after the other.
@@ -46,4 +47,76 @@ fn who_is_busy_gets_less() {
     check("round_robin", 10..=10);
     check("least_conn", 0..=0);
     check("random_two", 0..=0);
+}
+
+/// The same path stays at one backend, moves on when that is killed, and comes home when it is back.
+#[test]
+fn a_path_has_a_home() {
+    let lbdev = Lbdev::new();
+    lbdev.demo_file("algorithm = \"hash\"", "");
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    let homes: Vec<u16> = (0..24)
+        .map(|number| {
+            let seen = ports(&lbdev, &format!("/?{number}"), 1);
+            assert_eq!(seen, ports(&lbdev, "/", 1), "the query is no part of it");
+            let seen = ports(&lbdev, &format!("/status/200/{number}"), 3);
+            assert!(seen.windows(2).all(|two| two[0] == two[1]), "{seen:?}");
+            seen[0]
+        })
+        .collect();
+    let home = ports(&lbdev, "/", 1)[0];
+    assert!(
+        lbdev
+            .ports
+            .four()
+            .iter()
+            .filter(|port| homes.contains(port))
+            .count()
+            >= 3,
+        "paths are spread: {homes:?}"
+    );
+    let name = home.to_string();
+    lbdev.run(&["kill", &name]).ok();
+    let moved = ports(&lbdev, "/", 6);
+    assert!(moved.iter().all(|&port| port == moved[0] && port != home));
+    for (number, &before) in homes.iter().enumerate() {
+        let now = ports(&lbdev, &format!("/status/200/{number}"), 1)[0];
+        assert!(
+            if before == home {
+                now != home
+            } else {
+                now == before
+            },
+            "{number} went from {before} to {now} without {home}"
+        );
+    }
+    lbdev.run(&["start", &name]).ok();
+    lbdev.until_state(home, "up", s(20));
+    assert_eq!(ports(&lbdev, "/", 3), [home; 3]);
+    assert_eq!(lbdev.status()["balancer"]["failures"], 0);
+}
+
+/// The key of a request may be a header field or the client; without a key it goes round.
+#[test]
+fn keys_of_clients() {
+    let lbdev = Lbdev::new();
+    lbdev.demo_file("algorithm = \"hash\"\nhash_key = \"header:X-User\"", "");
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    goes_round(&lbdev.next_ports(8), &lbdev.ports.four());
+    let of = |user: &str| {
+        let headers = [("x-user", user)];
+        let answer = send(lbdev.ports.listen(), "GET", "/", &headers, b"").unwrap();
+        answer.backend_port().unwrap()
+    };
+    for user in ["ann", "bob", "cid"] {
+        let first = of(user);
+        assert!((0..4).all(|_| of(user) == first), "{user}");
+    }
+    lbdev.run(&["down"]).ok();
+
+    lbdev
+        .run(&["up", "-d", "--wait", "--algorithm", "ip_hash"])
+        .ok();
+    let seen = lbdev.next_ports(8);
+    assert!(seen.iter().all(|&port| port == seen[0]), "{seen:?}");
 }

@@ -310,7 +310,7 @@ fn flags_that_cannot_be() {
         r.services = vec!["wbe".into()];
     }), @r#"
 error[LB021]: `--listen`: `nonsense` is not an address to listen on; write for example `localhost:8080`, `8080`, `0.0.0.0:8080` or `[::1]:8080`
-error[LB021]: `--algorithm`: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn` or `random_two`
+error[LB021]: `--algorithm`: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
 error[LB021]: `--workers` must be from 1 to 64, not 1000
 error[LB021]: `--ports`: the range `8003-8000` runs backwards
 error[LB021]: `-n` must be from 1 to 256, not 0
@@ -363,6 +363,7 @@ const WHOLE: &str = r#"
 [balancer]
 listen = 9080
 algorithm = "least-conn"
+hash_key = "header:X-User"
 sequence = "requests"
 retries = 1
 retry = { deadline = "3s" }
@@ -536,7 +537,7 @@ error[LB020]: lbdev.toml:4:1: unknown key `algoritm` in [balancer]
   4 | algoritm = "x"
     | ^^^^^^^^
   hint: did you mean `algorithm`?
-error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn` or `random_two`
+error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
   5 | algorithm = "peak_ewma"
     |             ^^^^^^^^^^^
 error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requests`

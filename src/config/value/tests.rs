@@ -1,4 +1,30 @@
 use super::*;
+
+#[test]
+fn hash_keys() {
+    let check = |text: &str, key: Option<HashKey>| {
+        assert_eq!(hash_key(text).ok(), key, "{text}");
+    };
+    check("path", Some(HashKey::Path));
+    check("header:X-User", Some(HashKey::Header("x-user".into())));
+    check("cookie:Id", Some(HashKey::Cookie("Id".into())));
+    for wrong in [
+        "",
+        "path:",
+        "path:x",
+        "header",
+        "header:",
+        "header:a b",
+        "header:a:b",
+        "cookie:",
+        "cookie:é",
+        "cookies:a",
+        "Path",
+    ] {
+        check(wrong, None);
+    }
+    check(&format!("header:{}", "x".repeat(257)), None);
+}
 use proptest::prelude::*;
 
 fn nobody(_: &str, _: u16) -> Vec<SocketAddr> {

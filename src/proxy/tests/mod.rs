@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::backend::{BackendId, Phase, RunId, Slot};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, HashKey, Sequence};
 use crate::config::{Listen, ListenHost, Route, Timeouts};
 use crate::pool::{Access, Member, Pool};
 
@@ -31,6 +31,7 @@ fn settings() -> Balancer {
             port: 0,
         },
         algorithm: Algorithm::RoundRobin,
+        hash_key: HashKey::Path,
         sequence: Sequence::Pages,
         retries: 3,
         retry_deadline: Duration::from_secs(10),

@@ -1,0 +1,111 @@
+//! What a request is hashed by, under the algorithms that do that.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use hyper::header::{COOKIE, HeaderMap, HeaderName};
+
+use crate::balance::{Algorithm, HashKey, place};
+use crate::config::Balancer;
+use crate::pool::Turn;
+
+/// Which part of a request it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Keyed {
+    Address,
+    Path,
+    Header(HeaderName),
+    Cookie(String),
+}
+
+impl Keyed {
+    /// `None` under an algorithm without keys.
+    pub(super) fn of(settings: &Balancer) -> Option<Self> {
+        match settings.algorithm {
+            Algorithm::RoundRobin | Algorithm::LeastConn | Algorithm::RandomTwo => None,
+            Algorithm::IpHash => Some(Keyed::Address),
+            Algorithm::Hash => Some(match &settings.hash_key {
+                HashKey::Path => Keyed::Path,
+                HashKey::Header(name) => Keyed::Header(
+                    HeaderName::from_bytes(name.as_bytes())
+                        .expect("the configuration takes only tokens, which are names of fields"),
+                ),
+                HashKey::Cookie(name) => Keyed::Cookie(name.clone()),
+            }),
+        }
+    }
+
+    /// The turn of a request. One without a key has no home: it gets the next backend.
+    pub(super) fn turn(&self, peer: IpAddr, path: &str, headers: &HeaderMap) -> Turn {
+        let place = match self {
+            Keyed::Address => Some(address(peer)),
+            Keyed::Path => Some(place(path.as_bytes())),
+            Keyed::Header(name) => headers.get(name).map(|value| place(value.as_bytes())),
+            Keyed::Cookie(name) => cookie(headers, name.as_bytes()).map(place),
+        };
+        place.map_or(Turn::Next, Turn::Key)
+    }
+}
+
+/// `localhost` is two addresses of the same client, and a browser takes now one, now the other.
+fn address(peer: IpAddr) -> u64 {
+    match peer.to_canonical() {
+        IpAddr::V6(ip) if ip.is_loopback() => place(&Ipv4Addr::LOCALHOST.octets()),
+        IpAddr::V4(ip) => place(&ip.octets()),
+        IpAddr::V6(ip) => place(&ip.octets()),
+    }
+}
+
+/// The value of the first cookie of this name (RFC 6265 §4.2.1).
+fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+    let fields = headers.get_all(COOKIE).iter();
+    let mut pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
+    pairs.find_map(|pair| {
+        let rest = pair.trim_ascii().strip_prefix(name)?;
+        rest.strip_prefix(b"=")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn keys() {
+        let local: IpAddr = Ipv4Addr::LOCALHOST.into();
+        let check = |keyed: Keyed, headers: &[(&'static str, &'static str)], key: Option<&str>| {
+            let mut map = HeaderMap::new();
+            for &(name, value) in headers {
+                map.append(name, HeaderValue::from_static(value));
+            }
+            let turn = keyed.turn(local, "/a", &map);
+            let wanted = key.map_or(Turn::Next, |key| Turn::Key(place(key.as_bytes())));
+            assert_eq!(turn, wanted, "{keyed:?} of {headers:?}");
+        };
+        check(Keyed::Path, &[], Some("/a"));
+        let user = || Keyed::Header(HeaderName::from_static("x-user"));
+        check(user(), &[("x-user", "ann")], Some("ann"));
+        check(user(), &[("x-user", "ann"), ("x-user", "bob")], Some("ann"));
+        check(user(), &[("x-users", "ann")], None);
+        let cookie = || Keyed::Cookie("id".into());
+        check(cookie(), &[("cookie", "id=1")], Some("1"));
+        check(
+            cookie(),
+            &[("cookie", "xid=0; a=id=2;id=1;id=3")],
+            Some("1"),
+        );
+        check(cookie(), &[("cookie", "a=b"), ("cookie", "id=")], Some(""));
+        check(cookie(), &[("cookie", "idx=1; id")], None);
+        check(cookie(), &[], None);
+    }
+
+    #[test]
+    fn both_addresses_of_localhost_are_one_client() {
+        let turn = |peer: &str| Keyed::Address.turn(peer.parse().unwrap(), "/", &HeaderMap::new());
+        assert_eq!(turn("::1"), turn("127.0.0.1"));
+        assert_eq!(turn("::ffff:10.0.0.1"), turn("10.0.0.1"));
+        assert_ne!(turn("127.0.0.2"), turn("127.0.0.1"));
+        assert_ne!(turn("fd00::1"), turn("fd00::2"));
+    }
+}
