@@ -56,6 +56,9 @@ pub struct BackendStatus {
     pub enabled: bool,
     pub healthy: bool,
     pub weight: u32,
+    /// It gets requests only while no other backend of its service can.
+    #[serde(default)]
+    pub backup: bool,
     pub uptime_s: f64,
     pub restarts: u32,
     pub requests: u64,

@@ -160,6 +160,7 @@ mod tests {
             addresses: Vec::new(),
             command: None,
             weight: 1,
+            backup: false,
             health: HealthPolicy {
                 path: None,
                 interval: Duration::from_secs(1),

@@ -118,10 +118,11 @@ pub(super) struct StopDraft {
     pub timeout: Option<At<Duration>>,
 }
 
-/// `backends.8003 = { weight = 3 }`.
+/// `backends.8003 = { weight = 3, backup = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WeightDraft {
     /// As written; a key of a table is text.
     pub port: At<String>,
     pub weight: Option<At<u64>>,
+    pub backup: Option<bool>,
 }

@@ -43,7 +43,6 @@ const LATER_SERVICE: &[&str] = &[
     "slow_start",
     "max_connections",
 ];
-const LATER_BACKEND: &[&str] = &["backup"];
 
 /// Resolves a host name of `external`.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str, u16) -> Vec<SocketAddr>;
@@ -408,8 +407,13 @@ fn weights(table: &Table<'_>) -> Vec<WeightDraft> {
     let one = |(port, found): (At<String>, _)| {
         let entry = backends.as_table(&port.value, &port.value, found)?.value;
         let weight = entry.integer("weight", &WEIGHT_RANGE);
-        entry.close(LATER_BACKEND);
-        Some(WeightDraft { port, weight })
+        let backup = entry.boolean("backup");
+        entry.close(&[]);
+        Some(WeightDraft {
+            port,
+            weight,
+            backup,
+        })
     };
     backends.each().filter_map(one).collect()
 }

@@ -62,6 +62,7 @@ fn backend_json(backend: &BackendSpec) -> Value {
         "addresses": backend.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "command": command,
         "weight": backend.weight,
+        "backup": backend.backup,
         "health": {
             "path": backend.health.path,
             "interval": duration_text(backend.health.interval),

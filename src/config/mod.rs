@@ -172,6 +172,8 @@ pub struct BackendSpec {
     pub command: Option<Command>,
     /// Its share in weighted algorithms.
     pub weight: u32,
+    /// It gets requests only while no other backend of the service can.
+    pub backup: bool,
     /// How it is checked.
     pub health: HealthPolicy,
     /// When it is started again.

@@ -36,6 +36,7 @@ impl Maker<'_> {
             addresses,
             command: None,
             weight: 1,
+            backup: false,
             health,
             restart: RestartPolicy {
                 mode: restart
@@ -93,7 +94,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Gives backends the weights that were said.
+    /// Gives backends the weights that were said, and makes backups of those that shall be.
     pub(super) fn weights(&mut self, backends: &mut [BackendSpec]) {
         if self.draft.is_unread("ports") || self.draft.is_unread("external") {
             return;
@@ -107,13 +108,13 @@ impl Maker<'_> {
             let found = backends
                 .iter_mut()
                 .find(|backend| port.is_some() && backend.id.port() == port);
-            match (found, &weight.weight) {
-                (Some(backend), Some(share)) => {
-                    backend.weight = number(Some(share), backend.weight);
+            match found {
+                Some(backend) => {
+                    backend.weight = number(weight.weight.as_ref(), backend.weight);
+                    backend.backup = weight.backup.unwrap_or(backend.backup);
                 }
-                (Some(_), None) => {}
-                (None, _) if fewer && port.is_some() => {}
-                (None, _) => {
+                None if fewer && port.is_some() => {}
+                None => {
                     let has: Vec<u16> = backends.iter().filter_map(|b| b.id.port()).collect();
                     let problem = Problem::NoSuchBackend {
                         service: self.draft.name.value.clone(),

@@ -140,9 +140,14 @@ fn service(out: &mut String, config: &Config, service: &Service) {
     for (key, value) in keys {
         let _ = writeln!(out, "{key} = {value}");
     }
-    for backend in service.backends.iter().filter(|b| b.weight != 1) {
-        if let Some(port) = backend.id.port() {
-            let _ = writeln!(out, "backends.{port} = {{ weight = {} }}", backend.weight);
+    for backend in &service.backends {
+        let weight = (backend.weight != 1).then(|| format!("weight = {}", backend.weight));
+        let backup = backend.backup.then(|| "backup = true".to_owned());
+        let said: Vec<String> = weight.into_iter().chain(backup).collect();
+        if let Some(port) = backend.id.port()
+            && !said.is_empty()
+        {
+            let _ = writeln!(out, "backends.{port} = {{ {} }}", said.join(", "));
         }
     }
 }

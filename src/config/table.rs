@@ -122,6 +122,16 @@ impl<'a> Table<'a> {
         Some(found)
     }
 
+    /// True or false.
+    pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        if let DeValue::Boolean(is) = value.get_ref() {
+            return Some(*is);
+        }
+        self.wrong_type(key, value, "true or false");
+        None
+    }
+
     /// A whole number.
     pub(super) fn integer(
         &self,

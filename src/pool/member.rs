@@ -23,6 +23,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// Its share.
     pub weight: u32,
+    /// It gets requests only while nobody else can.
+    pub backup: bool,
     /// Ready, healthy and enabled.
     pub eligible: bool,
     /// Its state in one word, for pages.

@@ -47,8 +47,7 @@ impl Pools {
         let pools = services
             .into_iter()
             .map(|(service, routes)| {
-                let picker = Picker::new(algorithm);
-                Arc::new(Pool::new(service, routes, picker, queue, news.clone()))
+                Arc::new(Pool::new(service, routes, algorithm, queue, news.clone()))
             })
             .collect();
         Self { pools, news }
@@ -104,6 +103,8 @@ pub struct Pool {
     pub routes: Vec<Route>,
     snapshot: ArcSwap<Snapshot>,
     picker: Picker,
+    /// Backups have an order of their own: theirs and the others' would else disturb each other.
+    backups: Picker,
     pages: Pages,
     queue: Queue,
     retries: AtomicU64,
@@ -118,19 +119,35 @@ pub struct Snapshot {
     pub members: Vec<Arc<Member>>,
     /// Whose a key is, under an algorithm with keys.
     ring: Option<Arc<Ring>>,
+    /// Some are backups.
+    has_backups: bool,
 }
 
 impl Snapshot {
-    /// Index and weight of each backend that takes requests.
-    fn candidates(&self) -> impl Iterator<Item = (usize, u32)> + Clone {
-        let eligible = self.members.iter().filter(|member| member.takes_requests());
-        eligible.map(|member| (member.index, member.weight))
+    /// Those that take requests: the backups, or the others.
+    fn eligible(&self, backups: bool) -> impl Iterator<Item = &Arc<Member>> + Clone {
+        let of_kind = move |member: &&Arc<Member>| member.backup == backups;
+        let members = self.members.iter().filter(of_kind);
+        members.filter(|member| member.takes_requests())
+    }
+
+    /// Whether a request that has `tried` some has to make do with the backups: nobody else may have it.
+    fn is_for_backups(&self, tried: &Tried) -> bool {
+        self.has_backups
+            && !self
+                .eligible(false)
+                .any(|member| member.weight > 0 && !tried.has(member))
+    }
+
+    /// Index and weight of each that takes requests.
+    fn candidates(&self, backups: bool) -> impl Iterator<Item = (usize, u32)> + Clone {
+        self.eligible(backups)
+            .map(|member| (member.index, member.weight))
     }
 
     /// The same, with the load of each as it is now.
-    fn loads(&self) -> impl Iterator<Item = Candidate> + Clone {
-        let eligible = self.members.iter().filter(|member| member.takes_requests());
-        eligible.map(|member| Candidate {
+    fn loads(&self, backups: bool) -> impl Iterator<Item = Candidate> + Clone {
+        self.eligible(backups).map(|member| Candidate {
             index: member.index,
             weight: member.weight,
             in_flight: member.life.in_flight(),
@@ -189,7 +206,7 @@ impl Pool {
     fn new(
         service: Arc<str>,
         routes: Vec<Route>,
-        picker: Picker,
+        algorithm: Algorithm,
         queue: usize,
         news: Arc<Notify>,
     ) -> Self {
@@ -197,7 +214,8 @@ impl Pool {
             service,
             routes,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            picker,
+            picker: Picker::new(algorithm),
+            backups: Picker::new(algorithm),
             pages: Pages::default(),
             queue: Queue::new(queue),
             retries: AtomicU64::new(0),
@@ -219,7 +237,11 @@ impl Pool {
         let ring = self
             .picker
             .ring(&members, self.snapshot.load().ring.as_ref());
-        let snapshot = Snapshot { members, ring };
+        let snapshot = Snapshot {
+            has_backups: members.iter().any(|member| member.backup),
+            members,
+            ring,
+        };
         let any = snapshot
             .members
             .iter()
@@ -248,9 +270,11 @@ impl Pool {
 
     fn choose(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
         let snapshot = self.snapshot.load();
+        let backups = snapshot.is_for_backups(tried);
         if let Turn::Asset(client) = turn
             && let Some(index) = self.pages.of(client)
             && let Some(member) = snapshot.members.get(index)
+            && member.backup == backups
             && member.takes_requests()
             && !tried.has(member)
         {
@@ -259,9 +283,11 @@ impl Pool {
         let member = |index: usize| snapshot.members.get(index);
         let index = match (turn, &snapshot.ring) {
             (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
-                member(index).is_some_and(|one| one.takes_requests() && !tried.has(one))
+                member(index).is_some_and(|one| {
+                    one.backup == backups && one.takes_requests() && !tried.has(one)
+                })
             }),
-            _ => self.picker.next(&snapshot, |index| {
+            _ => self.picker(backups).next(&snapshot, backups, |index| {
                 member(index).is_some_and(|one| tried.has(one))
             }),
         }?;
@@ -269,6 +295,13 @@ impl Pool {
             self.pages.note(client, index);
         }
         Some(Lease::new(snapshot.members.get(index)?.clone(), now))
+    }
+
+    fn picker(&self, backups: bool) -> &Picker {
+        match backups {
+            true => &self.backups,
+            false => &self.picker,
+        }
     }
 
     /// Whether any backend is eligible, tried or not.

@@ -39,19 +39,24 @@ impl Picker {
         Some(same.unwrap_or_else(|| Arc::new(Ring::new(shares()))))
     }
 
-    /// The next one that `skip` does not name.
-    pub(super) fn next(&self, snapshot: &Snapshot, skip: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The next one of the backups, or of the others, that `skip` does not name.
+    pub(super) fn next(
+        &self,
+        snapshot: &Snapshot,
+        backups: bool,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         match self {
             Picker::RoundRobin(state) | Picker::Ring(state) => state
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .next(snapshot.candidates(), skip),
+                .next(snapshot.candidates(backups), skip),
             Picker::LeastConn(state) => state
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .next(snapshot.loads(), skip),
+                .next(snapshot.loads(backups), skip),
             // The generator is the thread's own: nothing is locked.
-            Picker::RandomTwo => random_two(snapshot.loads(), skip, |n| fastrand::u64(..n)),
+            Picker::RandomTwo => random_two(snapshot.loads(backups), skip, |n| fastrand::u64(..n)),
         }
     }
 }

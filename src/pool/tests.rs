@@ -14,6 +14,7 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
         run: Some(RunId::FIRST),
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         weight: 1,
+        backup: false,
         eligible,
         phase: if eligible { Phase::Up } else { Phase::Stopped },
         why: None,
@@ -157,8 +158,7 @@ fn a_key_stays_until_its_backend_is_away_and_comes_home() {
         "a failover goes where it goes without the backend"
     );
     for (home, now) in home.iter().zip(&failover) {
-        assert_ne!(*now, 1);
-        assert!(home == now || *home == 1, "{home} moved to {now}");
+        assert!(*now != 1 && (home == now || *home == 1));
     }
     pool.publish((0..4).map(|index| member(index, true)).collect());
     assert_eq!(picks(pool, &keys), home);
@@ -167,6 +167,65 @@ fn a_key_stays_until_its_backend_is_away_and_comes_home() {
         [0, 1, 2, 3],
         "without a key it goes round"
     );
+}
+
+fn with_backups(eligible: &[bool], backups: &[usize]) -> Vec<Arc<Member>> {
+    let each = eligible.iter().enumerate().map(|(index, &ok)| Member {
+        backup: backups.contains(&index),
+        ..(*member(index, ok)).clone()
+    });
+    each.map(Arc::new).collect()
+}
+
+#[test]
+fn backups_wait_until_nobody_else_is_left() {
+    for algorithm in Algorithm::NAMES.iter().map(|&(_, algorithm)| algorithm) {
+        let pools = web_by(algorithm, &[]);
+        let pool = &pools.all()[0];
+        let turns: Vec<Turn> = (0..40u8)
+            .flat_map(|n| [Turn::Next, Turn::Key(place(&[n]))])
+            .collect();
+        let check = |eligible: [bool; 4], wanted: &[usize]| {
+            pool.publish(with_backups(&eligible, &[2, 3]));
+            let mut seen = picks(pool, &turns);
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen, wanted, "{algorithm:?} of {eligible:?}");
+        };
+        check([true, true, true, true], &[0, 1]);
+        check([false, true, true, true], &[1]);
+        check([false, false, true, true], &[2, 3]);
+        check([false, false, false, true], &[3]);
+        check([true, false, false, true], &[0]);
+        pool.publish(with_backups(&[false; 4], &[2, 3]));
+        assert!(pool.pick(Turn::Next, &Tried::default()).is_none());
+    }
+}
+
+#[test]
+fn a_request_that_tried_all_others_gets_a_backup_and_disturbs_no_order() {
+    let pools = web(&[]);
+    let pool = &pools.all()[0];
+    pool.publish(with_backups(&[true; 3], &[2]));
+    assert_eq!(picks(pool, &[Turn::Next]), [0]);
+    let mut tried = Tried::default();
+    for member in &pool.snapshot().members[..2] {
+        tried.add(member);
+    }
+    assert_eq!(pool.pick(Turn::Next, &tried).unwrap().member().index, 2);
+    assert_eq!(picks(pool, &[Turn::Next; 3]), [1, 0, 1]);
+}
+
+#[test]
+fn an_asset_leaves_the_backup_of_its_page_when_another_is_back() {
+    let pools = web(&[]);
+    let pool = &pools.all()[0];
+    let client = ClientKey::new(Ipv4Addr::LOCALHOST.into(), b"x");
+    pool.publish(with_backups(&[false, true, true], &[1, 2]));
+    let page = [Turn::Page(client), Turn::Next, Turn::Asset(client)];
+    assert_eq!(picks(pool, &page), [1, 2, 1]);
+    pool.publish(with_backups(&[true, true, true], &[1, 2]));
+    assert_eq!(picks(pool, &[Turn::Asset(client)]), [0]);
 }
 
 #[test]

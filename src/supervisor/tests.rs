@@ -104,6 +104,7 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
             cwd: "/".into(),
         }),
         weight: 1,
+        backup: false,
         health: HealthPolicy {
             path: None,
             interval: Duration::from_secs(1),

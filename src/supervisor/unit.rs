@@ -108,6 +108,7 @@ impl Unit {
                 .or(self.spec.addresses.first().copied())
                 .unwrap_or(unknown),
             weight: self.spec.weight,
+            backup: self.spec.backup,
             eligible: self.backend.eligible(),
             phase: self.phase(),
             why: self.why(),

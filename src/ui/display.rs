@@ -301,6 +301,7 @@ mod tests {
             addresses: Vec::new(),
             command: None,
             weight: 1,
+            backup: false,
             health: HealthPolicy {
                 path: None,
                 interval: second,

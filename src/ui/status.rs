@@ -95,8 +95,12 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 (_, Some(check)) => check.detail.clone(),
                 _ => dash(),
             };
+            let name = match backend.backup {
+                true => format!("{name} (backup)"),
+                false => name.clone(),
+            };
             vec![
-                name.clone(),
+                name,
                 Look::of_word(&backend.state).show(paint),
                 backend.pid.map_or_else(dash, |pid| pid.to_string()),
                 if runs {
@@ -216,6 +220,7 @@ pub(super) mod tests {
             enabled: true,
             healthy: up,
             weight: 1,
+            backup: false,
             uptime_s: if up { 724.2 } else { 0.0 },
             restarts: 0,
             requests: 1430,

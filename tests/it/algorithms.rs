@@ -120,3 +120,26 @@ fn keys_of_clients() {
     let seen = lbdev.next_ports(8);
     assert!(seen.iter().all(|&port| port == seen[0]), "{seen:?}");
 }
+
+/// A backup waits until the others are gone, and is let alone again when one is back.
+#[test]
+fn a_backup_steps_in() {
+    let lbdev = Lbdev::new();
+    let [first, second, third, backup] = lbdev.ports.four();
+    lbdev.demo_file("", &format!("backends.{backup} = {{ backup = true }}"));
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    assert_eq!(lbdev.backend(backup)["backup"], true);
+    lbdev
+        .run(&["status"])
+        .ok()
+        .says(&format!("{backup} (backup)"));
+    goes_round(&lbdev.next_ports(7), &[first, second, third]);
+    lbdev
+        .run(&["kill", &format!("{first},{second},{third}")])
+        .ok();
+    assert_eq!(lbdev.next_ports(4), [backup; 4]);
+    lbdev.run(&["start", &second.to_string()]).ok();
+    lbdev.until_state(second, "up", s(20));
+    assert_eq!(lbdev.next_ports(4), [second; 4]);
+    assert_eq!(lbdev.status()["balancer"]["failures"], 0);
+}

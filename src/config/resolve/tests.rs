@@ -382,7 +382,8 @@ routes = ["/", "web.localhost"]
 health = { path = "/up/{index}", interval = "2s", timeout = "500ms", rise = 3, fall = 4 }
 restart = { policy = "always", backoff = "1s..2s", max = 3 }
 stop = { signal = "SIGINT", timeout = "1s" }
-backends.8005 = { weight = 3 }
+backends.8005 = { weight = 3, backup = true }
+backends.8006 = { backup = true }
 
 [services.worker]
 command = "cat x1 | sort {index}"
@@ -424,6 +425,8 @@ fn a_whole_file() {
     assert_eq!(web.routes.len(), 2);
     let weights: Vec<u32> = web.backends.iter().map(|b| b.weight).collect();
     assert_eq!(weights, [1, 3, 1]);
+    let backups: Vec<bool> = web.backends.iter().map(|b| b.backup).collect();
+    assert_eq!(backups, [false, true, true]);
     assert_eq!(web.backends[2].health.path.as_deref(), Some("/up/3"));
     assert_eq!(config.balancer.timeouts.backend_head, None);
     assert_eq!(config.balancer.listen.port, 9080);
@@ -526,7 +529,7 @@ health = { path = "up", rise = 0 }
 restart = { policy = "sometimes", backoff = "1s" }
 stop = { signal = "STOP" }
 watch = ["*.py"]
-backends.8003 = { wieght = 3, backup = true }
+backends.8003 = { wieght = 3, backup = "yes" }
 "#,
     );
     assert_snapshot!(bench.errors(same), @r#"
@@ -622,13 +625,12 @@ error[LB020]: lbdev.toml:31:1: `watch` in [services.web] is not in this version 
      | ^^^^^
   hint: take it out
 error[LB020]: lbdev.toml:32:19: unknown key `wieght` in [services.web.backends.8003]
-  32 | backends.8003 = { wieght = 3, backup = true }
+  32 | backends.8003 = { wieght = 3, backup = "yes" }
      |                   ^^^^^^
   hint: did you mean `weight`?
-error[LB020]: lbdev.toml:32:31: `backup` in [services.web.backends.8003] is not in this version of lbdev yet
-  32 | backends.8003 = { wieght = 3, backup = true }
-     |                               ^^^^^^
-  hint: take it out
+error[LB020]: lbdev.toml:32:40: `backup` must be true or false, not a string
+  32 | backends.8003 = { wieght = 3, backup = "yes" }
+     |                                        ^^^^^
 "#);
 }
 

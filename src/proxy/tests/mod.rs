@@ -91,6 +91,7 @@ fn members(backends: &[SocketAddr], run: RunId) -> Vec<Arc<Member>> {
             run: Some(run),
             address,
             weight: 1,
+            backup: false,
             eligible: true,
             phase: Phase::Up,
             why: None,
