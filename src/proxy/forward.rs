@@ -21,7 +21,7 @@ use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::turn;
 use crate::balance::Sequence;
-use crate::pool::{Lease, Pool, Tried, Turn};
+use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn};
 
 /// A request that is fit to be forwarded.
 struct Fit {
@@ -183,6 +183,19 @@ async fn forward(
             false => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
+            let full = flight
+                .attempts
+                .last()
+                .is_some_and(|last| last.failure == AttemptFailure::ConnectTimeout);
+            if setback.is_some() && full && pool.any_eligible() {
+                // It lives and listens; the queue of its socket is full (runserver's holds 10). Nothing was sent, so it is
+                // asked again, until the retry deadline.
+                setback = None;
+                pool.count_retry();
+                tried.clear();
+                spent = false;
+                continue;
+            }
             if let Some(last) = &setback {
                 // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
                 if Box::pin(attempt::anybody_left(worker, pool)).await {
@@ -229,7 +242,7 @@ async fn forward(
                 lease.failed();
                 tried.add(member);
                 flight.note(&lease, failure);
-                if failure == crate::pool::AttemptFailure::Refused {
+                if failure == AttemptFailure::Refused {
                     pool.refused(member);
                 }
                 sends += usize::from(sent);

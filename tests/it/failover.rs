@@ -116,8 +116,6 @@ fn all_killed_at_once_then_started_with_django() -> Result<()> {
     let Some(lbdev) = django_site()? else {
         return Ok(());
     };
-    // With every other test at once on two cores, four Djangos may need longer than the 10 s that a request waits by default.
-    lbdev.write("lbdev.toml", "[balancer]\nqueue = { timeout = \"60s\" }\n");
     lbdev.up(&[]);
     all_down_then_up(&lbdev);
     Ok(())

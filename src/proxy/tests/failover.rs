@@ -265,3 +265,55 @@ async fn what_is_sent_again_is_what_was_sent() {
     );
     assert!(!living.heads()[0].contains("6.6.6.6"));
 }
+
+/// Linux drops a connection that finds the socket's queue full, and the client's kernel asks again only after a second.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_backend_whose_queue_is_full_is_asked_again() {
+    let full = Duration::from_millis(100);
+    let (listener, address, fill) = full_queue(full);
+    let front = front_with(&[address], |settings| settings.timeouts.connect = full);
+    let accepting = async {
+        eventually(|| front.pool().retries() >= 2).await;
+        drop(fill);
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            // Those that filled the queue come first, and have gone.
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 1024];
+                if matches!(stream.read(&mut head), Ok(read) if read > 0) {
+                    let _ = stream.write_all(OK.as_bytes());
+                    return;
+                }
+            }
+        });
+    };
+    let (answer, ()) = tokio::join!(front.get("/"), accepting);
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(front.pool().unanswered(), 0);
+
+    // Not for ever: until the retry deadline.
+    let (_listener, address, _fill) = full_queue(full);
+    let front = front_with(&[address], |settings| {
+        settings.timeouts.connect = full;
+        settings.retry_deadline = 3 * full;
+    });
+    assert_eq!(status(&front.get("/").await), 502);
+}
+
+/// A socket that listens, never accepts, and has no room left.
+#[cfg(target_os = "linux")]
+fn full_queue(patience: Duration) -> (std::net::TcpListener, SocketAddr, Vec<std::net::TcpStream>) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    socket.listen(1).unwrap();
+    let listener = std::net::TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let fill = std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, patience).ok());
+    let fill = fill.collect();
+    (listener, address, fill)
+}
