@@ -119,11 +119,7 @@ impl Running {
             .filter(|service| !service.routes.is_empty());
         let routes =
             balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
-        let pools = Arc::new(Pools::new(
-            routes,
-            config.balancer.algorithm,
-            config.balancer.queue_max,
-        ));
+        let pools = Arc::new(Pools::new(routes, &config.balancer));
         let access = Arc::new(AccessLog::default());
         let prober =
             Network::new().map_err(|error| machine("make a client for its checks", &error))?;

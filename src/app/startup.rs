@@ -161,12 +161,16 @@ mod tests {
             command: None,
             weight: 1,
             backup: false,
+            max_connections: 0,
+            slow_start: Duration::ZERO,
             health: HealthPolicy {
                 path: None,
                 interval: Duration::from_secs(1),
                 timeout: Duration::from_secs(1),
                 rise: 1,
                 fall: 2,
+                status: None,
+                body: None,
             },
             restart: RestartPolicy {
                 mode: RestartMode::Never,
@@ -188,6 +192,7 @@ mod tests {
         };
         BackendView {
             spec: Arc::new(spec),
+            weight: 1,
             phase,
             desired: true,
             enabled: true,

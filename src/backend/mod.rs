@@ -11,7 +11,9 @@ mod step;
 mod tests;
 
 pub use id::{BackendId, RunId, Slot};
-pub use policy::{HealthPolicy, RestartMode, RestartPolicy, StopPolicy, Timings};
+pub use policy::{
+    Detect, HealthPolicy, PassivePolicy, RestartMode, RestartPolicy, StopPolicy, Timings,
+};
 pub use signal::{Signal, signal_name};
 pub use state::{By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, State};
 pub use step::Backend;

@@ -37,6 +37,45 @@ pub struct StopPolicy {
     pub timeout: Duration,
 }
 
+/// How the balancer learns that a backend is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detect {
+    /// The supervisor, which started it, tells. Traffic and checks tell the rest.
+    #[default]
+    Instant,
+    /// Only users' requests tell, as with nginx's `max_fails` and `fail_timeout`.
+    Passive,
+    /// Only checks tell, as with HAProxy's `inter`, `rise` and `fall`.
+    Active,
+}
+
+impl Detect {
+    /// Every name there is, as `lbdev.toml` spells it.
+    pub const NAMES: &[(&str, Detect)] = &[
+        ("instant", Detect::Instant),
+        ("passive", Detect::Passive),
+        ("active", Detect::Active),
+    ];
+
+    /// The name in `lbdev.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Detect::Instant => "instant",
+            Detect::Passive => "passive",
+            Detect::Active => "active",
+        }
+    }
+}
+
+/// When users' requests take a backend out: so many failures within a window, and with `detect = "passive"` for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassivePolicy {
+    /// How many; 0 means never (nginx's `max_fails=0`).
+    pub failures: u32,
+    /// Within which time.
+    pub window: Duration,
+}
+
 /// How a backend is checked, before and after it is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthPolicy {
@@ -50,6 +89,11 @@ pub struct HealthPolicy {
     pub rise: u32,
     /// Failed checks in a row that make a healthy backend unhealthy.
     pub fall: u32,
+    /// The statuses that pass an HTTP check after the first readiness, first and last; `None`: with a `path` 200 to 399,
+    /// without one any.
+    pub status: Option<(u16, u16)>,
+    /// Text that the body of a check's answer has to hold.
+    pub body: Option<String>,
 }
 
 /// Every duration that `step` needs for one backend.

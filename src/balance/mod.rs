@@ -41,6 +41,8 @@ pub enum Algorithm {
     LeastConn,
     /// Two by chance, and of these the one with fewer requests in flight per weight.
     RandomTwo,
+    /// The one whose requests in flight are expected to be done first, by how fast it answered lately.
+    PeakEwma,
     /// The client's address decides: the same client gets the same backend.
     IpHash,
     /// The request's [`HashKey`] decides.
@@ -53,6 +55,7 @@ impl Algorithm {
         ("round_robin", Algorithm::RoundRobin),
         ("least_conn", Algorithm::LeastConn),
         ("random_two", Algorithm::RandomTwo),
+        ("peak_ewma", Algorithm::PeakEwma),
         ("ip_hash", Algorithm::IpHash),
         ("hash", Algorithm::Hash),
     ];
@@ -63,6 +66,7 @@ impl Algorithm {
             Algorithm::RoundRobin => "round_robin",
             Algorithm::LeastConn => "least_conn",
             Algorithm::RandomTwo => "random_two",
+            Algorithm::PeakEwma => "peak_ewma",
             Algorithm::IpHash => "ip_hash",
             Algorithm::Hash => "hash",
         }
@@ -89,6 +93,29 @@ impl Sequence {
         match self {
             Sequence::Pages => "pages",
             Sequence::Requests => "requests",
+        }
+    }
+}
+
+/// Whether a client stays with the backend it had first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sticky {
+    /// No: each request is chosen for anew.
+    #[default]
+    Off,
+    /// By a cookie that lbdev sets.
+    Cookie,
+}
+
+impl Sticky {
+    /// Every name there is, as `lbdev.toml` spells it.
+    pub const NAMES: &[(&str, Sticky)] = &[("off", Sticky::Off), ("cookie", Sticky::Cookie)];
+
+    /// The name in `lbdev.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sticky::Off => "off",
+            Sticky::Cookie => "cookie",
         }
     }
 }

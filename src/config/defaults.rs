@@ -19,6 +19,16 @@ pub const FIRST_PORT: u16 = 8000;
 pub const RETRIES: u32 = 3;
 /// A person has reloaded the page by then.
 pub const RETRY_DEADLINE: Duration = Duration::from_secs(10);
+/// Forms and JSON fit; an upload streams.
+pub const RETRY_BODY: u64 = 1024 * 1024;
+/// Of the requests of the last 10 s, in percent: Finagle's and Linkerd's, too little to make an overload worse.
+pub const RETRY_BUDGET: u32 = 20;
+/// Most pages and API answers; what is longer is worth more early than whole.
+pub const HOLD: u64 = 16 * 1024;
+/// One failure can be an accident, three in a row of seconds are not.
+pub const PASSIVE_FAILURES: u32 = 3;
+/// nginx's `fail_timeout`.
+pub const PASSIVE_WINDOW: Duration = Duration::from_secs(10);
 /// A page with all it loads, from many clients at once, waits through a restart.
 pub const QUEUE_MAX: usize = 1024;
 /// Longer than a restart takes, shorter than a person's patience.

@@ -22,7 +22,7 @@ use super::value::{self, ValueError};
 use crate::balance::{Algorithm, Sequence};
 
 /// Algorithms that other versions know.
-pub(super) const LATER_ALGORITHMS: [&str; 1] = ["peak_ewma"];
+pub(super) const LATER_ALGORITHMS: [&str; 0] = [];
 const LATER_TOP: &[&str] = &["dashboard"];
 const LATER_BALANCER: &[&str] = &[
     "sticky",

@@ -19,11 +19,11 @@ pub fn json(config: &Config) -> Value {
         "balancer": {
             "listen": listen_text(balancer.listen),
             "url": balancer.listen.url(),
-            "algorithm": balancer.algorithm.name(),
-            "hash_key": balancer.hash_key.to_string(),
-            "sequence": balancer.sequence.name(),
-            "retries": balancer.retries,
-            "retry": { "deadline": duration_text(balancer.retry_deadline) },
+            "algorithm": balancer.live.algorithm.name(),
+            "hash_key": balancer.live.hash_key.to_string(),
+            "sequence": balancer.live.sequence.name(),
+            "retries": balancer.live.retries,
+            "retry": { "deadline": duration_text(balancer.retry.deadline) },
             "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
             "timeouts": {
                 "connect": duration_text(timeouts.connect),

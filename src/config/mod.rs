@@ -34,8 +34,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::backend::{BackendId, HealthPolicy, Kind, RestartPolicy, StopPolicy};
-use crate::balance::{Algorithm, HashKey, Sequence};
+use defaults::{
+    BACKEND_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, HOLD, IDLE_TIMEOUT, LISTEN, PASSIVE_FAILURES,
+    PASSIVE_WINDOW, QUEUE_MAX, QUEUE_TIMEOUT, RETRIES, RETRY_BODY, RETRY_BUDGET, RETRY_DEADLINE,
+    WORKERS,
+};
+
+use crate::backend::{
+    BackendId, Detect, HealthPolicy, Kind, PassivePolicy, RestartPolicy, StopPolicy,
+};
+use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
 /// A resolved configuration: nothing in it is left to decide.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,16 +67,15 @@ pub struct Config {
 pub struct Balancer {
     /// Where clients connect.
     pub listen: Listen,
-    /// How the next backend is chosen.
-    pub algorithm: Algorithm,
-    /// What [`Algorithm::Hash`] goes by. Names in it are tokens (RFC 9110 §5.6.2).
-    pub hash_key: HashKey,
-    /// What moves the choice on.
-    pub sequence: Sequence,
-    /// Further backends tried for one request; 0 turns failover off.
-    pub retries: u32,
-    /// No new try begins after this; one that runs is never cut.
-    pub retry_deadline: Duration,
+    /// What can be changed while it serves.
+    pub live: Live,
+    /// What may be tried again.
+    pub retry: Retry,
+    /// A response of this length at most, in bytes, that did not come with its head is held until it is whole, so that it
+    /// can still be tried again; 0 holds none.
+    pub hold: u64,
+    /// When users' requests take a backend out.
+    pub passive: PassivePolicy,
     /// Requests that may wait while no backend is eligible.
     pub queue_max: usize,
     /// How long one may wait.
@@ -77,6 +84,77 @@ pub struct Balancer {
     pub timeouts: Timeouts,
     /// Threads of the data path, at least 1.
     pub workers: usize,
+}
+
+/// Nothing was said: see [`defaults`].
+impl Default for Balancer {
+    fn default() -> Self {
+        Self {
+            listen: LISTEN,
+            live: Live {
+                algorithm: Algorithm::default(),
+                hash_key: HashKey::default(),
+                sequence: Sequence::default(),
+                sticky: Sticky::default(),
+                detect: Detect::default(),
+                retries: RETRIES,
+            },
+            retry: Retry {
+                body: RETRY_BODY,
+                budget: Some(RETRY_BUDGET),
+                deadline: RETRY_DEADLINE,
+                non_idempotent: false,
+                statuses: Vec::new(),
+            },
+            hold: HOLD,
+            passive: PassivePolicy {
+                failures: PASSIVE_FAILURES,
+                window: PASSIVE_WINDOW,
+            },
+            queue_max: QUEUE_MAX,
+            queue_timeout: QUEUE_TIMEOUT,
+            timeouts: Timeouts {
+                connect: CONNECT_TIMEOUT,
+                backend_head: Some(BACKEND_HEAD_TIMEOUT),
+                idle: IDLE_TIMEOUT,
+                drain: DRAIN,
+            },
+            workers: WORKERS,
+        }
+    }
+}
+
+/// Settings that `lbdev set` changes while requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// How the next backend is chosen.
+    pub algorithm: Algorithm,
+    /// What [`Algorithm::Hash`] goes by. Names in it are tokens (RFC 9110 §5.6.2).
+    pub hash_key: HashKey,
+    /// What moves the choice on.
+    pub sequence: Sequence,
+    /// Whether a client stays with its backend.
+    pub sticky: Sticky,
+    /// How the death of a backend is noticed.
+    pub detect: Detect,
+    /// Further backends tried for one request; 0 turns failover off.
+    pub retries: u32,
+}
+
+/// What may be tried again at another backend, besides what is always safe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Request bodies up to so many bytes are kept for another try.
+    pub body: u64,
+    /// Further tries of requests that a backend may have seen, in percent of the requests of the last 10 s; `None` is no
+    /// limit. A few are always allowed.
+    pub budget: Option<u32>,
+    /// No new try begins after this; one that runs is never cut.
+    pub deadline: Duration,
+    /// POST and other methods that are not idempotent (RFC 9110 §9.2.2) are repeated like GET.
+    pub non_idempotent: bool,
+    /// Answers with these statuses (502, 503, 504) count as failures.
+    pub statuses: Vec<u16>,
 }
 
 /// Time limits of the data path.
@@ -174,6 +252,10 @@ pub struct BackendSpec {
     pub weight: u32,
     /// It gets requests only while no other backend of the service can.
     pub backup: bool,
+    /// Requests it may have at once; 0 is no limit.
+    pub max_connections: u32,
+    /// How long its share grows after it is ready, until it is whole.
+    pub slow_start: Duration,
     /// How it is checked.
     pub health: HealthPolicy,
     /// When it is started again.

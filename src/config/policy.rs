@@ -37,6 +37,8 @@ impl Maker<'_> {
             command: None,
             weight: 1,
             backup: false,
+            max_connections: 0,
+            slow_start: std::time::Duration::ZERO,
             health,
             restart: RestartPolicy {
                 mode: restart
@@ -91,6 +93,8 @@ impl Maker<'_> {
             timeout: draft.timeout.as_ref().map_or(HEALTH_TIMEOUT, |x| x.value),
             rise: number(draft.rise.as_ref(), rise),
             fall: number(draft.fall.as_ref(), FALL),
+            status: None,
+            body: None,
         }
     }
 

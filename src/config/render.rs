@@ -48,15 +48,15 @@ fn balancer(out: &mut String, balancer: &Balancer) {
     out.push_str("[balancer]\n");
     for (key, value) in [
         ("listen", quoted(&listen_text(balancer.listen))),
-        ("algorithm", quoted(balancer.algorithm.name())),
-        ("hash_key", quoted(&balancer.hash_key.to_string())),
-        ("sequence", quoted(balancer.sequence.name())),
-        ("retries", balancer.retries.to_string()),
+        ("algorithm", quoted(balancer.live.algorithm.name())),
+        ("hash_key", quoted(&balancer.live.hash_key.to_string())),
+        ("sequence", quoted(balancer.live.sequence.name())),
+        ("retries", balancer.live.retries.to_string()),
         (
             "retry",
             format!(
                 "{{ deadline = \"{}\" }}",
-                duration_text(balancer.retry_deadline)
+                duration_text(balancer.retry.deadline)
             ),
         ),
         (

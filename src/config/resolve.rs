@@ -5,10 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::choice::choose;
-use super::defaults::{
-    BACKEND_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, FILE, IDLE_TIMEOUT, LISTEN, QUEUE_MAX,
-    QUEUE_TIMEOUT, RETRIES, RETRY_DEADLINE, WORKERS,
-};
+use super::defaults::{FILE, LISTEN};
 use super::draft::{BalancerDraft, Draft, PortsDraft, ServiceDraft};
 use super::environment::project_path;
 use super::problem::{At, Fault, Problem, Source, Where, reports};
@@ -17,7 +14,7 @@ use super::request::Request;
 use super::service::{self, Kitchen};
 use super::surroundings::Surroundings;
 use super::value::route_text;
-use super::{Balancer, Config, Route, Service, Timeouts, flags, ports};
+use super::{Balancer, Config, Route, Service, flags, ports};
 use crate::error::Report;
 
 /// Resolves what a person asked for.
@@ -231,46 +228,38 @@ fn same_routes(drafts: &[ServiceDraft], services: &[(Service, Where)]) -> Vec<Fa
     faults
 }
 
+/// What was said, over the defaults.
 fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
-    let usize_of = |said: &Option<At<u64>>, default: usize| {
-        let said = said
-            .as_ref()
-            .and_then(|said| usize::try_from(said.value).ok());
-        said.unwrap_or(default)
-    };
-    Balancer {
+    let mut made = Balancer {
         listen,
-        algorithm: draft
-            .algorithm
-            .as_ref()
-            .map(|x| x.value)
-            .unwrap_or_default(),
-        hash_key: draft
-            .hash_key
-            .as_ref()
-            .map(|x| x.value.clone())
-            .unwrap_or_default(),
-        sequence: draft.sequence.as_ref().map(|x| x.value).unwrap_or_default(),
-        retries: service::number(draft.retries.as_ref(), RETRIES),
-        retry_deadline: draft
-            .retry_deadline
-            .as_ref()
-            .map_or(RETRY_DEADLINE, |x| x.value),
-        queue_max: usize_of(&draft.queue_max, QUEUE_MAX),
-        queue_timeout: draft
-            .queue_timeout
-            .as_ref()
-            .map_or(QUEUE_TIMEOUT, |x| x.value),
-        timeouts: Timeouts {
-            connect: draft.connect.as_ref().map_or(CONNECT_TIMEOUT, |x| x.value),
-            backend_head: draft
-                .backend_head
-                .as_ref()
-                .map_or(Some(BACKEND_HEAD_TIMEOUT), |x| x.value),
-            idle: draft.idle.as_ref().map_or(IDLE_TIMEOUT, |x| x.value),
-            drain: draft.drain.as_ref().map_or(DRAIN, |x| x.value),
-        },
-        workers: usize_of(&draft.workers, WORKERS),
+        ..Balancer::default()
+    };
+    let live = &mut made.live;
+    take(&mut live.algorithm, &draft.algorithm);
+    take(&mut live.hash_key, &draft.hash_key);
+    take(&mut live.sequence, &draft.sequence);
+    take_number(&mut live.retries, &draft.retries);
+    take(&mut made.retry.deadline, &draft.retry_deadline);
+    take_number(&mut made.queue_max, &draft.queue_max);
+    take(&mut made.queue_timeout, &draft.queue_timeout);
+    take(&mut made.timeouts.connect, &draft.connect);
+    take(&mut made.timeouts.backend_head, &draft.backend_head);
+    take(&mut made.timeouts.idle, &draft.idle);
+    take(&mut made.timeouts.drain, &draft.drain);
+    take_number(&mut made.workers, &draft.workers);
+    made
+}
+
+fn take<T: Clone>(setting: &mut T, said: &Option<At<T>>) {
+    if let Some(said) = said {
+        setting.clone_from(&said.value);
+    }
+}
+
+/// A number that is in its range fits whatever holds it.
+fn take_number<T: TryFrom<u64>>(setting: &mut T, said: &Option<At<u64>>) {
+    if let Some(number) = said.as_ref().and_then(|said| T::try_from(said.value).ok()) {
+        *setting = number;
     }
 }
 

@@ -198,7 +198,7 @@ impl Control {
         let now = Instant::now();
         let view = self.supervisor.view().borrow().clone();
         let totals = Totals::of(&self.pools);
-        let balancer = &self.about.balancer;
+        let (balancer, live) = (&self.about.balancer, self.pools.live());
         Status {
             version: VERSION,
             project: self.about.project.clone(),
@@ -213,10 +213,10 @@ impl Control {
             balancer: BalancerStatus {
                 url: balancer.listen.url(),
                 engine: "builtin".to_owned(),
-                algorithm: balancer.algorithm.name().to_owned(),
-                sequence: balancer.sequence.name().to_owned(),
-                sticky: "off".to_owned(),
-                detect: "instant".to_owned(),
+                algorithm: live.algorithm.name().to_owned(),
+                sequence: live.sequence.name().to_owned(),
+                sticky: live.sticky.name().to_owned(),
+                detect: live.detect.name().to_owned(),
                 requests: totals.requests,
                 retries: totals.retries,
                 failures: totals.failures,

@@ -90,7 +90,7 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         desired: if backend.desired { "up" } else { "stopped" }.to_owned(),
         enabled: backend.enabled,
         healthy: backend.healthy,
-        weight: spec.weight,
+        weight: backend.weight,
         backup: spec.backup,
         uptime_s: uptime.map_or(0.0, |since| {
             round(now.saturating_duration_since(since).as_secs_f64(), 3)

@@ -21,12 +21,20 @@ pub struct Member {
     pub run: Option<RunId>,
     /// Where it answered in this run; the first address to try before it has.
     pub address: SocketAddr,
-    /// Its share.
+    /// Its share, as it was set.
     pub weight: u32,
+    /// Its share among those of this snapshot, which a slow start makes smaller: pickers go by it, rings by the weight.
+    pub share: u32,
     /// It gets requests only while nobody else can.
     pub backup: bool,
-    /// Ready, healthy and enabled.
+    /// Requests it may have at once; 0 is no limit.
+    pub max_connections: u32,
+    /// Ready, healthy and enabled, or believed to be where `detect` has to find out.
     pub eligible: bool,
+    /// Drained, but clients that stick to it still may have it.
+    pub stays: bool,
+    /// It was ready, and nobody took it out: a balancer that is not told of deaths would send it requests.
+    pub listed: bool,
     /// Its state in one word, for pages.
     pub phase: Phase,
     /// Why it is not up, in words, where it is not.
@@ -41,6 +49,11 @@ impl Member {
     /// Whether it may be picked: the supervisor says so, and nobody was refused since.
     pub fn takes_requests(&self) -> bool {
         self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
+    }
+
+    /// Whether clients that stick to it may have it: a drain keeps only others away.
+    pub fn takes_stuck_requests(&self) -> bool {
+        self.takes_requests() || (self.stays && !self.life.is_draining())
     }
 
     /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
@@ -160,11 +173,11 @@ impl Lease {
     }
 
     /// The attempt came to nothing.
-    pub fn failed(&self) {
+    pub(super) fn count_failure(&self) {
         self.member.tally.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// After [`Lease::failed`]: the request goes to another backend.
+    /// After [`super::Pool::failed`]: the request goes to another backend.
     pub fn retried_elsewhere(&self) {
         self.member
             .tally

@@ -22,8 +22,8 @@ pub use pages::ClientKey;
 pub use queue::Unavailable;
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::{Algorithm, Candidate, Ring};
-use crate::config::Route;
+use crate::balance::{Candidate, Ring};
+use crate::config::{Balancer, Live, Route};
 use pages::Pages;
 use picker::Picker;
 use queue::Queue;
@@ -32,25 +32,37 @@ use queue::Queue;
 #[derive(Debug)]
 pub struct Pools {
     pools: Vec<Arc<Pool>>,
-    /// Set when a pool has news for the supervisor: a refused port, or the end of the last request in flight.
+    live: ArcSwap<Live>,
+    /// Set when a pool has news for the supervisor: a failing backend, or the end of the last request in flight.
     news: Arc<Notify>,
 }
 
 impl Pools {
-    /// One pool for each service, none published yet. `queue` is how many requests may wait in each.
+    /// One pool for each service, none published yet.
     pub fn new(
         services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>,
-        algorithm: Algorithm,
-        queue: usize,
+        settings: &Balancer,
     ) -> Self {
         let news = Arc::new(Notify::new());
         let pools = services
             .into_iter()
-            .map(|(service, routes)| {
-                Arc::new(Pool::new(service, routes, algorithm, queue, news.clone()))
-            })
+            .map(|(service, routes)| Arc::new(Pool::new(service, routes, settings, news.clone())))
             .collect();
-        Self { pools, news }
+        Self {
+            pools,
+            live: ArcSwap::from_pointee(settings.live.clone()),
+            news,
+        }
+    }
+
+    /// The settings that hold now.
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
+
+    /// Changes the settings: the next request goes by them.
+    pub fn set_live(&self, live: Live) {
+        self.live.store(Arc::new(live));
     }
 
     /// All of them, in the order of the configuration.
@@ -155,6 +167,15 @@ impl Snapshot {
     }
 }
 
+/// What users' requests found out about a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its port refuses connections.
+    Refused,
+    /// It failed too often within `passive.window`.
+    Failing,
+}
+
 /// Which backend a request should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -164,6 +185,8 @@ pub enum Turn {
     Page(ClientKey),
     /// Where this client's page came from, without moving the sequence on.
     Asset(ClientKey),
+    /// The one that this client sticks to, drained or not; if it cannot have that, the next one.
+    Stuck(usize),
     /// The one that this place on the ring belongs to, else the next on the ring. Without a ring: the next one.
     Key(u64),
 }
@@ -203,13 +226,8 @@ impl Tried {
 }
 
 impl Pool {
-    fn new(
-        service: Arc<str>,
-        routes: Vec<Route>,
-        algorithm: Algorithm,
-        queue: usize,
-        news: Arc<Notify>,
-    ) -> Self {
+    fn new(service: Arc<str>, routes: Vec<Route>, settings: &Balancer, news: Arc<Notify>) -> Self {
+        let algorithm = settings.live.algorithm;
         Self {
             service,
             routes,
@@ -217,7 +235,7 @@ impl Pool {
             picker: Picker::new(algorithm),
             backups: Picker::new(algorithm),
             pages: Pages::default(),
-            queue: Queue::new(queue),
+            queue: Queue::new(settings.queue_max),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             news,
@@ -281,6 +299,13 @@ impl Pool {
             return Some(Lease::new(member.clone(), now));
         }
         let member = |index: usize| snapshot.members.get(index);
+        if let Turn::Stuck(index) = turn
+            && let Some(member) = member(index)
+            && member.takes_stuck_requests()
+            && !tried.has(member)
+        {
+            return Some(Lease::new(member.clone(), now));
+        }
         let index = match (turn, &snapshot.ring) {
             (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
                 member(index).is_some_and(|one| {
@@ -326,20 +351,28 @@ impl Pool {
         self.queue.len()
     }
 
-    /// A request's port was refused: nobody gets it any more, and the supervisor hears of it.
+    /// The attempt of this lease came to nothing: it is counted, and may take the backend out.
+    pub fn failed(&self, lease: &Lease, failure: AttemptFailure) {
+        lease.count_failure();
+        if failure == AttemptFailure::Refused {
+            self.refused(lease.member());
+        }
+    }
+
+    /// A backend's port was refused: nobody gets it any more, and the supervisor hears of it.
     pub fn refused(&self, member: &Member) {
         member.life.mark_refused();
         self.news.notify_one();
     }
 
-    /// Backends that refused a connection since the last call.
-    pub fn take_refused(&self) -> Vec<(BackendId, RunId)> {
+    /// Backends that traffic found to be in trouble since the last call.
+    pub fn take_troubles(&self) -> Vec<(BackendId, RunId, Trouble)> {
         let snapshot = self.snapshot.load();
         snapshot
             .members
             .iter()
             .filter(|member| member.life.take_refused())
-            .filter_map(|m| Some((m.id.clone(), m.run?)))
+            .filter_map(|m| Some((m.id.clone(), m.run?, Trouble::Refused)))
             .collect()
     }
 

@@ -21,6 +21,7 @@ impl Picker {
             Algorithm::RoundRobin => Picker::RoundRobin(Mutex::default()),
             Algorithm::LeastConn => Picker::LeastConn(Mutex::default()),
             Algorithm::RandomTwo => Picker::RandomTwo,
+            Algorithm::PeakEwma => Picker::LeastConn(Mutex::default()),
             Algorithm::IpHash | Algorithm::Hash => Picker::Ring(Mutex::default()),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::{Phase, RunId, Slot};
-use crate::balance::place;
+use crate::balance::{Algorithm, place};
 
 fn member(index: usize, eligible: bool) -> Arc<Member> {
     let port = 8000 + u16::try_from(index).unwrap();
@@ -14,8 +14,12 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
         run: Some(RunId::FIRST),
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         weight: 1,
+        share: 1,
         backup: false,
+        max_connections: 0,
         eligible,
+        stays: false,
+        listed: true,
         phase: if eligible { Phase::Up } else { Phase::Stopped },
         why: None,
         life: Arc::default(),
@@ -24,12 +28,16 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
 }
 
 fn pools_by(algorithm: Algorithm, routes: &[(&str, &[Route])]) -> Pools {
+    let mut settings = Balancer {
+        queue_max: 2,
+        ..Balancer::default()
+    };
+    settings.live.algorithm = algorithm;
     Pools::new(
         routes
             .iter()
             .map(|(name, routes)| (Arc::from(*name), routes.to_vec())),
-        algorithm,
-        2,
+        &settings,
     )
 }
 
@@ -248,13 +256,13 @@ fn a_refused_port_is_out_at_once_and_told_once() {
     let pools = web(&[true, true]);
     let pool = &pools.all()[0];
     let lease = pool.pick(Turn::Next, &Tried::default()).unwrap();
-    pool.refused(lease.member());
+    pool.failed(&lease, AttemptFailure::Refused);
     assert_eq!(picks(pool, &[Turn::Next, Turn::Next]), [1, 1]);
     assert_eq!(
-        pool.take_refused(),
-        [(lease.member().id.clone(), RunId::FIRST)]
+        pool.take_troubles(),
+        [(lease.member().id.clone(), RunId::FIRST, Trouble::Refused)]
     );
-    assert!(pool.take_refused().is_empty());
+    assert!(pool.take_troubles().is_empty());
 }
 
 #[test]

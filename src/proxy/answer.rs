@@ -41,9 +41,9 @@ pub(super) fn hand_on(
         (true, Some(clients)) => Some((clients, hyper::upgrade::on(&mut response))),
         (true, None) => {
             // Nobody asked for it: what follows is not HTTP.
-            lease.failed();
-            flight.note(&lease, AttemptFailure::BadResponse);
             let pool = &worker.pools.all()[place];
+            pool.failed(&lease, AttemptFailure::BadResponse);
+            flight.note(&lease, AttemptFailure::BadResponse);
             return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
                 .after(lease.member(), worker, place)
                 .response(None, flight);

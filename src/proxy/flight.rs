@@ -32,6 +32,8 @@ pub(super) struct Flight {
     pub(super) attempts: Vec<Attempt>,
     /// How long it waited for a backend.
     pub(super) waited: Duration,
+    /// The place of the pool of its lease.
+    place: usize,
     lease: Option<Lease>,
     conn: Option<Conn>,
     /// The status that the client got.
@@ -75,6 +77,7 @@ impl Flight {
             started: Instant::now(),
             attempts: Vec::new(),
             waited: Duration::ZERO,
+            place: 0,
             lease: None,
             conn: None,
             status: None,
@@ -90,6 +93,7 @@ impl Flight {
 
     /// Notes which backend answers; `place` is that of its pool.
     pub(super) fn answered_by(&mut self, place: usize, lease: &Lease) {
+        self.place = place;
         match &mut self.told {
             Told::Nothing => {}
             Told::Count(backend) => *backend = Some((place, lease.member().index)),
@@ -123,7 +127,8 @@ impl Flight {
             }
             End::Cut => {
                 if let Some(lease) = self.lease.take() {
-                    lease.failed();
+                    self.client.worker.pools.all()[self.place]
+                        .failed(&lease, AttemptFailure::CutBody);
                     self.note(&lease, AttemptFailure::CutBody);
                     self.lease = Some(lease);
                 }

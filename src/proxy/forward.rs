@@ -19,8 +19,8 @@ use super::flight::Flight;
 use super::headers::{self, Found, SEC_FETCH_DEST};
 use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
-use super::turn;
-use crate::balance::Sequence;
+use super::{key, turn};
+use crate::balance::{Algorithm, Sequence};
 use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn};
 
 /// A request that is fit to be forwarded.
@@ -87,10 +87,12 @@ fn fit(
         return Err(Page::no_route(&host.name, head.uri.path(), pools));
     };
     let path = head.uri.path();
-    let turn = match (&client.worker.keyed, client.worker.settings.sequence) {
-        (Some(keyed), _) => keyed.turn(client.peer, path, &head.headers),
-        (None, Sequence::Pages) => turn_of(client, &head.headers, found, path),
-        (None, Sequence::Requests) => Turn::Next,
+    let live = pools.live();
+    let turn = match (live.algorithm, live.sequence) {
+        (Algorithm::IpHash, _) => key::by_address(client.peer),
+        (Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
+        (_, Sequence::Pages) => turn_of(client, &head.headers, found, path),
+        (_, Sequence::Requests) => Turn::Next,
     };
 
     let body = (!body.is_end_stream()).then_some(body);
@@ -166,8 +168,8 @@ async fn forward(
     let pool = &worker.pools.all()[place];
     let settings = &worker.settings;
     let limits = Limits {
-        retries: settings.retries,
-        deadline: settings.retry_deadline,
+        retries: worker.pools.live().retries,
+        deadline: settings.retry.deadline,
     };
     let mut tried = Tried::default();
     // The attempt that failed last, until it is known what follows.
@@ -239,12 +241,9 @@ async fn forward(
                     .response(accept, flight);
             }
             Err(Failed::Backend { failure, sent }) => {
-                lease.failed();
+                pool.failed(&lease, failure);
                 tried.add(member);
                 flight.note(&lease, failure);
-                if failure == AttemptFailure::Refused {
-                    pool.refused(member);
-                }
                 sends += usize::from(sent);
                 let facts = Facts {
                     failure,

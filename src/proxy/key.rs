@@ -2,48 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hyper::header::{COOKIE, HeaderMap, HeaderName};
+use hyper::header::{COOKIE, HeaderMap};
 
-use crate::balance::{Algorithm, HashKey, place};
-use crate::config::Balancer;
+use crate::balance::{HashKey, place};
 use crate::pool::Turn;
 
-/// Which part of a request it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Keyed {
-    Address,
-    Path,
-    Header(HeaderName),
-    Cookie(String),
+/// The turn of a client, by its address.
+pub(super) fn by_address(peer: IpAddr) -> Turn {
+    Turn::Key(address(peer))
 }
 
-impl Keyed {
-    /// `None` under an algorithm without keys.
-    pub(super) fn of(settings: &Balancer) -> Option<Self> {
-        match settings.algorithm {
-            Algorithm::RoundRobin | Algorithm::LeastConn | Algorithm::RandomTwo => None,
-            Algorithm::IpHash => Some(Keyed::Address),
-            Algorithm::Hash => Some(match &settings.hash_key {
-                HashKey::Path => Keyed::Path,
-                HashKey::Header(name) => Keyed::Header(
-                    HeaderName::from_bytes(name.as_bytes())
-                        .expect("the configuration takes only tokens, which are names of fields"),
-                ),
-                HashKey::Cookie(name) => Keyed::Cookie(name.clone()),
-            }),
-        }
-    }
-
-    /// The turn of a request. One without a key has no home: it gets the next backend.
-    pub(super) fn turn(&self, peer: IpAddr, path: &str, headers: &HeaderMap) -> Turn {
-        let place = match self {
-            Keyed::Address => Some(address(peer)),
-            Keyed::Path => Some(place(path.as_bytes())),
-            Keyed::Header(name) => headers.get(name).map(|value| place(value.as_bytes())),
-            Keyed::Cookie(name) => cookie(headers, name.as_bytes()).map(place),
-        };
-        place.map_or(Turn::Next, Turn::Key)
-    }
+/// The turn of a request, by this part of it. One without a key has no home: it gets the next backend.
+pub(super) fn by(key: &HashKey, path: &str, headers: &HeaderMap) -> Turn {
+    let place = match key {
+        HashKey::Path => Some(place(path.as_bytes())),
+        HashKey::Header(name) => headers.get(name).map(|value| place(value.as_bytes())),
+        HashKey::Cookie(name) => cookie(headers, name.as_bytes()).map(place),
+    };
+    place.map_or(Turn::Next, Turn::Key)
 }
 
 /// `localhost` is two addresses of the same client, and a browser takes now one, now the other.
@@ -56,7 +32,7 @@ fn address(peer: IpAddr) -> u64 {
 }
 
 /// The value of the first cookie of this name (RFC 6265 §4.2.1).
-fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
     let fields = headers.get_all(COOKIE).iter();
     let mut pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
     pairs.find_map(|pair| {
@@ -73,22 +49,22 @@ mod tests {
 
     #[test]
     fn keys() {
-        let local: IpAddr = Ipv4Addr::LOCALHOST.into();
-        let check = |keyed: Keyed, headers: &[(&'static str, &'static str)], key: Option<&str>| {
-            let mut map = HeaderMap::new();
-            for &(name, value) in headers {
-                map.append(name, HeaderValue::from_static(value));
-            }
-            let turn = keyed.turn(local, "/a", &map);
-            let wanted = key.map_or(Turn::Next, |key| Turn::Key(place(key.as_bytes())));
-            assert_eq!(turn, wanted, "{keyed:?} of {headers:?}");
-        };
-        check(Keyed::Path, &[], Some("/a"));
-        let user = || Keyed::Header(HeaderName::from_static("x-user"));
+        let check =
+            |by_what: HashKey, headers: &[(&'static str, &'static str)], key: Option<&str>| {
+                let mut map = HeaderMap::new();
+                for &(name, value) in headers {
+                    map.append(name, HeaderValue::from_static(value));
+                }
+                let turn = by(&by_what, "/a", &map);
+                let wanted = key.map_or(Turn::Next, |key| Turn::Key(place(key.as_bytes())));
+                assert_eq!(turn, wanted, "{by_what:?} of {headers:?}");
+            };
+        check(HashKey::Path, &[], Some("/a"));
+        let user = || HashKey::Header("X-User".into());
         check(user(), &[("x-user", "ann")], Some("ann"));
         check(user(), &[("x-user", "ann"), ("x-user", "bob")], Some("ann"));
         check(user(), &[("x-users", "ann")], None);
-        let cookie = || Keyed::Cookie("id".into());
+        let cookie = || HashKey::Cookie("id".into());
         check(cookie(), &[("cookie", "id=1")], Some("1"));
         check(
             cookie(),
@@ -102,7 +78,7 @@ mod tests {
 
     #[test]
     fn both_addresses_of_localhost_are_one_client() {
-        let turn = |peer: &str| Keyed::Address.turn(peer.parse().unwrap(), "/", &HeaderMap::new());
+        let turn = |peer: &str| by_address(peer.parse().unwrap());
         assert_eq!(turn("::1"), turn("127.0.0.1"));
         assert_eq!(turn("::ffff:10.0.0.1"), turn("10.0.0.1"));
         assert_ne!(turn("127.0.0.2"), turn("127.0.0.1"));

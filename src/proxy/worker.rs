@@ -15,7 +15,6 @@ use tokio::time::MissedTickBehavior;
 
 use super::client::{self, Client, Host};
 use super::clock::Clock;
-use super::key::Keyed;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
 use crate::pool::{AccessLog, Counter, Pools};
@@ -42,8 +41,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) settings: Arc<Balancer>,
-    /// What decides on the backend, under an algorithm with keys.
-    pub(super) keyed: Option<Keyed>,
     pub(super) pools: Arc<Pools>,
     pub(super) access: Arc<AccessLog>,
     pub(super) counter: Counter,
@@ -67,7 +64,6 @@ impl Worker {
         let clock = Clock::new();
         Rc::new(Self {
             upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
-            keyed: Keyed::of(&settings),
             settings,
             pools,
             counter: access.counter(),

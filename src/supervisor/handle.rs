@@ -6,6 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
 use crate::backend::BackendId;
+use crate::config::Live;
 
 /// Why the supervisor did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,12 @@ pub(super) enum Command {
     Act {
         ids: Vec<BackendId>,
         verb: Verb,
+        reply: Reply,
+    },
+    Live(Live),
+    Weight {
+        ids: Vec<BackendId>,
+        weight: u32,
         reply: Reply,
     },
     Shutdown,
@@ -73,6 +80,28 @@ impl Handle {
     pub async fn act(&self, ids: Vec<BackendId>, verb: Verb) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Act { ids, verb, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Changes the settings that can be changed while requests are answered.
+    pub async fn set_live(&self, live: Live) {
+        // A loop that has ended answers no requests either.
+        let _ = self.commands.send(Command::Live(live)).await;
+    }
+
+    /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests.
+    ///
+    /// # Errors
+    /// When lbdev is ending.
+    pub async fn set_weight(
+        &self,
+        ids: Vec<BackendId>,
+        weight: u32,
+    ) -> Result<Vec<BackendView>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Weight { ids, weight, reply };
+        let sent = self.commands.send(command).await;
         sent.map_err(|_| Refused::Stopping)?;
         answer.await.unwrap_or(Err(Refused::Stopping))
     }

@@ -35,6 +35,8 @@ pub struct View {
 pub struct BackendView {
     /// How it was configured.
     pub spec: Arc<BackendSpec>,
+    /// Its share, as it was set last.
+    pub weight: u32,
     /// Its state in one word.
     pub phase: Phase,
     /// Somebody wants it up.

@@ -12,7 +12,7 @@ use super::unit::{Present, Unit};
 use super::{Cause, Change, Check, Handle, Refused, Verb, View};
 use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
 use crate::config::BackendSpec;
-use crate::pool::Pools;
+use crate::pool::{Pools, Trouble};
 use crate::probe::{Prober, Report, Target};
 use crate::process::{Launch, News};
 
@@ -203,9 +203,16 @@ impl Supervisor {
 
     fn take_pool_news(&mut self) {
         for pool in self.pools.clone().all() {
-            for (id, run) in pool.take_refused() {
-                if let Some(place) = self.place_of(&id) {
-                    self.apply(place, Event::Refused { run }, Cause::Refused, now());
+            for (id, run, trouble) in pool.take_troubles() {
+                let Some(place) = self.place_of(&id) else {
+                    continue;
+                };
+                match trouble {
+                    Trouble::Refused => {
+                        self.apply(place, Event::Refused { run }, Cause::Refused, now());
+                    }
+                    // Health by traffic is the pool's own until the supervisor learns of it.
+                    Trouble::Failing => {}
                 }
             }
         }
@@ -223,6 +230,22 @@ impl Supervisor {
                 let _ = reply.send(());
             }
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
+            Command::Live(live) => {
+                self.pools.set_live(live);
+                self.publish_all();
+            }
+            Command::Weight { ids, weight, reply } => {
+                let places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
+                for &place in &places {
+                    self.units[place].weight = weight;
+                    self.publish_pool(place);
+                }
+                self.publish_view();
+                let _ = reply.send(Ok(places
+                    .iter()
+                    .map(|&place| self.units[place].view())
+                    .collect()));
+            }
             Command::Shutdown => {
                 self.stopping = true;
                 for place in 0..self.units.len() {

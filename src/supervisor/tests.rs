@@ -11,8 +11,7 @@ use super::*;
 use crate::backend::{
     ExitStatus, HealthPolicy, Kind, RestartMode, RestartPolicy, Slot, StopPolicy,
 };
-use crate::balance::Algorithm;
-use crate::config::{Command, Route};
+use crate::config::{Balancer, Command, Route};
 use crate::pool::{Pools, Tried, Turn};
 use crate::probe::{Probe, Report, Target, Watch};
 use crate::process::{Launch, News};
@@ -105,12 +104,16 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
         }),
         weight: 1,
         backup: false,
+        max_connections: 0,
+        slow_start: Duration::ZERO,
         health: HealthPolicy {
             path: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             rise: 1,
             fall: 2,
+            status: None,
+            body: None,
         },
         restart: RestartPolicy {
             mode: RestartMode::OnFailure,
@@ -137,8 +140,7 @@ impl Rig {
         let checks = Arc::new(FakeChecks::default());
         let pools = Arc::new(Pools::new(
             [(Arc::from("web"), vec![Route::Prefix("/".into())])],
-            Algorithm::RoundRobin,
-            16,
+            &Balancer::default(),
         ));
         let (handle, task) = start(Parts {
             backends,

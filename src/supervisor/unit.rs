@@ -18,6 +18,8 @@ pub(super) struct Unit {
     pub(super) spec: Arc<BackendSpec>,
     pub(super) backend: Backend,
     pub(super) tally: Arc<Tally>,
+    /// Its share, as the configuration or a person set it.
+    pub(super) weight: u32,
     /// Its place in its service's pool, if it is balanced.
     pub(super) place: Option<usize>,
     pub(super) phase_since: Instant,
@@ -59,6 +61,7 @@ impl Unit {
             timings,
         );
         Self {
+            weight: spec.weight,
             spec,
             backend,
             tally: Arc::default(),
@@ -107,9 +110,13 @@ impl Unit {
                 .address
                 .or(self.spec.addresses.first().copied())
                 .unwrap_or(unknown),
-            weight: self.spec.weight,
+            weight: self.weight,
+            share: self.weight,
             backup: self.spec.backup,
+            max_connections: self.spec.max_connections,
             eligible: self.backend.eligible(),
+            stays: false,
+            listed: self.backend.eligible(),
             phase: self.phase(),
             why: self.why(),
             life: self.present.life.clone(),
@@ -121,6 +128,7 @@ impl Unit {
     pub(super) fn view(&self) -> BackendView {
         BackendView {
             spec: self.spec.clone(),
+            weight: self.weight,
             phase: self.phase(),
             desired: self.backend.desired,
             enabled: self.backend.enabled,

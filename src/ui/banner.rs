@@ -41,7 +41,7 @@ impl About {
         Self {
             project: config.project.clone(),
             origin: config.origin.clone(),
-            algorithm: config.balancer.algorithm.name().to_owned(),
+            algorithm: config.balancer.live.algorithm.name().to_owned(),
             managed: managed().count(),
             services: config.services.len(),
             external: backends().count() - managed().count(),

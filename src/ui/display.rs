@@ -302,12 +302,16 @@ mod tests {
             command: None,
             weight: 1,
             backup: false,
+            max_connections: 0,
+            slow_start: Duration::ZERO,
             health: HealthPolicy {
                 path: None,
                 interval: second,
                 timeout: second,
                 rise: 1,
                 fall: 2,
+                status: None,
+                body: None,
             },
             restart: RestartPolicy {
                 mode: RestartMode::OnFailure,
@@ -322,6 +326,7 @@ mod tests {
         };
         BackendView {
             spec: Arc::new(spec),
+            weight: 1,
             phase,
             desired: true,
             enabled: true,

@@ -430,7 +430,7 @@ fn a_whole_file() {
     assert_eq!(web.backends[2].health.path.as_deref(), Some("/up/3"));
     assert_eq!(config.balancer.timeouts.backend_head, None);
     assert_eq!(config.balancer.listen.port, 9080);
-    assert_eq!(config.balancer.algorithm, Algorithm::LeastConn);
+    assert_eq!(config.balancer.live.algorithm, Algorithm::LeastConn);
     assert_eq!(
         config.notes,
         ["`PORT` in `.env` is left out: lbdev sets it for each backend"]
@@ -480,7 +480,7 @@ error[LB020]: lbdev.toml:1:1: there is no service, and nothing in the folder is 
 "#);
     let config = bench.file("index.html", "").config(same);
     assert_eq!(config.origin, "static files (index.html), lbdev.toml");
-    assert_eq!(config.balancer.retries, 1);
+    assert_eq!(config.balancer.live.retries, 1);
 }
 
 #[test]

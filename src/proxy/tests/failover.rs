@@ -127,7 +127,7 @@ async fn retries_bound_the_tries_and_0_turns_them_off() {
     for (retries, expected) in [(0, "1"), (1, "2")] {
         let stubs = [cutting("").await, cutting("").await, cutting("").await];
         let addresses = stubs.each_ref().map(|stub| stub.address);
-        let front = front_with(&addresses, |s| s.retries = retries);
+        let front = front_with(&addresses, |s| s.live.retries = retries);
         let answer = front.get("/").await;
         assert_eq!(status(&answer), 502);
         assert_eq!(field(&answer, "x-lbdev-attempts"), Some(expected));
@@ -297,7 +297,7 @@ async fn a_backend_whose_queue_is_full_is_asked_again() {
     let (_listener, address, _fill) = full_queue(full);
     let front = front_with(&[address], |settings| {
         settings.timeouts.connect = full;
-        settings.retry_deadline = 3 * full;
+        settings.retry.deadline = 3 * full;
     });
     assert_eq!(status(&front.get("/").await), 502);
 }

@@ -17,8 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::backend::{BackendId, Phase, RunId, Slot};
-use crate::balance::{Algorithm, HashKey, Sequence};
-use crate::config::{Listen, ListenHost, Route, Timeouts};
+use crate::config::{Listen, ListenHost, Route};
 use crate::pool::{Access, Member, Pool};
 
 /// Nothing in these tests takes as long; what would fails.
@@ -30,20 +29,8 @@ fn settings() -> Balancer {
             host: ListenHost::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: 0,
         },
-        algorithm: Algorithm::RoundRobin,
-        hash_key: HashKey::Path,
-        sequence: Sequence::Pages,
-        retries: 3,
-        retry_deadline: Duration::from_secs(10),
         queue_max: 16,
-        queue_timeout: Duration::from_secs(10),
-        timeouts: Timeouts {
-            connect: Duration::from_secs(1),
-            backend_head: Some(Duration::from_secs(60)),
-            idle: Duration::from_secs(75),
-            drain: Duration::from_secs(2),
-        },
-        workers: 1,
+        ..Balancer::default()
     }
 }
 
@@ -63,11 +50,7 @@ fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Fro
     let mut settings = settings();
     tweak(&mut settings);
     let route = vec![Route::Prefix("/".into())];
-    let pools = Arc::new(Pools::new(
-        [(Arc::from("web"), route)],
-        settings.algorithm,
-        settings.queue_max,
-    ));
+    let pools = Arc::new(Pools::new([(Arc::from("web"), route)], &settings));
     pools.all()[0].publish(members(backends, RunId::FIRST));
     let access = Arc::new(AccessLog::default());
     access.want();
@@ -91,8 +74,12 @@ fn members(backends: &[SocketAddr], run: RunId) -> Vec<Arc<Member>> {
             run: Some(run),
             address,
             weight: 1,
+            share: 1,
             backup: false,
+            max_connections: 0,
             eligible: true,
+            stays: false,
+            listed: true,
             phase: Phase::Up,
             why: None,
             life: Arc::default(),

@@ -120,8 +120,7 @@ async fn no_route_lists_the_routes() {
     let front = front(&[stub.address]);
     let pools = Arc::new(Pools::new(
         [(Arc::from("api"), vec![Route::Prefix("/api".into())])],
-        Algorithm::RoundRobin,
-        1,
+        &settings(),
     ));
     pools.all()[0].publish(members(&[stub.address], RunId::FIRST));
     let bound = bind(&settings().listen, 1).unwrap();
