@@ -2,12 +2,15 @@
 
 mod hash_key;
 mod least_conn;
+mod peak_ewma;
 mod random_two;
 mod ring;
 mod round_robin;
+mod ties;
 
 pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
+pub use peak_ewma::{Latency, PeakEwma};
 pub use random_two::random_two;
 pub use ring::{Ring, place};
 pub use round_robin::RoundRobin;

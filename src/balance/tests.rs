@@ -113,6 +113,46 @@ proptest! {
         }
     }
 
+    /// In any window of whole cycles each has its weight of each, to within one; also when the window begins in mid-cycle.
+    #[test]
+    fn round_robin_is_fair(weights in prop::collection::vec(0u32..7, 1..7), from in 0usize..60, cycles in 1u32..4) {
+        let total: u32 = weights.iter().sum();
+        prop_assume!(total > 0);
+        let mut picker = RoundRobin::default();
+        let mut next = || picker.next(weights.iter().copied().enumerate(), |_| false).unwrap();
+        for _ in 0..from {
+            next();
+        }
+        let mut got = vec![0u32; weights.len()];
+        for _ in 0..total * cycles {
+            got[next()] += 1;
+        }
+        for (got, weight) in got.iter().zip(&weights) {
+            prop_assert!(got.abs_diff(weight * cycles) <= 1, "{got} instead of {weight} × {cycles}");
+            prop_assert!(*weight > 0 || *got == 0);
+        }
+    }
+
+    /// Candidates that come, go and change their weights, and tried ones: only who may be picked is, and somebody is while
+    /// anybody may be.
+    #[test]
+    fn round_robin_takes_only_who_may_be_picked(
+        rounds in prop::collection::vec(prop::collection::vec((any::<bool>(), 0u32..4, any::<bool>()), 0..6), 1..12),
+    ) {
+        let mut picker = RoundRobin::default();
+        for round in rounds {
+            let there = round.iter().enumerate().filter(|(_, one)| one.0);
+            let candidates: Vec<(usize, u32)> = there.map(|(index, one)| (index, one.1)).collect();
+            let open = |index: usize| round[index].0 && round[index].1 > 0 && !round[index].2;
+            for _ in 0..5 {
+                match picker.next(candidates.iter().copied(), |index| round[index].2) {
+                    Some(index) => prop_assert!(open(index), "{index} of {round:?}"),
+                    None => prop_assert!(!(0..round.len()).any(open), "nobody of {round:?}"),
+                }
+            }
+        }
+    }
+
     /// The most loaded of several is never the pick of two.
     #[test]
     fn the_most_loaded_is_never_one_of_two(loads in prop::collection::vec(0u32..20, 1..8), seed in any::<u64>()) {

@@ -31,6 +31,40 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
+    /// How many kinds there are.
+    pub(super) const KINDS: usize = Self::NAMES.len();
+
+    /// Every name there is, each at its [`AttemptFailure::kind`].
+    pub(super) const NAMES: [&str; 8] = [
+        "refused",
+        "connect_timeout",
+        "connect_failed",
+        "closed",
+        "reset",
+        "bad_response",
+        "head_timeout",
+        "cut_body",
+    ];
+
+    /// Its place among all kinds.
+    pub(super) fn kind(self) -> usize {
+        match self {
+            AttemptFailure::Refused => 0,
+            AttemptFailure::ConnectTimeout => 1,
+            AttemptFailure::ConnectFailed => 2,
+            AttemptFailure::Closed => 3,
+            AttemptFailure::Reset => 4,
+            AttemptFailure::BadResponse => 5,
+            AttemptFailure::HeadTimeout => 6,
+            AttemptFailure::CutBody => 7,
+        }
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.kind()]
+    }
+
     /// In words, after "8000": `8000 refused the connection`.
     pub fn words(self) -> &'static str {
         match self {

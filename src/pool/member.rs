@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::{AttemptFailure, Pool, Tried};
 use crate::backend::{BackendId, Phase, RunId};
+use crate::balance::Latency;
 use crate::history::Window;
 
 /// One backend in a [`super::Snapshot`].
@@ -53,7 +55,19 @@ impl Member {
 
     /// Whether clients that stick to it may have it: a drain keeps only others away.
     pub fn takes_stuck_requests(&self) -> bool {
-        self.takes_requests() || (self.stays && !self.life.is_draining())
+        let is_there = !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining();
+        (self.eligible || self.stays) && is_there
+    }
+
+    /// Whether it has room for one more request that has `tried` others.
+    pub(super) fn is_open(&self, tried: &Tried) -> bool {
+        let has_room = self.max_connections == 0 || self.life.in_flight() < self.max_connections;
+        has_room && !tried.has(self)
+    }
+
+    /// Whether it is known to be gone, and a balancer that is not told of that would send it requests.
+    pub(super) fn is_ghost(&self) -> bool {
+        self.listed && !self.eligible
     }
 
     /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
@@ -71,6 +85,10 @@ pub struct Life {
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
+    /// Who has requests waiting for the end of others. Only where there is a limit.
+    room: OnceLock<Weak<Pool>>,
+    /// How fast this run answers: the next one may be another program.
+    latency: Latency,
 }
 
 impl Life {
@@ -90,6 +108,15 @@ impl Life {
         self.news.get_or_init(|| news.clone());
     }
 
+    /// It has a limit, and its pool hears of each request that ends.
+    pub(super) fn tell_room(&self, pool: &Weak<Pool>) {
+        self.room.get_or_init(|| pool.clone());
+    }
+
+    pub(super) fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
@@ -107,8 +134,10 @@ impl Life {
 #[derive(Debug, Default)]
 pub struct Tally {
     requests: AtomicU64,
-    failures: AtomicU64,
+    /// By [`AttemptFailure::kind`].
+    failures: [AtomicU64; AttemptFailure::KINDS],
     retried_elsewhere: AtomicU64,
+    spared: AtomicU64,
     latency: Mutex<Window>,
 }
 
@@ -120,12 +149,30 @@ impl Tally {
 
     /// Attempts at it that came to nothing: refused, closed or timed out before a response head, or cut after it.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        let each = self.failures.iter();
+        each.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Of those, how many were tried again at another backend.
+    /// The same by [`AttemptFailure::name`], those that never happened too.
+    pub fn failures_by(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.failures.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        AttemptFailure::NAMES.into_iter().zip(counts)
+    }
+
+    /// Of all failures, how many were tried again at another backend.
     pub fn retried_elsewhere(&self) -> u64 {
         self.retried_elsewhere.load(Ordering::Relaxed)
+    }
+
+    /// Requests that it would have had while it was gone, if nobody had been told of that: by the same algorithm, over all
+    /// that a balancer without a supervisor would take for alive. Each counts once, when it comes.
+    pub fn spared(&self) -> u64 {
+        self.spared.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_spared(&self) {
+        self.spared.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The median and the 99th percentile of the last minute, from the pick to the response head.
@@ -144,10 +191,31 @@ pub struct Lease {
     since: Instant,
 }
 
+/// The time since one moment, which the averages of latencies count from.
+pub(super) fn since_start(now: Instant) -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    now.saturating_duration_since(*START)
+}
+
 impl Lease {
-    pub(super) fn new(member: Arc<Member>, since: Instant) -> Self {
-        member.life.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self { member, since }
+    /// `None` when the member has as many requests as it may, however many threads ask at once.
+    pub(super) fn take(member: &Arc<Member>, since: Instant) -> Option<Self> {
+        let in_flight = &member.life.in_flight;
+        match member.max_connections {
+            0 => {
+                in_flight.fetch_add(1, Ordering::SeqCst);
+            }
+            max => {
+                let one_more = |now: u32| (now < max).then_some(now + 1);
+                in_flight
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+                    .ok()?;
+            }
+        }
+        Some(Self {
+            member: member.clone(),
+            since,
+        })
     }
 
     /// The backend.
@@ -169,12 +237,15 @@ impl Lease {
             .latency
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        latency.record(now.saturating_duration_since(self.since), now);
+        let took = now.saturating_duration_since(self.since);
+        latency.record(took, now);
+        // Under the same lock, which makes it one at a time.
+        self.member.life.latency.observe(took, since_start(now));
     }
 
     /// The attempt came to nothing.
-    pub(super) fn count_failure(&self) {
-        self.member.tally.failures.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_failure(&self, failure: AttemptFailure) {
+        self.member.tally.failures[failure.kind()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// After [`super::Pool::failed`]: the request goes to another backend.
@@ -195,6 +266,11 @@ impl Drop for Lease {
             && let Some(news) = life.news.get()
         {
             news.notify_one();
+        }
+        if self.member.max_connections > 0
+            && let Some(pool) = life.room.get().and_then(Weak::upgrade)
+        {
+            pool.room();
         }
     }
 }

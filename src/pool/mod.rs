@@ -4,14 +4,16 @@
 //! Neither ever waits for the other.
 
 mod access;
+mod choose;
 mod member;
 mod pages;
 mod picker;
 mod queue;
+mod snapshot;
+mod turn;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -19,13 +21,15 @@ use tokio::sync::Notify;
 pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
 pub use member::{Lease, Life, Member, Tally};
 pub use pages::ClientKey;
-pub use queue::Unavailable;
+pub use queue::{Lack, Unavailable};
+pub use snapshot::Snapshot;
+pub use turn::{Tried, Turn};
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::{Candidate, Ring};
+use crate::balance::Algorithm;
 use crate::config::{Balancer, Live, Route};
 use pages::Pages;
-use picker::Picker;
+use picker::Pickers;
 use queue::Queue;
 
 /// Every pool of an instance, and which request goes to which.
@@ -33,6 +37,8 @@ use queue::Queue;
 pub struct Pools {
     pools: Vec<Arc<Pool>>,
     live: ArcSwap<Live>,
+    /// Held by whoever changes the settings, so that all pools go by the same ones in the end.
+    writer: Mutex<()>,
     /// Set when a pool has news for the supervisor: a failing backend, or the end of the last request in flight.
     news: Arc<Notify>,
 }
@@ -46,11 +52,15 @@ impl Pools {
         let news = Arc::new(Notify::new());
         let pools = services
             .into_iter()
-            .map(|(service, routes)| Arc::new(Pool::new(service, routes, settings, news.clone())))
+            .map(|(service, routes)| {
+                let news = news.clone();
+                Arc::new_cyclic(|this| Pool::new(service, routes, settings, news, this.clone()))
+            })
             .collect();
         Self {
             pools,
             live: ArcSwap::from_pointee(settings.live.clone()),
+            writer: Mutex::default(),
             news,
         }
     }
@@ -60,9 +70,15 @@ impl Pools {
         self.live.load()
     }
 
-    /// Changes the settings: the next request goes by them.
+    /// Changes the settings: the next request goes by them. Requests that wait or are in flight lose nothing, and an
+    /// algorithm that stays the same goes on where it was.
     pub fn set_live(&self, live: Live) {
+        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let algorithm = live.algorithm;
         self.live.store(Arc::new(live));
+        for pool in &self.pools {
+            pool.go_by(algorithm);
+        }
     }
 
     /// All of them, in the order of the configuration.
@@ -114,57 +130,15 @@ pub struct Pool {
     /// What it answers.
     pub routes: Vec<Route>,
     snapshot: ArcSwap<Snapshot>,
-    picker: Picker,
-    /// Backups have an order of their own: theirs and the others' would else disturb each other.
-    backups: Picker,
+    /// Held by whoever swaps the snapshot: the supervisor publishes, and another thread may choose another algorithm.
+    writer: Mutex<()>,
+    /// Itself, for leases that make room when they end.
+    this: Weak<Pool>,
     pages: Pages,
     queue: Queue,
     retries: AtomicU64,
     unanswered: AtomicU64,
     news: Arc<Notify>,
-}
-
-/// A pool's immutable view, swapped whole.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    /// Every backend, eligible or not, each at the place that its `index` says.
-    pub members: Vec<Arc<Member>>,
-    /// Whose a key is, under an algorithm with keys.
-    ring: Option<Arc<Ring>>,
-    /// Some are backups.
-    has_backups: bool,
-}
-
-impl Snapshot {
-    /// Those that take requests: the backups, or the others.
-    fn eligible(&self, backups: bool) -> impl Iterator<Item = &Arc<Member>> + Clone {
-        let of_kind = move |member: &&Arc<Member>| member.backup == backups;
-        let members = self.members.iter().filter(of_kind);
-        members.filter(|member| member.takes_requests())
-    }
-
-    /// Whether a request that has `tried` some has to make do with the backups: nobody else may have it.
-    fn is_for_backups(&self, tried: &Tried) -> bool {
-        self.has_backups
-            && !self
-                .eligible(false)
-                .any(|member| member.weight > 0 && !tried.has(member))
-    }
-
-    /// Index and weight of each that takes requests.
-    fn candidates(&self, backups: bool) -> impl Iterator<Item = (usize, u32)> + Clone {
-        self.eligible(backups)
-            .map(|member| (member.index, member.weight))
-    }
-
-    /// The same, with the load of each as it is now.
-    fn loads(&self, backups: bool) -> impl Iterator<Item = Candidate> + Clone {
-        self.eligible(backups).map(|member| Candidate {
-            index: member.index,
-            weight: member.weight,
-            in_flight: member.life.in_flight(),
-        })
-    }
 }
 
 /// What users' requests found out about a backend.
@@ -176,64 +150,21 @@ pub enum Trouble {
     Failing,
 }
 
-/// Which backend a request should have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    /// The next one.
-    Next,
-    /// The next one; remember it as where this client's page came from.
-    Page(ClientKey),
-    /// Where this client's page came from, without moving the sequence on.
-    Asset(ClientKey),
-    /// The one that this client sticks to, drained or not; if it cannot have that, the next one.
-    Stuck(usize),
-    /// The one that this place on the ring belongs to, else the next on the ring. Without a ring: the next one.
-    Key(u64),
-}
-
-/// The runs one request has already tried. Empty, it holds no memory.
-#[derive(Debug, Default, Clone)]
-pub struct Tried(Vec<(usize, RunId)>);
-
-impl Tried {
-    /// Notes that this backend was tried in its present run.
-    pub fn add(&mut self, member: &Member) {
-        if let Some(run) = member.run {
-            self.0.push((member.index, run));
-        }
-    }
-
-    fn has(&self, member: &Member) -> bool {
-        self.0
-            .iter()
-            .any(|&(index, run)| index == member.index && Some(run) == member.run)
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// None yet.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Forgets them all: after waiting, every backend may be asked again.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
 impl Pool {
-    fn new(service: Arc<str>, routes: Vec<Route>, settings: &Balancer, news: Arc<Notify>) -> Self {
-        let algorithm = settings.live.algorithm;
+    fn new(
+        service: Arc<str>,
+        routes: Vec<Route>,
+        settings: &Balancer,
+        news: Arc<Notify>,
+        this: Weak<Pool>,
+    ) -> Self {
+        let pickers = Arc::new(Pickers::new(settings.live.algorithm));
         Self {
             service,
             routes,
-            snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            picker: Picker::new(algorithm),
-            backups: Picker::new(algorithm),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Vec::new(), pickers, None)),
+            writer: Mutex::default(),
+            this,
             pages: Pages::default(),
             queue: Queue::new(settings.queue_max),
             retries: AtomicU64::new(0),
@@ -247,85 +178,35 @@ impl Pool {
         self.snapshot.load_full()
     }
 
-    /// Swaps the view, and lets waiting requests go when somebody is eligible.
+    /// Swaps the view, and lets waiting requests go where it has a backend for them.
     pub fn publish(&self, members: Vec<Arc<Member>>) {
         for member in &members {
             member.life.tell(&self.news);
-        }
-        let ring = self
-            .picker
-            .ring(&members, self.snapshot.load().ring.as_ref());
-        let snapshot = Snapshot {
-            has_backups: members.iter().any(|member| member.backup),
-            members,
-            ring,
-        };
-        let any = snapshot
-            .members
-            .iter()
-            .any(|member| member.takes_requests());
-        self.snapshot.store(Arc::new(snapshot));
-        if any {
-            self.queue.release();
-        }
-    }
-
-    /// The next eligible backend that was not tried yet, with a lease on it. One order for all threads.
-    pub fn pick(&self, turn: Turn, tried: &Tried) -> Option<Lease> {
-        self.pick_at(turn, tried, Instant::now())
-    }
-
-    /// [`Pool::pick`] for whoever has read the clock already: a request does that once.
-    pub fn pick_at(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
-        loop {
-            let lease = self.choose(turn, tried, now)?;
-            // A drain that began since the view was read has not counted this lease: ask again with the new view.
-            if !lease.member().life.is_draining() {
-                return Some(lease);
+            if member.max_connections > 0 {
+                member.life.tell_room(&self.this);
             }
         }
+        self.swap(|before| {
+            let pickers = before.pickers.clone();
+            Some(Snapshot::new(members, pickers, before.ring.as_ref()))
+        });
+        self.serve();
     }
 
-    fn choose(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
-        let snapshot = self.snapshot.load();
-        let backups = snapshot.is_for_backups(tried);
-        if let Turn::Asset(client) = turn
-            && let Some(index) = self.pages.of(client)
-            && let Some(member) = snapshot.members.get(index)
-            && member.backup == backups
-            && member.takes_requests()
-            && !tried.has(member)
-        {
-            return Some(Lease::new(member.clone(), now));
-        }
-        let member = |index: usize| snapshot.members.get(index);
-        if let Turn::Stuck(index) = turn
-            && let Some(member) = member(index)
-            && member.takes_stuck_requests()
-            && !tried.has(member)
-        {
-            return Some(Lease::new(member.clone(), now));
-        }
-        let index = match (turn, &snapshot.ring) {
-            (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
-                member(index).is_some_and(|one| {
-                    one.backup == backups && one.takes_requests() && !tried.has(one)
-                })
-            }),
-            _ => self.picker(backups).next(&snapshot, backups, |index| {
-                member(index).is_some_and(|one| tried.has(one))
-            }),
-        }?;
-        if let Turn::Page(client) = turn {
-            self.pages.note(client, index);
-        }
-        Some(Lease::new(snapshot.members.get(index)?.clone(), now))
+    /// Chooses by this algorithm from now on.
+    fn go_by(&self, algorithm: Algorithm) {
+        self.swap(|before| {
+            let pickers = Arc::new(Pickers::new(algorithm));
+            let new = || Snapshot::new(before.members.clone(), pickers, before.ring.as_ref());
+            (before.pickers.algorithm != algorithm).then(new)
+        });
     }
 
-    fn picker(&self, backups: bool) -> &Picker {
-        match backups {
-            true => &self.backups,
-            false => &self.picker,
+    /// Swaps the view for what `next` makes of it.
+    fn swap(&self, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
+        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next(&self.snapshot.load()) {
+            self.snapshot.store(Arc::new(next));
         }
     }
 
@@ -338,22 +219,15 @@ impl Pool {
             .any(|member| member.takes_requests())
     }
 
-    /// Waits, in order of arrival, until a backend is eligible. Dropping the future leaves the queue.
-    ///
-    /// # Errors
-    /// When the queue is full, or `limit` has passed.
-    pub async fn wait(&self, limit: Duration) -> Result<(), Unavailable> {
-        self.queue.wait(limit, || self.any_eligible()).await
-    }
-
-    /// Requests that wait now.
-    pub fn waiting(&self) -> usize {
-        self.queue.len()
+    /// Whether a request that has `tried` some could have another backend if that were not at its limit.
+    pub fn is_anybody_busy(&self, tried: &Tried) -> bool {
+        let snapshot = self.snapshot.load();
+        snapshot.has_limits && snapshot.is_anybody_left(tried)
     }
 
     /// The attempt of this lease came to nothing: it is counted, and may take the backend out.
     pub fn failed(&self, lease: &Lease, failure: AttemptFailure) {
-        lease.count_failure();
+        lease.count_failure(failure);
         if failure == AttemptFailure::Refused {
             self.refused(lease.member());
         }

@@ -276,6 +276,13 @@ fn a_lease_counts_until_it_is_dropped() {
     assert_eq!(life.in_flight(), 0);
 }
 
+/// Waits for the next backend and gives it back at once: which it was.
+async fn wait_next(pool: &Pool) -> Result<usize, Unavailable> {
+    let none = Tried::default();
+    let lease = pool.wait(Turn::Next, &none, Duration::from_secs(10));
+    lease.await.map(|lease| lease.member().index)
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_wait_in_order_bounded_in_number_and_time() {
     let pools = web(&[false]);
@@ -284,7 +291,7 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
     let wait = |name: u8| {
         let (pool, order) = (pool.clone(), order.clone());
         tokio::spawn(async move {
-            pool.wait(Duration::from_secs(10)).await?;
+            wait_next(&pool).await?;
             order.lock().unwrap().push(name);
             Ok::<_, Unavailable>(())
         })
@@ -294,23 +301,23 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
         tokio::task::yield_now().await;
     }
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
-        Err(Unavailable::QueueFull)
+        wait_next(&pool).await,
+        Err(Unavailable::QueueFull(Lack::Eligible))
     );
     pool.publish(vec![member(0, true)]);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
     assert_eq!(*order.lock().unwrap(), [1, 2]);
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
-        Ok(()),
+        wait_next(&pool).await,
+        Ok(0),
         "nobody waits while somebody is eligible"
     );
 
     pool.publish(vec![member(0, false)]);
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
-        Err(Unavailable::TimedOut)
+        wait_next(&pool).await,
+        Err(Unavailable::TimedOut(Lack::Eligible))
     );
     let left = wait(3);
     while pool.waiting() == 0 {

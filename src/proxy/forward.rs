@@ -21,7 +21,7 @@ use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::{key, turn};
 use crate::balance::{Algorithm, Sequence};
-use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn};
+use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
 
 /// A request that is fit to be forwarded.
 struct Fit {
@@ -153,9 +153,6 @@ fn turn_of(client: &Client, headers: &HeaderMap, found: Found, path: &str) -> Tu
     turn::of(dest.map(|dest| dest.as_bytes()), path, client.peer, agent)
 }
 
-/// Between two looks at a pool that has an eligible backend and gives none.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-
 /// Tries backends until one answers, waits where none takes requests, gives up where the rules say so.
 async fn forward(
     client: &Rc<Client>,
@@ -176,13 +173,14 @@ async fn forward(
     let mut setback: Option<Lease> = None;
     let mut spent = false;
     let mut sends = 0;
+    // What the queue gave.
+    let mut granted: Option<Lease> = None;
     loop {
-        let lease = match spent {
-            true => None,
-            false if tried.is_empty() && flight.waited.is_zero() => {
-                pool.pick_at(fit.turn, &tried, flight.started)
-            }
-            false => pool.pick(fit.turn, &tried),
+        let lease = match granted.take() {
+            Some(lease) => Some(lease),
+            None if spent => None,
+            None if flight.attempts.is_empty() => pool.pick_first(fit.turn, flight.started),
+            None => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
             let full = flight
@@ -198,7 +196,10 @@ async fn forward(
                 spent = false;
                 continue;
             }
-            if let Some(last) = &setback {
+            let busy = !spent && pool.is_anybody_busy(&tried);
+            if let Some(last) = &setback
+                && !busy
+            {
                 // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
                 if Box::pin(attempt::anybody_left(worker, pool)).await {
                     return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
@@ -209,17 +210,17 @@ async fn forward(
             if let Some(last) = setback.take() {
                 last.retried_elsewhere();
                 pool.count_retry();
-            } else if pool.any_eligible() {
-                // Published this instant, or of weight 0: the next round must not come before anything else has its turn.
-                // (Boxed, as all that is rare: the future is copied for every request.)
-                Box::pin(tokio::time::sleep(LOOK_AGAIN)).await;
-                flight.waited += LOOK_AGAIN;
             }
-            if let Err(page) = Box::pin(wait(pool, settings.queue_timeout, &mut flight)).await {
-                return page.response(accept, flight);
+            if !busy {
+                tried.clear();
+                spent = false;
             }
-            tried.clear();
-            spent = false;
+            // (Boxed, as all that is rare: the future is copied for every request.)
+            let limit = settings.queue_timeout;
+            match Box::pin(wait(pool, fit.turn, &tried, limit, &mut flight)).await {
+                Ok(lease) => granted = Some(lease),
+                Err(page) => return page.response(accept, flight),
+            }
             continue;
         };
         if let Some(last) = setback.take() {
@@ -269,12 +270,18 @@ async fn forward(
 }
 
 /// Waits for a backend. All waits of one request together are bounded by `limit`.
-async fn wait(pool: &Arc<Pool>, limit: Duration, flight: &mut Flight) -> Result<(), Box<Page>> {
+async fn wait(
+    pool: &Arc<Pool>,
+    turn: Turn,
+    tried: &Tried,
+    limit: Duration,
+    flight: &mut Flight,
+) -> Result<Lease, Box<Page>> {
     let left = limit.saturating_sub(flight.waited);
     let began = Instant::now();
     let waited = match left.is_zero() {
-        true => Err(crate::pool::Unavailable::TimedOut),
-        false => pool.wait(left).await,
+        true => Err(Unavailable::TimedOut(pool.lack())),
+        false => pool.wait(turn, tried, left).await,
     };
     flight.waited += began.elapsed();
     waited.map_err(|why| Page::unavailable(pool, &flight.attempts, why, limit))
