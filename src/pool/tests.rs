@@ -1,6 +1,12 @@
+mod limits;
+mod live;
+mod pickers;
+mod spared;
+mod stuck;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::backend::{Phase, RunId, Slot};
@@ -25,6 +31,13 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
         life: Arc::default(),
         tally: Arc::default(),
     })
+}
+
+/// The same backend with something else about it.
+fn but(member: &Member, change: impl FnOnce(&mut Member)) -> Arc<Member> {
+    let mut changed = member.clone();
+    change(&mut changed);
+    Arc::new(changed)
 }
 
 fn pools_by(algorithm: Algorithm, routes: &[(&str, &[Route])]) -> Pools {
