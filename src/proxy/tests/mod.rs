@@ -2,6 +2,7 @@
 
 mod ends;
 mod failover;
+mod limits;
 mod speaking;
 mod streaming;
 
