@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::harness::Lbdev;
 use crate::http::Connection;
-use crate::wait::{at, s};
+use crate::wait::{at, s, work};
 
 const CLIENTS: usize = 10;
 const LASTS: Duration = s(4);
@@ -34,7 +34,7 @@ fn serve(port: u16, delay: Duration, asked: Arc<AtomicUsize>) {
                     if line == "\r\n" {
                         if first.starts_with("GET /load ") {
                             asked.fetch_add(1, Ordering::SeqCst);
-                            tokio::time::sleep(delay).await;
+                            work(delay).await;
                         }
                         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
                         if stream.write_all(answer).await.is_err() {
