@@ -1,6 +1,6 @@
 //! `max_connections`, and the queue before full backends.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::*;
 
@@ -43,9 +43,13 @@ fn come(
 }
 
 async fn until_waiting(pool: &Pool, count: usize) {
-    while pool.waiting() != count {
+    for _ in 0..10_000 {
+        if pool.waiting() == count {
+            return;
+        }
         tokio::task::yield_now().await;
     }
+    panic!("{} wait, not {count}", pool.waiting());
 }
 
 fn names(got: &Mutex<Vec<(u8, Lease)>>) -> Vec<(u8, usize)> {
@@ -225,6 +229,71 @@ async fn a_failed_request_waits_for_another_backend_and_for_its_own_only_when_it
     assert!(!pool.is_anybody_busy(&tried));
     again.await.unwrap();
     assert_eq!(names(&got), [(1, 1), (3, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_asks_the_queue_first_where_there_is_one() {
+    let pools = limited(Algorithm::RoundRobin, &[1, 1]);
+    let pool = &pools.all()[0];
+    let got = Arc::default();
+    let mut tried = Tried::default();
+    tried.add(&pool.snapshot().members[0]);
+    let (zero, one) = (take(pool).unwrap(), take(pool).unwrap());
+    let retried = come(pool, &got, 1, Turn::Next, &tried);
+    until_waiting(pool, 1).await;
+    drop(zero);
+    assert!(take(pool).is_none(), "who waits may be about to have it");
+    assert_eq!(wait_next(pool).await, Ok(0), "it is not");
+    drop(one);
+    retried.await.unwrap();
+}
+
+/// One request ends at the moment another one begins to wait for it: one of the two sees the other, each time.
+#[test]
+fn no_end_is_missed() {
+    const ROUNDS: usize = 20_000;
+    const OVER: usize = usize::MAX;
+    let pools = limited(Algorithm::RoundRobin, &[1]);
+    let pool = &pools.all()[0];
+    // Both threads go at the same time, to within what it takes to see the number of the round.
+    let (round, held) = (AtomicUsize::new(0), Mutex::new(None::<Lease>));
+    let missed = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut seen = 0;
+            loop {
+                let now = round.load(Ordering::SeqCst);
+                if now == OVER {
+                    break;
+                }
+                if now == seen {
+                    std::thread::yield_now();
+                    continue;
+                }
+                seen = now;
+                let lease = held.lock().unwrap().take();
+                for _ in 0..now % 97 {
+                    std::hint::spin_loop();
+                }
+                drop(lease);
+            }
+        });
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        let none = Tried::default();
+        let mut missed = None;
+        for now in 1..=ROUNDS {
+            *held.lock().unwrap() = pool.choose(Turn::Next, &none, Instant::now());
+            round.store(now, Ordering::SeqCst);
+            let wait = pool.wait(Turn::Next, &none, Duration::from_secs(20));
+            if runtime.block_on(wait).is_err() {
+                missed = Some(now);
+                break;
+            }
+        }
+        round.store(OVER, Ordering::SeqCst);
+        missed
+    });
+    assert_eq!(missed, None);
 }
 
 #[test]
