@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod flight;
 mod forward;
+mod h1;
 mod headers;
 mod io;
 mod key;
