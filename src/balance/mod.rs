@@ -1,11 +1,13 @@
 //! Which backend is next: pure algorithms over indices. No I/O, no clock, no randomness of their own.
 
+mod budget;
 mod hash_key;
 mod least_conn;
 mod random_two;
 mod ring;
 mod round_robin;
 
+pub use budget::Budget;
 pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
 pub use random_two::random_two;

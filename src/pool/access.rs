@@ -1,5 +1,6 @@
 //! What became of each request, for whoever shows it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,12 +29,14 @@ pub enum AttemptFailure {
     HeadTimeout,
     /// The connection ended in the middle of the response's body.
     CutBody,
+    /// It answered with a status that `retry.statuses` names.
+    Status(u16),
 }
 
 impl AttemptFailure {
     /// In words, after "8000": `8000 refused the connection`.
-    pub fn words(self) -> &'static str {
-        match self {
+    pub fn words(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             AttemptFailure::Refused => "refused the connection",
             AttemptFailure::ConnectTimeout => "did not accept the connection in time",
             AttemptFailure::ConnectFailed => "could not be reached",
@@ -42,7 +45,8 @@ impl AttemptFailure {
             AttemptFailure::BadResponse => "sent something that is not HTTP",
             AttemptFailure::HeadTimeout => "did not answer in time",
             AttemptFailure::CutBody => "ended in the middle of its answer",
-        }
+            AttemptFailure::Status(status) => return Cow::Owned(format!("answered {status}")),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ pub use pages::ClientKey;
 pub use queue::Unavailable;
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::{Candidate, Ring};
+use crate::balance::{Budget, Candidate, Ring};
 use crate::config::{Balancer, Live, Route};
 use pages::Pages;
 use picker::Picker;
@@ -121,6 +121,8 @@ pub struct Pool {
     queue: Queue,
     retries: AtomicU64,
     unanswered: AtomicU64,
+    budget: Budget,
+    began: Instant,
     news: Arc<Notify>,
 }
 
@@ -238,6 +240,8 @@ impl Pool {
             queue: Queue::new(settings.queue_max),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            budget: Budget::new(settings.retry.budget),
+            began: Instant::now(),
             news,
         }
     }
@@ -374,6 +378,16 @@ impl Pool {
             .filter(|member| member.life.take_refused())
             .filter_map(|m| Some((m.id.clone(), m.run?, Trouble::Refused)))
             .collect()
+    }
+
+    /// A request came at `now`: the retry budget grows.
+    pub fn came(&self, now: Instant) {
+        self.budget.came(now.saturating_duration_since(self.began));
+    }
+
+    /// Takes a further try of a request that a backend may have seen out of the retry budget, if one is left.
+    pub fn may_repeat(&self, now: Instant) -> bool {
+        self.budget.take(now.saturating_duration_since(self.began))
     }
 
     /// Counts a further try.

@@ -13,17 +13,18 @@ mod flight;
 mod forward;
 mod h1;
 mod headers;
+mod hold;
 mod io;
 mod key;
 mod listen;
 mod page;
-mod progress;
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
     path = "quickack_none.rs"
 )]
 mod quickack;
 mod retry;
+mod tape;
 mod tunnel;
 mod turn;
 mod upstream;

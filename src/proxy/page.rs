@@ -12,7 +12,7 @@ use serde_json::json;
 use super::answer::attempts;
 use super::body::Body;
 use super::flight::Flight;
-use super::headers::{X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::headers::{SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
 use super::retry::Why;
 use super::worker::Worker;
 use crate::backend::Phase;
@@ -253,6 +253,7 @@ impl Page {
             Accept::Text => (self.text(), Some("text/plain; charset=utf-8")),
         };
         let tries = flight.attempts.len();
+        let timing = flight.server_timing(None);
         let mut response = Response::new(Body::ours(Bytes::from(text), flight));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -262,6 +263,9 @@ impl Page {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if tries > 0 {
             headers.insert(&X_LBDEV_ATTEMPTS, attempts(tries));
+        }
+        if let Some(timing) = timing {
+            headers.insert(&SERVER_TIMING, timing);
         }
         for (name, value) in self.fields {
             headers.insert(name, value);

@@ -30,11 +30,17 @@ pub(in crate::proxy) enum Framing {
 #[derive(Debug)]
 pub(in crate::proxy) struct ResponseHead {
     pub(in crate::proxy) status: StatusCode,
-    pub(in crate::proxy) version: Version,
     pub(in crate::proxy) headers: HeaderMap,
     pub(in crate::proxy) framing: Framing,
     /// The backend takes another request on the connection when this response has ended (RFC 9112 §9.3).
     pub(in crate::proxy) persists: bool,
+}
+
+impl ResponseHead {
+    /// Another head follows for the same request (RFC 9110 §15.2).
+    pub(in crate::proxy) fn is_interim(&self) -> bool {
+        self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
+    }
 }
 
 /// Why bytes are not the head of a response.
@@ -100,7 +106,6 @@ pub(in crate::proxy) fn read_head(
         && persists(&headers, version);
     Ok(Some(ResponseHead {
         status,
-        version,
         headers,
         framing,
         persists,
@@ -232,10 +237,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: one\r\nX-Empty:\r\nX-A:  two \r\n\r\nhi",
         );
         let head = read_head(&mut buffer, &Method::GET).unwrap().unwrap();
-        assert_eq!(
-            (head.status, head.version),
-            (StatusCode::OK, Version::HTTP_11)
-        );
+        assert_eq!(head.status, StatusCode::OK);
         assert_eq!(head.framing, Framing::Length(2));
         assert!(head.persists);
         let all: Vec<_> = head.headers.get_all("x-a").iter().collect();
