@@ -17,6 +17,8 @@ pub(super) struct Body {
     flight: Option<Box<Flight>>,
 }
 
+// A box would cost an allocation for each response, to make the few moves of it shorter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Content {
     Ours(Option<Bytes>),

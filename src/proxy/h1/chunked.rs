@@ -177,8 +177,11 @@ mod tests {
 
     use super::*;
 
+    /// A body, its trailers if it has ended, and what followed it.
+    type Read = (Vec<u8>, Option<Option<HeaderMap>>, Vec<u8>);
+
     /// Everything that comes out when the bytes come in these parts.
-    fn read(parts: &[&[u8]]) -> Result<(Vec<u8>, Option<Option<HeaderMap>>, Vec<u8>), BadChunk> {
+    fn read(parts: &[&[u8]]) -> Result<Read, BadChunk> {
         let (mut coding, mut buffer) = (Chunked::default(), BytesMut::new());
         let (mut body, mut end) = (Vec::new(), None);
         for part in parts {

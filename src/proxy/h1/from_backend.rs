@@ -168,9 +168,9 @@ fn framing(
         if version == Version::HTTP_10 {
             return Err(BadHead::Coding);
         }
-        let codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         let last = codings
-            .last()
+            .next_back()
             .map(HeaderValue::as_bytes)
             .unwrap_or_default();
         let last = last.rsplit(|&byte| byte == b',').next().unwrap_or_default();
