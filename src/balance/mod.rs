@@ -3,6 +3,7 @@
 mod budget;
 mod hash_key;
 mod least_conn;
+mod peak_ewma;
 mod random_two;
 mod ring;
 mod round_robin;
@@ -10,6 +11,7 @@ mod round_robin;
 pub use budget::Budget;
 pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
+pub use peak_ewma::{Expected, PeakAverage, PeakEwma};
 pub use random_two::random_two;
 pub use ring::{Ring, place};
 pub use round_robin::RoundRobin;

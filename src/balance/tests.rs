@@ -113,6 +113,49 @@ proptest! {
         }
     }
 
+    /// Only who may be picked is, by cost and by turns as well, and somebody is while anybody may be.
+    #[test]
+    fn the_cheapest_and_the_next_are_ones_that_may_be_picked(
+        each in prop::collection::vec((0u32..4, 0u32..50, any::<bool>(), prop::option::of(0u32..1000)), 0..9),
+    ) {
+        let expected = |(index, &(weight, in_flight, _, millis)): (usize, &(u32, u32, bool, Option<u32>))| Expected {
+            index,
+            weight,
+            in_flight,
+            latency: millis.map(|millis| f64::from(millis) / 1e3),
+        };
+        let all: Vec<Expected> = each.iter().enumerate().map(expected).collect();
+        let skip = |index: usize| each[index].2;
+        let may = |index: usize| all[index].weight > 0 && !skip(index);
+        let any = (0..all.len()).any(may);
+        let (mut peak, mut turns) = (PeakEwma::default(), RoundRobin::default());
+        for _ in 0..20 {
+            let cheapest = peak.next(all.iter().copied(), skip);
+            prop_assert_eq!(cheapest.is_some(), any);
+            prop_assert!(cheapest.is_none_or(may));
+            let next = turns.next(all.iter().map(|one| (one.index, one.weight)), skip);
+            prop_assert_eq!(next.is_some(), any);
+            prop_assert!(next.is_none_or(may));
+        }
+    }
+
+    /// Over whole cycles each has exactly its weight, and in between never a whole turn more or less.
+    #[test]
+    fn turns_are_fair_within_one(weights in prop::collection::vec(1u32..9, 1..7), cycles in 1u32..4) {
+        let total: u32 = weights.iter().sum();
+        let mut turns = RoundRobin::default();
+        let mut had = vec![0u32; weights.len()];
+        for turn in 1..=total * cycles {
+            had[turns.next(weights.iter().copied().enumerate(), |_| false).unwrap()] += 1;
+            for (had, weight) in had.iter().zip(&weights) {
+                let due = f64::from(turn) * f64::from(*weight) / f64::from(total);
+                prop_assert!((f64::from(*had) - due).abs() <= 1.0 + 1e-9 + f64::from(*weight) / f64::from(total), "{had} of {due} after {turn} in {weights:?}");
+            }
+        }
+        let all = weights.iter().map(|weight| weight * cycles).collect::<Vec<_>>();
+        prop_assert_eq!(had, all);
+    }
+
     /// The most loaded of several is never the pick of two.
     #[test]
     fn the_most_loaded_is_never_one_of_two(loads in prop::collection::vec(0u32..20, 1..8), seed in any::<u64>()) {

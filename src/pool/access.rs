@@ -34,6 +34,34 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
+    /// The name of each kind, as JSON and configuration spell it, by [`AttemptFailure::place`].
+    pub const KINDS: [&str; 9] = [
+        "refused",
+        "connect_timeout",
+        "connect_failed",
+        "closed",
+        "reset",
+        "bad_response",
+        "head_timeout",
+        "cut_body",
+        "status",
+    ];
+
+    /// Its place among the kinds.
+    pub fn place(self) -> usize {
+        match self {
+            AttemptFailure::Refused => 0,
+            AttemptFailure::ConnectTimeout => 1,
+            AttemptFailure::ConnectFailed => 2,
+            AttemptFailure::Closed => 3,
+            AttemptFailure::Reset => 4,
+            AttemptFailure::BadResponse => 5,
+            AttemptFailure::HeadTimeout => 6,
+            AttemptFailure::CutBody => 7,
+            AttemptFailure::Status(_) => 8,
+        }
+    }
+
     /// In words, after "8000": `8000 refused the connection`.
     pub fn words(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

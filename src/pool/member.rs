@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::AttemptFailure;
+use super::queue::Queue;
 use crate::backend::{BackendId, Phase, RunId};
+use crate::balance::PeakAverage;
 use crate::history::Window;
 
 /// One backend in a [`super::Snapshot`].
@@ -46,14 +49,23 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it may be picked: the supervisor says so, and nobody was refused since.
+    /// Whether it may have requests: the supervisor says so, and nobody was refused since.
     pub fn takes_requests(&self) -> bool {
         self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
     }
 
+    /// Whether it may be picked now: it takes requests, and has not as many as `max_connections`.
+    pub fn is_open(&self) -> bool {
+        self.takes_requests() && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        self.max_connections == 0 || self.life.in_flight() < self.max_connections
+    }
+
     /// Whether clients that stick to it may have it: a drain keeps only others away.
     pub fn takes_stuck_requests(&self) -> bool {
-        self.takes_requests() || (self.stays && !self.life.is_draining())
+        (self.takes_requests() || (self.stays && !self.life.is_draining())) && self.has_room()
     }
 
     /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
@@ -71,6 +83,8 @@ pub struct Life {
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
+    /// Those who wait for the end of a request, where `max_connections` is set.
+    queue: OnceLock<Arc<Queue>>,
 }
 
 impl Life {
@@ -90,6 +104,23 @@ impl Life {
         self.news.get_or_init(|| news.clone());
     }
 
+    /// Whoever waits in `queue` is called when a request ends.
+    pub(super) fn call(&self, queue: &Arc<Queue>) {
+        self.queue.get_or_init(|| queue.clone());
+    }
+
+    /// One more in flight, unless there are `max` (0 is no limit).
+    fn enter(&self, max: u32) -> bool {
+        if max == 0 {
+            self.in_flight.fetch_add(1, Ordering::SeqCst);
+            return true;
+        }
+        let one_more = |now: u32| (now < max).then_some(now + 1);
+        self.in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .is_ok()
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
@@ -107,9 +138,17 @@ impl Life {
 #[derive(Debug, Default)]
 pub struct Tally {
     requests: AtomicU64,
-    failures: AtomicU64,
+    /// By [`AttemptFailure::place`].
+    failures: [AtomicU64; AttemptFailure::KINDS.len()],
     retried_elsewhere: AtomicU64,
-    latency: Mutex<Window>,
+    spared: AtomicU64,
+    latency: Mutex<Latency>,
+}
+
+#[derive(Debug, Default)]
+struct Latency {
+    window: Window,
+    peak: PeakAverage,
 }
 
 impl Tally {
@@ -120,7 +159,29 @@ impl Tally {
 
     /// Attempts at it that came to nothing: refused, closed or timed out before a response head, or cut after it.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        let each = self.failures.iter();
+        each.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The same by their kind: the names of `failures_by`, without those that never happened.
+    pub fn failures_by(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self
+            .failures
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        AttemptFailure::KINDS
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Requests that would have gone to it, had its death not been known.
+    pub fn spared(&self) -> u64 {
+        self.spared.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_spared(&self) {
+        self.spared.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Of those, how many were tried again at another backend.
@@ -130,10 +191,16 @@ impl Tally {
 
     /// The median and the 99th percentile of the last minute, from the pick to the response head.
     pub fn latency(&self, now: Instant) -> Option<[Duration; 2]> {
-        self.latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .quantiles([0.5, 0.99], now)
+        self.lock().window.quantiles([0.5, 0.99], now)
+    }
+
+    /// What [`PeakAverage`] says of it, in seconds.
+    pub(super) fn expected(&self, now: Instant) -> Option<f64> {
+        self.lock().peak.seconds(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Latency> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,9 +212,12 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(member: Arc<Member>, since: Instant) -> Self {
-        member.life.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self { member, since }
+    /// `None` where `max_connections` was reached by another thread since somebody looked.
+    pub(super) fn take(member: &Arc<Member>, since: Instant) -> Option<Self> {
+        member.life.enter(member.max_connections).then(|| Self {
+            member: member.clone(),
+            since,
+        })
     }
 
     /// The backend.
@@ -163,18 +233,15 @@ impl Lease {
     /// It sent a response head `now`.
     pub fn answered(&self, now: Instant) {
         self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
-        let mut latency = self
-            .member
-            .tally
-            .latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        latency.record(now.saturating_duration_since(self.since), now);
+        let took = now.saturating_duration_since(self.since);
+        let mut latency = self.member.tally.lock();
+        latency.window.record(took, now);
+        latency.peak.observe(took, now);
     }
 
     /// The attempt came to nothing.
-    pub(super) fn count_failure(&self) {
-        self.member.tally.failures.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_failure(&self, failure: AttemptFailure) {
+        self.member.tally.failures[failure.place()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// After [`super::Pool::failed`]: the request goes to another backend.
@@ -195,6 +262,11 @@ impl Drop for Lease {
             && let Some(news) = life.news.get()
         {
             news.notify_one();
+        }
+        if self.member.max_connections > 0
+            && let Some(queue) = life.queue.get()
+        {
+            queue.call(1);
         }
     }
 }

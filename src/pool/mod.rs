@@ -9,8 +9,8 @@ mod pages;
 mod picker;
 mod queue;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,13 +19,13 @@ use tokio::sync::Notify;
 pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
 pub use member::{Lease, Life, Member, Tally};
 pub use pages::ClientKey;
-pub use queue::Unavailable;
+pub use queue::{Ticket, Unavailable};
 
 use crate::backend::{BackendId, RunId};
-use crate::balance::{Budget, Candidate, Ring};
+use crate::balance::{Algorithm, Budget, Candidate, Expected, Ring};
 use crate::config::{Balancer, Live, Route};
 use pages::Pages;
-use picker::Picker;
+use picker::{Among, Pickers};
 use queue::Queue;
 
 /// Every pool of an instance, and which request goes to which.
@@ -62,6 +62,9 @@ impl Pools {
 
     /// Changes the settings: the next request goes by them.
     pub fn set_live(&self, live: Live) {
+        for pool in &self.pools {
+            pool.set_algorithm(live.algorithm);
+        }
         self.live.store(Arc::new(live));
     }
 
@@ -114,11 +117,10 @@ pub struct Pool {
     /// What it answers.
     pub routes: Vec<Route>,
     snapshot: ArcSwap<Snapshot>,
-    picker: Picker,
-    /// Backups have an order of their own: theirs and the others' would else disturb each other.
-    backups: Picker,
+    /// Held by whoever makes a new snapshot out of the present one.
+    writing: Mutex<()>,
     pages: Pages,
-    queue: Queue,
+    queue: Arc<Queue>,
     retries: AtomicU64,
     unanswered: AtomicU64,
     budget: Budget,
@@ -127,45 +129,91 @@ pub struct Pool {
 }
 
 /// A pool's immutable view, swapped whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// Every backend, eligible or not, each at the place that its `index` says.
     pub members: Vec<Arc<Member>>,
+    /// Whose turn it is.
+    pickers: Arc<Pickers>,
     /// Whose a key is, under an algorithm with keys.
     ring: Option<Arc<Ring>>,
     /// Some are backups.
     has_backups: bool,
+    /// Some may have only so many requests at once.
+    is_limited: bool,
+    /// Some would get requests if their death were not known.
+    spares_some: bool,
 }
 
 impl Snapshot {
-    /// Those that take requests: the backups, or the others.
-    fn eligible(&self, backups: bool) -> impl Iterator<Item = &Arc<Member>> + Clone {
-        let of_kind = move |member: &&Arc<Member>| member.backup == backups;
-        let members = self.members.iter().filter(of_kind);
-        members.filter(|member| member.takes_requests())
+    fn new(members: Vec<Arc<Member>>, pickers: Arc<Pickers>, before: Option<&Arc<Ring>>) -> Self {
+        let some = |is: fn(&Member) -> bool| members.iter().any(|member| is(member));
+        Self {
+            ring: pickers.ring(&members, before),
+            has_backups: some(|member| member.backup),
+            is_limited: some(|member| member.max_connections > 0),
+            spares_some: some(|member| member.listed && !member.eligible),
+            pickers,
+            members,
+        }
+    }
+
+    /// Those that can be picked.
+    fn open(&self, among: Among) -> impl Iterator<Item = &Arc<Member>> + Clone {
+        self.members.iter().filter(move |member| match among {
+            Among::Main => !member.backup && member.is_open(),
+            Among::Backups => member.backup && member.is_open(),
+            Among::Listed => !member.backup && member.listed,
+        })
     }
 
     /// Whether a request that has `tried` some has to make do with the backups: nobody else may have it.
-    fn is_for_backups(&self, tried: &Tried) -> bool {
-        self.has_backups
+    fn among(&self, tried: &Tried) -> Among {
+        let is_for_backups = self.has_backups
             && !self
-                .eligible(false)
-                .any(|member| member.weight > 0 && !tried.has(member))
+                .open(Among::Main)
+                .any(|member| member.share > 0 && !tried.has(member));
+        match is_for_backups {
+            true => Among::Backups,
+            false => Among::Main,
+        }
     }
 
-    /// Index and weight of each that takes requests.
-    fn candidates(&self, backups: bool) -> impl Iterator<Item = (usize, u32)> + Clone {
-        self.eligible(backups)
-            .map(|member| (member.index, member.weight))
+    /// How many requests could be given a backend now.
+    fn room(&self) -> usize {
+        let open = self
+            .members
+            .iter()
+            .filter(|one| one.is_open() && one.share > 0);
+        open.fold(0, |room: usize, member| match member.max_connections {
+            0 => usize::MAX,
+            max => room.saturating_add(max.saturating_sub(member.life.in_flight()) as usize),
+        })
+    }
+
+    /// Index and share of each.
+    fn candidates(&self, among: Among) -> impl Iterator<Item = (usize, u32)> + Clone {
+        self.open(among).map(|member| (member.index, member.share))
     }
 
     /// The same, with the load of each as it is now.
-    fn loads(&self, backups: bool) -> impl Iterator<Item = Candidate> + Clone {
-        self.eligible(backups).map(|member| Candidate {
+    fn loads(&self, among: Among) -> impl Iterator<Item = Candidate> + Clone {
+        self.open(among).map(|member| Candidate {
             index: member.index,
-            weight: member.weight,
+            weight: member.share,
             in_flight: member.life.in_flight(),
         })
+    }
+
+    /// The same, with how fast each answered lately.
+    fn expected(&self, among: Among, now: Instant) -> Vec<Expected> {
+        let expected = |member: &Arc<Member>| Expected {
+            index: member.index,
+            weight: member.share,
+            in_flight: member.life.in_flight(),
+            latency: member.tally.expected(now),
+        };
+        self.open(among).map(expected).collect()
     }
 }
 
@@ -229,15 +277,14 @@ impl Tried {
 
 impl Pool {
     fn new(service: Arc<str>, routes: Vec<Route>, settings: &Balancer, news: Arc<Notify>) -> Self {
-        let algorithm = settings.live.algorithm;
+        let pickers = Arc::new(Pickers::new(settings.live.algorithm));
         Self {
             service,
             routes,
-            snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            picker: Picker::new(algorithm),
-            backups: Picker::new(algorithm),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Vec::new(), pickers, None)),
+            writing: Mutex::default(),
             pages: Pages::default(),
-            queue: Queue::new(settings.queue_max),
+            queue: Arc::new(Queue::new(settings.queue_max)),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             budget: Budget::new(settings.retry.budget),
@@ -251,26 +298,70 @@ impl Pool {
         self.snapshot.load_full()
     }
 
-    /// Swaps the view, and lets waiting requests go when somebody is eligible.
+    /// Swaps the view, and lets waiting requests go when somebody is open to them.
     pub fn publish(&self, members: Vec<Arc<Member>>) {
         for member in &members {
             member.life.tell(&self.news);
+            if member.max_connections > 0 {
+                member.life.call(&self.queue);
+            }
         }
-        let ring = self
-            .picker
-            .ring(&members, self.snapshot.load().ring.as_ref());
-        let snapshot = Snapshot {
-            has_backups: members.iter().any(|member| member.backup),
-            members,
-            ring,
-        };
-        let any = snapshot
-            .members
-            .iter()
-            .any(|member| member.takes_requests());
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot.load();
+        let snapshot = Snapshot::new(members, before.pickers.clone(), before.ring.as_ref());
         self.snapshot.store(Arc::new(snapshot));
-        if any {
-            self.queue.release();
+        drop(writing);
+        self.call_waiting();
+    }
+
+    /// Picks by another algorithm from now on. The one that is in use goes on as it is.
+    fn set_algorithm(&self, algorithm: Algorithm) {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot.load();
+        if before.pickers.algorithm == algorithm {
+            return;
+        }
+        let pickers = Arc::new(Pickers::new(algorithm));
+        let snapshot = Snapshot::new(before.members.clone(), pickers, before.ring.as_ref());
+        self.snapshot.store(Arc::new(snapshot));
+        drop(writing);
+    }
+
+    fn call_waiting(&self) {
+        let room = self.snapshot.load().room();
+        if room > 0 {
+            self.queue.call(room);
+        }
+    }
+
+    /// A request came at `now`, for this turn: the retry budget grows, and whoever would have had it, had its death not been
+    /// known, is noted.
+    pub fn came(&self, turn: Turn, now: Instant) {
+        self.budget.came(now.saturating_duration_since(self.began));
+        let snapshot = self.snapshot.load();
+        if snapshot.spares_some {
+            self.note_spared(&snapshot, turn, now);
+        }
+    }
+
+    fn note_spared(&self, snapshot: &Snapshot, turn: Turn, now: Instant) {
+        let listed = |index: usize| snapshot.members.get(index).is_some_and(|one| one.listed);
+        let home = match turn {
+            Turn::Asset(client) => self.pages.of(client),
+            Turn::Stuck(index) => Some(index),
+            Turn::Next | Turn::Page(_) | Turn::Key(_) => None,
+        };
+        let index = match (home.filter(|&index| listed(index)), turn, &snapshot.ring) {
+            (Some(home), ..) => Some(home),
+            (None, Turn::Key(place), Some(ring)) => ring.next(place, listed),
+            _ => snapshot
+                .pickers
+                .next(snapshot, Among::Listed, |_| false, now),
+        };
+        if let Some(member) = index.and_then(|index| snapshot.members.get(index))
+            && !member.eligible
+        {
+            member.tally.count_spared();
         }
     }
 
@@ -279,75 +370,103 @@ impl Pool {
         self.pick_at(turn, tried, Instant::now())
     }
 
-    /// [`Pool::pick`] for whoever has read the clock already: a request does that once.
+    /// [`Pool::pick`] for whoever has read the clock already: a request does that once. Where backends are limited, nobody
+    /// gets one while others wait.
     pub fn pick_at(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
+        if self.snapshot.load().is_limited && self.queue.is_ahead() {
+            return None;
+        }
+        self.pick_now(turn, tried, now)
+    }
+
+    /// [`Pool::pick`] for whoever was called out of the queue. The ticket keeps the place in it, if there is nobody all the
+    /// same.
+    pub fn pick_called(&self, turn: Turn, tried: &Tried, ticket: &mut Ticket) -> Option<Lease> {
+        let lease = self.pick_now(turn, tried, Instant::now());
+        self.queue.settle(ticket);
+        lease
+    }
+
+    fn pick_now(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
         loop {
-            let lease = self.choose(turn, tried, now)?;
+            let snapshot = self.snapshot.load();
+            let member = self.choose(&snapshot, turn, tried, now)?;
+            // Another thread may have taken its last place since: ask again.
+            let Some(lease) = Lease::take(member, now) else {
+                continue;
+            };
             // A drain that began since the view was read has not counted this lease: ask again with the new view.
-            if !lease.member().life.is_draining() {
+            if !member.life.is_draining() {
                 return Some(lease);
             }
         }
     }
 
-    fn choose(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
-        let snapshot = self.snapshot.load();
-        let backups = snapshot.is_for_backups(tried);
-        if let Turn::Asset(client) = turn
-            && let Some(index) = self.pages.of(client)
-            && let Some(member) = snapshot.members.get(index)
-            && member.backup == backups
-            && member.takes_requests()
-            && !tried.has(member)
-        {
-            return Some(Lease::new(member.clone(), now));
-        }
+    fn choose<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        turn: Turn,
+        tried: &Tried,
+        now: Instant,
+    ) -> Option<&'a Arc<Member>> {
+        let among = snapshot.among(tried);
         let member = |index: usize| snapshot.members.get(index);
-        if let Turn::Stuck(index) = turn
-            && let Some(member) = member(index)
-            && member.takes_stuck_requests()
-            && !tried.has(member)
-        {
-            return Some(Lease::new(member.clone(), now));
+        let untried = |one: &&Arc<Member>| !tried.has(one);
+        let wanted = match turn {
+            Turn::Asset(client) => self
+                .pages
+                .of(client)
+                .and_then(member)
+                .filter(|one| one.backup == (among == Among::Backups) && one.is_open()),
+            Turn::Stuck(index) => member(index).filter(|one| one.takes_stuck_requests()),
+            Turn::Next | Turn::Page(_) | Turn::Key(_) => None,
+        };
+        if let Some(member) = wanted.filter(untried) {
+            return Some(member);
         }
         let index = match (turn, &snapshot.ring) {
             (Turn::Key(place), Some(ring)) => ring.next(place, |index| {
                 member(index).is_some_and(|one| {
-                    one.backup == backups && one.takes_requests() && !tried.has(one)
+                    one.backup == (among == Among::Backups) && one.is_open() && !tried.has(one)
                 })
             }),
-            _ => self.picker(backups).next(&snapshot, backups, |index| {
-                member(index).is_some_and(|one| tried.has(one))
-            }),
+            _ => {
+                let skip = |index| member(index).is_some_and(|one| tried.has(one));
+                snapshot.pickers.next(snapshot, among, skip, now)
+            }
         }?;
         if let Turn::Page(client) = turn {
             self.pages.note(client, index);
         }
-        Some(Lease::new(snapshot.members.get(index)?.clone(), now))
+        member(index)
     }
 
-    fn picker(&self, backups: bool) -> &Picker {
-        match backups {
-            true => &self.backups,
-            false => &self.picker,
-        }
-    }
-
-    /// Whether any backend is eligible, tried or not.
+    /// Whether any backend may be picked, tried or not.
     pub fn any_eligible(&self) -> bool {
-        self.snapshot
-            .load()
-            .members
-            .iter()
-            .any(|member| member.takes_requests())
+        self.snapshot.load().room() > 0
     }
 
-    /// Waits, in order of arrival, until a backend is eligible. Dropping the future leaves the queue.
+    /// Whether some that were not tried take requests, and have as many as they may.
+    pub fn is_busy_for(&self, tried: &Tried) -> bool {
+        let snapshot = self.snapshot.load();
+        let busy = |one: &Arc<Member>| one.takes_requests() && one.share > 0 && !tried.has(one);
+        snapshot.is_limited && snapshot.members.iter().any(busy)
+    }
+
+    /// Waits, in order of arrival, until a backend may be picked; with the ticket of an earlier wait at the place of that.
+    /// Dropping the future leaves the queue.
     ///
     /// # Errors
     /// When the queue is full, or `limit` has passed.
-    pub async fn wait(&self, limit: Duration) -> Result<(), Unavailable> {
-        self.queue.wait(limit, || self.any_eligible()).await
+    pub async fn wait(
+        &self,
+        again: Option<Ticket>,
+        limit: Duration,
+    ) -> Result<Ticket, Unavailable> {
+        let order = self.snapshot.load().is_limited;
+        self.queue
+            .wait(again, limit, order, || self.any_eligible())
+            .await
     }
 
     /// Requests that wait now.
@@ -357,7 +476,7 @@ impl Pool {
 
     /// The attempt of this lease came to nothing: it is counted, and may take the backend out.
     pub fn failed(&self, lease: &Lease, failure: AttemptFailure) {
-        lease.count_failure();
+        lease.count_failure(failure);
         if failure == AttemptFailure::Refused {
             self.refused(lease.member());
         }
@@ -378,11 +497,6 @@ impl Pool {
             .filter(|member| member.life.take_refused())
             .filter_map(|m| Some((m.id.clone(), m.run?, Trouble::Refused)))
             .collect()
-    }
-
-    /// A request came at `now`: the retry budget grows.
-    pub fn came(&self, now: Instant) {
-        self.budget.came(now.saturating_duration_since(self.began));
     }
 
     /// Takes a further try of a request that a backend may have seen out of the retry budget, if one is left.

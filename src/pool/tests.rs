@@ -6,6 +6,9 @@ use super::*;
 use crate::backend::{Phase, RunId, Slot};
 use crate::balance::{Algorithm, place};
 
+mod limits;
+mod live;
+
 fn member(index: usize, eligible: bool) -> Arc<Member> {
     let port = 8000 + u16::try_from(index).unwrap();
     Arc::new(Member {
@@ -284,7 +287,7 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
     let wait = |name: u8| {
         let (pool, order) = (pool.clone(), order.clone());
         tokio::spawn(async move {
-            pool.wait(Duration::from_secs(10)).await?;
+            pool.wait(None, Duration::from_secs(10)).await?;
             order.lock().unwrap().push(name);
             Ok::<_, Unavailable>(())
         })
@@ -294,7 +297,7 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
         tokio::task::yield_now().await;
     }
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
+        pool.wait(None, Duration::from_secs(10)).await.map(drop),
         Err(Unavailable::QueueFull)
     );
     pool.publish(vec![member(0, true)]);
@@ -302,14 +305,14 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
     second.await.unwrap().unwrap();
     assert_eq!(*order.lock().unwrap(), [1, 2]);
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
+        pool.wait(None, Duration::from_secs(10)).await.map(drop),
         Ok(()),
         "nobody waits while somebody is eligible"
     );
 
     pool.publish(vec![member(0, false)]);
     assert_eq!(
-        pool.wait(Duration::from_secs(10)).await,
+        pool.wait(None, Duration::from_secs(10)).await.map(drop),
         Err(Unavailable::TimedOut)
     );
     let left = wait(3);

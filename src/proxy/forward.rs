@@ -24,7 +24,7 @@ use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::upstream::Call;
 use super::{key, turn};
 use crate::balance::{Algorithm, Sequence};
-use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn};
+use crate::pool::{AttemptFailure, Lease, Pool, Ticket, Tried, Turn};
 
 /// A request that is fit to be forwarded.
 struct Fit {
@@ -184,19 +184,20 @@ async fn forward(
         retries: worker.pools.live().retries,
         deadline: settings.retry.deadline,
     };
-    pool.came(flight.started);
+    pool.came(fit.turn, flight.started);
     let mut tried = Tried::default();
     // The attempt that failed last, until it is known what follows.
     let mut setback: Option<Setback> = None;
     let mut spent = false;
     let mut sends = 0;
+    // The place in the queue, once it waited there.
+    let mut ticket: Option<Ticket> = None;
     loop {
-        let lease = match spent {
-            true => None,
-            false if tried.is_empty() && flight.waited.is_zero() => {
-                pool.pick_at(fit.turn, &tried, flight.started)
-            }
-            false => pool.pick(fit.turn, &tried),
+        let lease = match (spent, &mut ticket) {
+            (true, _) => None,
+            (false, Some(ticket)) => pool.pick_called(fit.turn, &tried, ticket),
+            (false, None) if tried.is_empty() => pool.pick_at(fit.turn, &tried, flight.started),
+            (false, None) => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
             if let Some(last) = &setback {
@@ -216,8 +217,10 @@ async fn forward(
                     spent = false;
                     continue;
                 }
+                // Others are there, and have as many requests as they may: this one stands in line for them.
+                let in_line = !spent && pool.is_busy_for(&tried);
                 // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
-                if Box::pin(attempt::anybody_left(worker, pool)).await {
+                if !in_line && Box::pin(attempt::anybody_left(worker, pool)).await {
                     return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
                         .after(last.lease.member(), worker, place)
                         .response(accept, flight);
@@ -226,14 +229,16 @@ async fn forward(
             if let Some(last) = setback.take() {
                 last.lease.retried_elsewhere();
                 pool.count_retry();
-            } else if pool.any_eligible() {
-                // Published this instant, or of weight 0: the next round must not come before anything else has its turn.
-                // (Boxed, as all that is rare: the future is copied for every request.)
+            } else if ticket.is_some() && pool.any_eligible() {
+                // Called, and too late, or open only to those who stick to it: the next round must not come before anything
+                // else has its turn. (Boxed, as all that is rare: the future is copied for every request.)
                 Box::pin(tokio::time::sleep(LOOK_AGAIN)).await;
                 flight.waited += LOOK_AGAIN;
             }
-            if let Err(page) = Box::pin(wait(pool, settings.queue_timeout, &mut flight)).await {
-                return page.response(accept, flight);
+            let limit = settings.queue_timeout;
+            match Box::pin(wait(pool, ticket.take(), limit, &mut flight)).await {
+                Ok(place) => ticket = Some(place),
+                Err(page) => return page.response(accept, flight),
             }
             tried.clear();
             spent = false;
@@ -339,12 +344,17 @@ fn hand_on(
 }
 
 /// Waits for a backend. All waits of one request together are bounded by `limit`.
-async fn wait(pool: &Arc<Pool>, limit: Duration, flight: &mut Flight) -> Result<(), Box<Page>> {
+async fn wait(
+    pool: &Arc<Pool>,
+    again: Option<Ticket>,
+    limit: Duration,
+    flight: &mut Flight,
+) -> Result<Ticket, Box<Page>> {
     let left = limit.saturating_sub(flight.waited);
     let began = Instant::now();
     let waited = match left.is_zero() {
         true => Err(crate::pool::Unavailable::TimedOut),
-        false => pool.wait(left).await,
+        false => pool.wait(again, left).await,
     };
     flight.waited += began.elapsed();
     waited.map_err(|why| Page::unavailable(pool, &flight.attempts, why, limit))
