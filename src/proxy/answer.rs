@@ -13,7 +13,8 @@ use super::flight::Flight;
 use super::headers::{self, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
 use super::page::Page;
 use super::retry::Why;
-use super::tunnel;
+use super::sticky::Sticks;
+use super::tunnel::{self, Protocol};
 use super::upstream::Conn;
 use crate::pool::{AttemptFailure, Lease};
 
@@ -23,6 +24,8 @@ pub(super) struct Switch {
     pub(super) upgrade: Option<OnUpgrade>,
     /// Its version.
     pub(super) version: Version,
+    /// The backend it belongs to.
+    pub(super) sticks: Sticks,
 }
 
 /// Makes the backend's response the client's.
@@ -53,6 +56,7 @@ pub(super) fn hand_on(
     let fields = response.headers_mut();
     let found = headers::find(fields);
     let token = fields.get(UPGRADE).filter(|_| switched).cloned();
+    let protocol = Protocol::of(token.as_ref().map(HeaderValue::as_bytes));
     headers::strip_hop_by_hop(fields, found);
     if let Some(token) = token {
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -63,6 +67,9 @@ pub(super) fn hand_on(
         worker.upstreams.name(place, lease.member()),
     );
     fields.insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
+    if switch.sticks != Sticks::Off && switch.sticks != Sticks::To(lease.member().index) {
+        worker.cookies.set(place, lease.member(), fields);
+    }
     if switch.version == Version::HTTP_10 && !fields.contains_key(CONTENT_LENGTH) {
         client.signs.set_open_ended(true);
     }
@@ -72,7 +79,7 @@ pub(super) fn hand_on(
     flight.status(response.status().as_u16());
     flight.answered_by(place, &lease);
     match ends {
-        Some((clients, backends)) => tunnel::open(worker, lease, clients, backends),
+        Some((clients, backends)) => tunnel::open(worker, lease, protocol, clients, backends),
         None => flight.hold(lease, conn),
     }
     response.map(|body| Body::backends(body, flight))

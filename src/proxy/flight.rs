@@ -7,6 +7,7 @@ use hyper::{Method, Uri};
 
 use super::client::Client;
 use super::upstream::Conn;
+use super::worker::Worker;
 use crate::backend::BackendId;
 use crate::pool::{Access, Attempt, AttemptFailure, Detail, Lease};
 
@@ -83,6 +84,11 @@ impl Flight {
             status: None,
             told,
         })
+    }
+
+    /// The thread that it is on.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.client.worker
     }
 
     /// Notes the status that the client gets.
