@@ -97,8 +97,12 @@ pub(super) fn open(
         let goodbyes = async { tokio::join!(down.part(Some(to_client)), up.part(to_backend)) };
         // An end that takes nothing any more, or is in the middle of a long frame, is cut without one.
         let _ = tokio::time::timeout(GRACE, goodbyes).await;
-        drop(lease);
-        let _ = tokio::time::timeout(LINGER, up.swallow()).await;
+        let _ = down.to.shutdown().await;
+        let mut client = up.into_from();
+        // The backend is free now; dropping this half of the client's socket does not close it.
+        drop((down, lease));
+        let unread = async { tokio::io::copy(&mut client, &mut tokio::io::sink()).await };
+        let _ = tokio::time::timeout(LINGER, unread).await;
     });
 }
 
@@ -165,10 +169,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
         self.to.shutdown().await
     }
 
-    /// Reads to the end, and passes nothing on.
-    async fn swallow(&mut self) -> io::Result<()> {
-        while self.read(BUFFER).await? {}
-        Ok(())
+    /// What it reads from; the rest is let go.
+    fn into_from(self) -> R {
+        self.from
     }
 
     /// Reads at most `limit` bytes; false at the end. Everything read before must be written.

@@ -54,10 +54,7 @@ impl Page {
         let mut lines = String::new();
         for row in self.rows.iter().filter(|row| !row.lines.is_empty()) {
             let name = escape(&row.name);
-            let _ = write!(
-                lines,
-                "<h3>{name}</h3><pre tabindex=\"0\" aria-label=\"{name}\">"
-            );
+            let _ = write!(lines, "<h3>{name}</h3><pre>");
             for line in &row.lines {
                 let _ = write!(lines, "<span>{}</span>", escape(line));
             }
