@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::AttemptFailure;
 use super::queue::Queue;
@@ -85,6 +85,8 @@ pub struct Life {
     news: OnceLock<Arc<Notify>>,
     /// Those who wait for the end of a request, where `max_connections` is set.
     queue: OnceLock<Arc<Queue>>,
+    /// Turns true when what would never end by itself has to. Made for the first that waits for it: most requests do not.
+    streams: OnceLock<watch::Sender<bool>>,
 }
 
 impl Life {
@@ -97,6 +99,20 @@ impl Life {
     /// whoever takes a lease, or the lease is seen by [`Life::in_flight`] after it: both sides are sequentially consistent.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// The time that streams of this run had to end by themselves is over.
+    pub fn end_streams(&self) {
+        let streams = self.streams.get_or_init(watch::Sender::default);
+        streams.send_replace(true);
+    }
+
+    /// Resolves when streams of this run must end. It does so too when nobody holds this any more: keep the lease.
+    pub fn streams_end(&self) -> impl Future<Output = ()> + use<> {
+        let mut end = self.streams.get_or_init(watch::Sender::default).subscribe();
+        async move {
+            let _ = end.wait_for(|end| *end).await;
+        }
     }
 
     /// Its pool shows it from now on, and hears of it there.

@@ -14,7 +14,8 @@ use super::h1::ResponseHead;
 use super::headers::{self, SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
 use super::page::Page;
 use super::retry::Why;
-use super::tunnel;
+use super::sticky::Sticks;
+use super::tunnel::{self, Protocol};
 use super::upstream::Call;
 use crate::pool::{AttemptFailure, Lease};
 
@@ -24,6 +25,8 @@ pub(super) struct Switch {
     pub(super) upgrade: Option<OnUpgrade>,
     /// Its version.
     pub(super) version: Version,
+    /// The backend it belongs to.
+    pub(super) sticks: Sticks,
 }
 
 /// Makes the backend's response the client's.
@@ -49,6 +52,7 @@ pub(super) fn hand_on(
     let mut fields = head.headers;
     let found = headers::find(&fields);
     let token = fields.get(UPGRADE).filter(|_| switched).cloned();
+    let protocol = Protocol::of(token.as_ref().map(HeaderValue::as_bytes));
     headers::strip_hop_by_hop(&mut fields, found);
     if let Some(token) = token {
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -62,6 +66,9 @@ pub(super) fn hand_on(
     if let Some(timing) = flight.server_timing(Some(&lease)) {
         fields.append(&SERVER_TIMING, timing);
     }
+    if switch.sticks != Sticks::Off && switch.sticks != Sticks::To(lease.member().index) {
+        worker.cookies.set(place, lease.member(), &mut fields);
+    }
     if switch.version == Version::HTTP_10 && !fields.contains_key(CONTENT_LENGTH) {
         client.signs.set_open_ended(true);
     }
@@ -69,7 +76,7 @@ pub(super) fn hand_on(
     flight.answered_by(place, &lease);
     let body = match switch.upgrade.filter(|_| switched) {
         Some(clients) => {
-            tunnel::open(worker, lease, clients, call.into_parts());
+            tunnel::open(worker, lease, protocol, clients, call.into_parts());
             Body::ours(Bytes::new(), flight)
         }
         None => {

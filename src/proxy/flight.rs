@@ -9,6 +9,7 @@ use hyper::{Method, Uri};
 
 use super::client::Client;
 use super::upstream::Call;
+use super::worker::Worker;
 use crate::backend::BackendId;
 use crate::pool::{Access, Attempt, AttemptFailure, Detail, Lease};
 
@@ -86,6 +87,11 @@ impl Flight {
             status: None,
             told,
         })
+    }
+
+    /// The thread that it is on.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.client.worker
     }
 
     /// Notes the status that the client gets.

@@ -21,9 +21,10 @@ use super::headers::{self, Found, IDEMPOTENCY_KEY, SEC_FETCH_DEST, X_LBDEV_TIMIN
 use super::hold;
 use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
+use super::sticky::Sticks;
 use super::upstream::Call;
 use super::{key, turn};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, Sequence, Sticky};
 use crate::pool::{AttemptFailure, Lease, Pool, Ticket, Tried, Turn};
 
 /// A request that is fit to be forwarded.
@@ -31,6 +32,7 @@ struct Fit {
     /// The place of its pool among all.
     place: usize,
     turn: Turn,
+    sticks: Sticks,
     out: Outbound,
     /// The client's end of the switch of protocols that it asks for.
     upgrade: Option<OnUpgrade>,
@@ -92,11 +94,19 @@ fn fit(
     };
     let path = head.uri.path();
     let live = pools.live();
-    let turn = match (live.algorithm, live.sequence) {
-        (Algorithm::IpHash, _) => key::by_address(client.peer),
-        (Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
-        (_, Sequence::Pages) => turn_of(client, &head.headers, found, path),
-        (_, Sequence::Requests) => Turn::Next,
+    let sticks = match live.sticky {
+        Sticky::Off => Sticks::Off,
+        Sticky::Cookie => client
+            .worker
+            .cookies
+            .find(place, &pools.all()[place], &head.headers),
+    };
+    let turn = match (sticks, live.algorithm, live.sequence) {
+        (Sticks::To(index), ..) => Turn::Stuck(index),
+        (_, Algorithm::IpHash, _) => key::by_address(client.peer),
+        (_, Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
+        (_, _, Sequence::Pages) => turn_of(client, &head.headers, found, path),
+        (_, _, Sequence::Requests) => Turn::Next,
     };
 
     let body = (!body.is_end_stream()).then_some(body);
@@ -119,6 +129,7 @@ fn fit(
     Ok(Box::new(Fit {
         place,
         turn,
+        sticks,
         upgrade,
         version: head.version,
         out: Outbound::new(head, body, repeatable, retry.body, (client, &host)),
@@ -339,6 +350,7 @@ fn hand_on(
     let switch = answer::Switch {
         upgrade: fit.upgrade.take(),
         version: fit.version,
+        sticks: fit.sticks,
     };
     answer::hand_on(client, flight, fit.place, lease, answer, switch)
 }

@@ -471,7 +471,13 @@ impl Supervisor {
             {
                 self.begin_checks(place);
             }
-            State::Stopping { .. } => unit.present.watch = None,
+            State::Stopping { .. } => {
+                unit.present.watch = None;
+                if ending {
+                    // Before the signal: what ends with the process is told by then.
+                    unit.present.life.end_streams();
+                }
+            }
             State::Up { health, .. } | State::Frozen { health, .. } => {
                 if let Some(watch) = &unit.present.watch {
                     watch.set_healthy(health.healthy);

@@ -89,6 +89,14 @@ impl Unit {
         }
     }
 
+    /// Drained, but as good as before: clients that stick to it may go on.
+    fn stays(&self) -> bool {
+        let State::Up { health, .. } = self.backend.state else {
+            return false;
+        };
+        health.healthy && !self.backend.enabled
+    }
+
     fn why(&self) -> Option<String> {
         let check = self
             .last_check
@@ -115,7 +123,7 @@ impl Unit {
             backup: self.spec.backup,
             max_connections: self.spec.max_connections,
             eligible: self.backend.eligible(),
-            stays: false,
+            stays: self.stays(),
             listed: self.backend.eligible(),
             phase: self.phase(),
             why: self.why(),
