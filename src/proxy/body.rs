@@ -23,6 +23,8 @@ pub(super) struct Body {
 enum Content {
     Ours(Option<Bytes>),
     Backends(Call),
+    /// It was cut: what came before is with the client first.
+    Cut(Option<Broken>),
     /// It was read to its end, and its connection is somebody else's now.
     Ended,
 }
@@ -77,7 +79,16 @@ impl HttpBody for Body {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
             Content::Ended => None,
-            Content::Backends(call) => ready!(call.poll_frame(cx)),
+            Content::Cut(broken) => broken.take().map(Err),
+            Content::Backends(call) => match ready!(call.poll_frame(cx)) {
+                Some(Err(broken)) => {
+                    // hyper drops what it has not written yet, when a body fails: it gets a turn to write it.
+                    self.content = Content::Cut(Some(broken));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                frame => frame,
+            },
         };
         self.let_go();
         match &frame {
@@ -93,7 +104,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Ours(bytes) => bytes.is_none(),
             Content::Ended => true,
-            Content::Backends(_) => false,
+            Content::Backends(_) | Content::Cut(_) => false,
         }
     }
 
@@ -103,6 +114,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Content::Ended => SizeHint::with_exact(0),
+            Content::Cut(_) => SizeHint::default(),
             Content::Backends(call) => call
                 .length()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
@@ -114,6 +126,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         let end = match &self.content {
             Content::Ours(_) | Content::Ended => End::Whole,
+            Content::Cut(_) => End::Cut,
             // Whoever drops it before its end has no client any more.
             Content::Backends(_) => End::ClientLeft,
         };

@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use super::frames::{Frames, going_away};
 use super::worker::Worker;
@@ -62,21 +63,17 @@ pub(super) fn open(
     let under_way = worker.begin_tunnel();
     tokio::task::spawn_local(async move {
         let _under_way = under_way;
-        let streams_end = lease.member().life.streams_end();
-        let ends = async {
-            tokio::select! {
-                () = streams_end => {}
-                _ = draining.wait_for(|draining| *draining) => {}
-            }
+        let too_late = async {
+            must_end(&lease, &mut draining).await;
+            tokio::time::sleep(GRACE).await;
         };
-        tokio::pin!(ends);
         let client = tokio::select! {
             freed = clients => match freed {
                 Ok(client) => client,
                 // An end that was never freed has gone: so does the other, as it is dropped.
                 Err(_) => return,
             },
-            () = &mut ends => return,
+            () = too_late => return,
         };
         let (from_client, to_client) = split(TokioIo::new(client));
         let (from_backend, to_backend) = backend.into_split();
@@ -91,7 +88,7 @@ pub(super) fn open(
             let through = async { drop(tokio::try_join!(down.run(), up.run())) };
             tokio::select! {
                 biased;
-                () = ends => true,
+                () = must_end(&lease, &mut draining) => true,
                 () = through => false,
             }
         };
@@ -109,6 +106,14 @@ pub(super) fn open(
         let unread = async { tokio::io::copy(&mut client, &mut tokio::io::sink()).await };
         let _ = tokio::time::timeout(LINGER, unread).await;
     });
+}
+
+/// Resolves when the streams of the backend's run have to end, or the worker's.
+async fn must_end(lease: &Lease, draining: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = lease.member().life.streams_end() => {}
+        _ = draining.wait_for(|draining| *draining) => {}
+    }
 }
 
 /// A masking key that nobody can guess (RFC 6455 §10.3). Without one, nothing masked can be said.

@@ -114,8 +114,10 @@ async fn until_waiting(pool: &Pool, count: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn places_are_given_in_the_order_of_arrival() {
-    let mut settings = Balancer::default();
-    settings.queue_max = 8;
+    let settings = Balancer {
+        queue_max: 8,
+        ..Balancer::default()
+    };
     let pools = Pools::new(
         [(Arc::from("web"), vec![Route::Prefix("/".into())])],
         &settings,
