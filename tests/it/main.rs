@@ -29,6 +29,7 @@ mod floors;
 mod meeting;
 mod process;
 mod rolling;
+mod set;
 mod timing;
 mod tools;
 mod up_django;
