@@ -10,6 +10,7 @@ mod file;
 mod flags;
 mod init;
 mod json;
+mod live;
 mod platform;
 mod policy;
 mod ports;
@@ -26,6 +27,9 @@ mod words;
 
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
+pub use live::{
+    LIVE_KEYS, LiveChange, WEIGHT_KEY, read_weight, unknown_of_backend, unknown_setting,
+};
 pub use render::render;
 pub use request::Request;
 pub use resolve::resolve;

@@ -9,15 +9,16 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Signal};
-use crate::config::Balancer;
+use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
-use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Status, VERSION};
+use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Settings, Status, VERSION};
 
 /// A longer request body is refused.
 const BODY_MAX: usize = 64 * 1024;
@@ -53,6 +54,13 @@ pub struct Control {
 struct Kill {
     signal: Option<String>,
     restart: bool,
+}
+
+/// The body of a `drain`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Drain {
+    everyone: bool,
 }
 
 /// An answer that is no success.
@@ -114,8 +122,25 @@ impl Control {
                 let after = self.supervisor.act(ids, verb).await.map_err(refused)?;
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
+            (["v1", "settings"], &Method::PATCH) => {
+                let change = LiveChange::read(&object(request).await?).map_err(unfit)?;
+                self.supervisor.set_live(change).await.map_err(refused)?;
+                let document = Settings {
+                    version: VERSION,
+                    balancer: self.balancer(),
+                };
+                Ok(json(StatusCode::OK, &document))
+            }
+            (["v1", "backends", target], &Method::PATCH) => {
+                let weight = read_weight(&object(request).await?).map_err(unfit)?;
+                let ids = self.targets(&percent_decode(target))?;
+                let after = self.supervisor.set_weight(ids, weight).await;
+                Ok(json(StatusCode::OK, &self.acted(&after.map_err(refused)?)))
+            }
             (
-                ["v1", "status" | "shutdown"] | ["v1", "backends", _] | ["v1", "backends", _, _],
+                ["v1", "status" | "shutdown" | "settings"]
+                | ["v1", "backends", _]
+                | ["v1", "backends", _, _],
                 _,
             ) => {
                 let report = Report::usage("LB021", format!("{method} is not for {path}"));
@@ -133,7 +158,12 @@ impl Control {
             "start" => Ok(Verb::Start),
             "stop" => Ok(Verb::Stop),
             "restart" => Ok(Verb::Restart),
-            "drain" => Ok(Verb::Drain),
+            "drain" => {
+                let drain: Drain = body(request).await?;
+                Ok(Verb::Drain {
+                    everyone: drain.everyone,
+                })
+            }
             "undrain" => Ok(Verb::Undrain),
             "kill" => {
                 let kill: Kill = body(request).await?;
@@ -193,12 +223,29 @@ impl Control {
         }
     }
 
+    /// The balancer's part of it.
+    fn balancer(&self) -> BalancerStatus {
+        let (totals, live) = (Totals::of(&self.pools), self.pools.live());
+        BalancerStatus {
+            url: self.about.balancer.listen.url(),
+            engine: "builtin".to_owned(),
+            algorithm: live.algorithm.name().to_owned(),
+            hash_key: live.hash_key.to_string(),
+            sequence: live.sequence.name().to_owned(),
+            sticky: live.sticky.name().to_owned(),
+            detect: live.detect.name().to_owned(),
+            retry_limit: live.retries,
+            requests: totals.requests,
+            retries: totals.retries,
+            failures: totals.failures,
+            waiting: totals.waiting,
+        }
+    }
+
     /// The whole document.
     pub fn status(&self) -> Status {
         let now = Instant::now();
         let view = self.supervisor.view().borrow().clone();
-        let totals = Totals::of(&self.pools);
-        let (balancer, live) = (&self.about.balancer, self.pools.live());
         Status {
             version: VERSION,
             project: self.about.project.clone(),
@@ -210,18 +257,7 @@ impl Control {
                     .as_secs_f64(),
                 3,
             ),
-            balancer: BalancerStatus {
-                url: balancer.listen.url(),
-                engine: "builtin".to_owned(),
-                algorithm: live.algorithm.name().to_owned(),
-                sequence: live.sequence.name().to_owned(),
-                sticky: live.sticky.name().to_owned(),
-                detect: live.detect.name().to_owned(),
-                requests: totals.requests,
-                retries: totals.retries,
-                failures: totals.failures,
-                waiting: totals.waiting,
-            },
+            balancer: self.balancer(),
             backends: view
                 .backends
                 .iter()
@@ -243,8 +279,24 @@ fn refused(refused: Refused) -> Refusal {
                 .hint("run `lbdev status` to see which backends have a port");
             return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
         }
+        Refused::AllWeightsZero { .. } => {
+            let report = Report::usage("LB021", refused.to_string()).hint(
+                "leave one of them a weight, or run `lbdev drain` to keep requests from them",
+            );
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
+        }
     };
     Refusal::new(StatusCode::CONFLICT, report)
+}
+
+/// A value that cannot be.
+fn unfit(report: Report) -> Refusal {
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report)
+}
+
+/// A body that has to be a JSON object; an empty one is an empty object.
+async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
+    body(request).await
 }
 
 /// An empty body is the default.

@@ -1,5 +1,6 @@
 //! `status`: what supervisor and pools know, as one document.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use crate::backend::{By, Exit, ExitStatus, Kind, Phase, signal_name};
@@ -92,12 +93,17 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         healthy: backend.healthy,
         weight: backend.weight,
         backup: spec.backup,
+        eligible: member.map_or(backend.eligible, |member| member.takes_requests()),
+        share: member.map_or(backend.weight, |member| member.share),
+        max_connections: spec.max_connections,
         uptime_s: uptime.map_or(0.0, |since| {
             round(now.saturating_duration_since(since).as_secs_f64(), 3)
         }),
         restarts: backend.restarts,
         requests: counted(|member| member.tally.requests()),
         failures: counted(|member| member.tally.failures()),
+        failures_by: BTreeMap::new(),
+        spared: 0,
         retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),
         in_flight: counted(|member| u64::from(member.life.in_flight())),
         p50_ms: ms(0),

@@ -6,7 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
 use crate::backend::BackendId;
-use crate::config::Live;
+use crate::config::{Live, LiveChange};
 
 /// Why the supervisor did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,12 @@ pub enum Refused {
     /// It has no port, so there is nothing to drain.
     #[error("`{0}` has no port: it gets no requests that could be kept from it")]
     NotBalanced(BackendId),
+    /// A service whose backends would all have weight 0.
+    #[error("every backend of `{service}` would have weight 0: none would ever be picked")]
+    AllWeightsZero {
+        /// Which.
+        service: String,
+    },
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
@@ -33,7 +39,10 @@ pub(super) enum Command {
         verb: Verb,
         reply: Reply,
     },
-    Live(Live),
+    Live {
+        change: LiveChange,
+        reply: oneshot::Sender<Live>,
+    },
     Weight {
         ids: Vec<BackendId>,
         weight: u32,
@@ -84,16 +93,25 @@ impl Handle {
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
-    /// Changes the settings that can be changed while requests are answered.
-    pub async fn set_live(&self, live: Live) {
-        // A loop that has ended answers no requests either.
-        let _ = self.commands.send(Command::Live(live)).await;
-    }
-
-    /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests.
+    /// Changes settings that can be changed while requests are answered, and replies with all of them as they then are.
+    /// Two changes at once do not lose each other's settings: the loop makes them one after the other.
     ///
     /// # Errors
     /// When lbdev is ending.
+    pub async fn set_live(&self, change: impl Into<LiveChange>) -> Result<Live, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let change = change.into();
+        let sent = self.commands.send(Command::Live { change, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests. Those that have no
+    /// port are passed over, unless there are no others.
+    ///
+    /// # Errors
+    /// When nobody of a service but its backups would be left to get requests, or none has a port (then none is touched), or
+    /// lbdev is ending.
     pub async fn set_weight(
         &self,
         ids: Vec<BackendId>,

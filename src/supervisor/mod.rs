@@ -134,7 +134,10 @@ pub enum Verb {
     /// Drain, stop, start.
     Restart,
     /// No new requests; those in flight finish, and the process goes on. It holds across restarts.
-    Drain,
+    Drain {
+        /// Clients that stick to it go elsewhere too.
+        everyone: bool,
+    },
     /// New requests again.
     Undrain,
     /// A signal to the whole process tree, now. KILL keeps it down unless `restart`; another signal is only sent.
@@ -153,7 +156,7 @@ impl Verb {
             Verb::Start => "started",
             Verb::Stop => "stopped",
             Verb::Restart => "restarted",
-            Verb::Drain => "drained",
+            Verb::Drain { .. } => "drained",
             Verb::Undrain => "undrained",
             Verb::Kill { .. } => "killed",
         }

@@ -230,12 +230,19 @@ impl Supervisor {
                 let _ = reply.send(());
             }
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
-            Command::Live(live) => {
-                self.pools.set_live(live);
+            Command::Live { change, reply } => {
+                let live = change.over(&self.pools.live());
+                self.pools.set_live(live.clone());
                 self.publish_all();
+                let _ = reply.send(live);
             }
             Command::Weight { ids, weight, reply } => {
-                let places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
+                let mut places: Vec<usize> =
+                    ids.iter().filter_map(|id| self.place_of(id)).collect();
+                if let Err(refused) = self.permit_weight(&mut places, weight) {
+                    let _ = reply.send(Err(refused));
+                    return;
+                }
                 for &place in &places {
                     self.units[place].weight = weight;
                     self.publish_pool(place);
@@ -261,6 +268,30 @@ impl Supervisor {
         }
     }
 
+    /// Takes out of `places` what has no share of the requests, or says why it cannot have this weight.
+    fn permit_weight(&self, places: &mut Vec<usize>, weight: u32) -> Result<(), Refused> {
+        // Both are about who gets requests.
+        self.permit(places, Verb::Undrain)?;
+        if weight > 0 {
+            return Ok(());
+        }
+        for &place in places.iter() {
+            let service = self.units[place].spec.id.service();
+            let mut others = (0..self.units.len()).filter(|other| {
+                let unit = &self.units[*other];
+                unit.spec.id.service() == service && !unit.spec.backup
+            });
+            // Backups may all be at 0: nobody is then left who steps in, but the others serve.
+            if !self.units[place].spec.backup
+                && others.all(|other| places.contains(&other) || self.units[other].weight == 0)
+            {
+                let service = service.to_owned();
+                return Err(Refused::AllWeightsZero { service });
+            }
+        }
+        Ok(())
+    }
+
     fn act(&mut self, ids: &[BackendId], verb: Verb, reply: Reply) {
         let heard = now();
         let mut places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
@@ -281,7 +312,7 @@ impl Supervisor {
                 Verb::Start => Event::Start,
                 Verb::Stop => Event::Stop(By::Operator),
                 Verb::Restart => Event::Restart,
-                Verb::Drain => Event::Disable,
+                Verb::Drain { .. } => Event::Disable,
                 Verb::Undrain => Event::Enable,
                 Verb::Kill { signal, restart } => Event::Kill { signal, restart },
             };
@@ -302,7 +333,7 @@ impl Supervisor {
             Verb::Start
             | Verb::Stop
             | Verb::Restart
-            | Verb::Drain
+            | Verb::Drain { .. }
             | Verb::Undrain
             | Verb::Kill { .. } => {
                 let _ = reply.send(Ok(places
@@ -318,7 +349,7 @@ impl Supervisor {
         let id = |place: usize| self.units[place].spec.id.clone();
         match verb {
             // Requests are lbdev's own to give, whoever runs the process.
-            Verb::Drain | Verb::Undrain => {
+            Verb::Drain { .. } | Verb::Undrain => {
                 let first = places.first().copied();
                 places.retain(|&place| self.units[place].place.is_some());
                 match first {

@@ -327,13 +327,16 @@ async fn a_drain_moves_requests_and_no_process_and_holds_across_a_restart() {
     let mut rig = Rig::up(2, false).await;
     let pool = rig.pools.all()[0].clone();
     let _kept = pool.pick(Turn::Next, &Tried::default()).unwrap();
-    let after = rig.act("8000", Verb::Drain).await.unwrap();
+    let after = rig
+        .act("8000", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     assert_eq!(
         (after[0].phase, after[0].why.as_deref()),
         (Phase::Draining, Some("drained by you"))
     );
     let change = rig.until(Phase::Draining).await;
-    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain { everyone: false }));
     assert!(change.out_after.is_some());
     assert_eq!(rig.eligible(), [8001]);
     // However long: nothing in flight is cut by it.
@@ -358,9 +361,11 @@ async fn what_is_down_is_drained_for_later_and_it_is_told() {
     let mut rig = Rig::up(1, false).await;
     rig.act("8000", KILL).await.unwrap();
     rig.until(Phase::Stopped).await;
-    rig.act("8000", Verb::Drain).await.unwrap();
+    rig.act("8000", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     let change = rig.until(Phase::Stopped).await;
-    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain { everyone: false }));
     rig.act("8000", Verb::Start).await.unwrap();
     rig.until(Phase::Draining).await;
     assert!(rig.eligible().is_empty());
@@ -378,10 +383,15 @@ async fn external_ones_are_drained_and_those_without_requests_are_not() {
     rig.until(Phase::Up).await;
     rig.until(Phase::Up).await;
     assert_eq!(
-        rig.act("worker", Verb::Drain).await.unwrap_err(),
+        rig.act("worker", Verb::Drain { everyone: false })
+            .await
+            .unwrap_err(),
         Refused::NotBalanced(BackendId::new("worker", Slot::Number(1)))
     );
-    let drained = rig.act("all", Verb::Drain).await.unwrap();
+    let drained = rig
+        .act("all", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     assert_eq!(drained.len(), 1);
     assert!(rig.eligible().is_empty());
     assert_eq!(rig.act("8000", Verb::Undrain).await.unwrap().len(), 1);

@@ -40,7 +40,7 @@ impl Teller {
         let words = words(change, story, starting && first);
         match &change.cause {
             // Who gets requests is another story than whose process ends.
-            Cause::Asked(Verb::Drain | Verb::Undrain) => {}
+            Cause::Asked(Verb::Drain { .. } | Verb::Undrain) => {}
             Cause::Asked(verb) => story.asked = Some(*verb),
             Cause::Exited(_) | Cause::Ready | Cause::LaunchFailed(_) | Cause::Shutdown => {
                 story.asked = None;
@@ -116,10 +116,12 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         }
         Cause::Asked(Verb::Stop) => Some(format!("stopping, as you asked{pid}")),
         Cause::Asked(Verb::Restart) => Some(format!("restarting, as you asked{pid}")),
-        Cause::Asked(Verb::Drain) if change.to == Phase::Draining => Some(format!(
+        Cause::Asked(Verb::Drain { .. }) if change.to == Phase::Draining => Some(format!(
             "drained by you{pid}: requests in flight finish, no new ones come"
         )),
-        Cause::Asked(Verb::Drain) => Some("drained by you: no requests when it is up".to_owned()),
+        Cause::Asked(Verb::Drain { .. }) => {
+            Some("drained by you: no requests when it is up".to_owned())
+        }
         Cause::Asked(Verb::Undrain) if change.to == Phase::Up => {
             Some(format!("undrained by you{pid}"))
         }
@@ -338,7 +340,7 @@ mod tests {
 
     #[test]
     fn drained_and_back() {
-        let drain = || Cause::Asked(Verb::Drain);
+        let drain = || Cause::Asked(Verb::Drain { everyone: false });
         let out = Change {
             out_after: Some(Duration::from_micros(400)),
             ..change(Phase::Up, Phase::Draining, drain())

@@ -16,6 +16,12 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
     text.push('\n');
     let named = names(&status.backends);
     text.push_str(&rows(status, &named, paint, width));
+    if let Some(unnoticed) = unnoticed(status, &named).filter(|_| !text.contains(UNNOTICED)) {
+        text.push_str(&format!("{}  {unnoticed}\n", paint.dim("note")));
+    }
+    if let Some(spared) = spared(status, &named) {
+        text.push_str(&format!("{}  {spared}\n", paint.dim("note")));
+    }
     if let Some(last) = last(status, &named, zone) {
         text.push_str(&format!("{}  {last}\n", paint.dim("last")));
     }
@@ -65,11 +71,14 @@ pub(super) fn names(backends: &[BackendStatus]) -> Vec<String> {
 
 fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -> String {
     let by_port = status.backends.iter().all(|backend| backend.port.is_some());
+    // Where all weigh the same it says nothing.
+    let weighed = status.backends.iter().any(|backend| backend.weight != 1);
     let columns = [
         Column::left(if by_port { "PORT" } else { "BACKEND" }, KEEP),
         Column::left("STATE", KEEP),
         Column::right("PID", 70),
         Column::right("UPTIME", 60),
+        Column::right("WEIGHT", 75),
         Column::right("REQUESTS", 80),
         Column::right("SHARE", 50),
         Column::right("NOW", 40),
@@ -91,6 +100,7 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         .map(|(backend, name)| {
             let runs = backend.pid.is_some() || serves(backend);
             let why = match (&backend.why, &backend.last_check) {
+                _ if is_unnoticed(status, backend) => UNNOTICED.to_owned(),
                 (Some(why), _) if backend.state != "up" => why.clone(),
                 (_, Some(check)) => check.detail.clone(),
                 _ => dash(),
@@ -108,6 +118,7 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 } else {
                     dash()
                 },
+                count(u64::from(backend.weight)),
                 count(backend.requests),
                 share(backend.requests, all),
                 count(backend.in_flight),
@@ -118,7 +129,53 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
             ]
         })
         .collect();
+    if weighed {
+        return table(&columns, &rows, width);
+    }
+    let columns: Vec<Column> = without(&columns, WEIGHT_AT);
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| without(row, WEIGHT_AT)).collect();
     table(&columns, &rows, width)
+}
+
+/// Where the column of weights stands.
+const WEIGHT_AT: usize = 4;
+
+fn without<T: Clone>(all: &[T], place: usize) -> Vec<T> {
+    let (before, after) = all.split_at(place);
+    before.iter().chain(&after[1..]).cloned().collect()
+}
+
+const UNNOTICED: &str = "still gets requests: nobody has noticed yet";
+
+/// It cannot answer, and is sent requests all the same, since only traffic or checks can tell.
+fn is_unnoticed(status: &Status, backend: &BackendStatus) -> bool {
+    let down = ["stopped", "backoff", "failed", "starting"].contains(&backend.state.as_str());
+    backend.eligible && status.balancer.detect != "instant" && down
+}
+
+/// The same where the table has no room for it.
+fn unnoticed(status: &Status, names: &[String]) -> Option<String> {
+    let all = status.backends.iter().zip(names);
+    let named: Vec<&str> = all
+        .filter(|(backend, _)| is_unnoticed(status, backend))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    (!named.is_empty()).then(|| format!("{} {UNNOTICED}", named.join(", ")))
+}
+
+/// What `detect = "instant"` hides: the requests that would have met a dead backend.
+fn spared(status: &Status, names: &[String]) -> Option<String> {
+    let all = status.backends.iter().zip(names);
+    let mut parts = all
+        .filter(|(backend, _)| backend.spared > 0)
+        .map(|(backend, name)| (backend.spared, name));
+    let (number, name) = parts.next()?;
+    let requests = if number == 1 { "request" } else { "requests" };
+    let mut text = format!("{} {requests} would have gone to {name}", count(number));
+    for (number, name) in parts {
+        text.push_str(&format!(", {} to {name}", count(number)));
+    }
+    Some(text)
 }
 
 fn share(part: u64, all: u64) -> String {
@@ -221,11 +278,16 @@ pub(super) mod tests {
             healthy: up,
             weight: 1,
             backup: false,
+            eligible: up,
+            share: 1,
+            max_connections: 0,
             uptime_s: if up { 724.2 } else { 0.0 },
             restarts: 0,
             requests: 1430,
             failures: 0,
+            failures_by: std::collections::BTreeMap::new(),
             retried_elsewhere: 0,
+            spared: 0,
             in_flight: 0,
             p50_ms: up.then_some(11.2),
             p99_ms: up.then_some(44.0),
@@ -251,9 +313,11 @@ pub(super) mod tests {
                 url: "http://localhost:8080".into(),
                 engine: "builtin".into(),
                 algorithm: "round_robin".into(),
+                hash_key: "path".into(),
                 sequence: "pages".into(),
                 sticky: "off".into(),
                 detect: "instant".into(),
+                retry_limit: 3,
                 requests: 1700,
                 retries: 7,
                 failures: 0,
@@ -294,6 +358,53 @@ pub(super) mod tests {
         last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
         next  lbdev start 8000
         ");
+    }
+
+    /// A death that only traffic can tell, weights, and what an instant notice has spared.
+    #[test]
+    fn what_a_learner_looks_for() {
+        let mut unnoticed = killed();
+        unnoticed.balancer.detect = "passive".into();
+        unnoticed.backends[0].eligible = true;
+        unnoticed.backends[1].weight = 5;
+        unnoticed.backends[1].spared = 1;
+        insta::assert_snapshot!(screen(&unnoticed, None), @"
+        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
+        PORT  STATE       PID  UPTIME  WEIGHT  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
+        8000  ✗ stopped     -       -       1       412  22.4%    0       7     -     -  still gets requests: nobody has noticed yet
+        8001  ● up       4302  12m04s       5     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
+        note  1 request would have gone to 8001
+        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
+        next  lbdev start 8000
+        ");
+        insta::assert_snapshot!(screen(&unnoticed, Some(80)), @"
+        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
+        PORT  STATE       PID  UPTIME  WEIGHT  REQUESTS  SHARE  NOW  FAILED   P50   P99
+        8000  ✗ stopped     -       -       1       412  22.4%    0       7     -     -
+        8001  ● up       4302  12m04s       5     1,430  77.6%    0       0  11ms  44ms
+        note  8000 still gets requests: nobody has noticed yet
+        note  1 request would have gone to 8001
+        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
+        next  lbdev start 8000
+        ");
+        let text = screen(&unnoticed, Some(80));
+        for line in text
+            .lines()
+            .skip(1)
+            .filter(|line| !line.starts_with("last"))
+        {
+            assert!(console::measure_text_width(line) <= 80, "{line}");
+        }
+        let mut instant = killed();
+        instant.backends[0].eligible = true;
+        instant.backends[0].spared = 1204;
+        instant.backends[1].spared = 3;
+        let text = screen(&instant, Some(80));
+        assert!(!text.contains("noticed"), "{text}");
+        assert!(
+            text.contains("note  1,204 requests would have gone to 8000, 3 to 8001\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod floors;
 mod meeting;
 mod process;
 mod rolling;
+mod set;
 mod sticky;
 mod timing;
 mod tools;
