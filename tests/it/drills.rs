@@ -1,0 +1,145 @@
+//! Drills: whatever happens to the backends under load, no request is lost that could be saved, and no POST runs twice.
+//!
+//! Each runs for 5 s, with `tests/run --long` for 30 s, and says in one line what it saw.
+
+mod ledger;
+mod squad;
+
+use rustix::process::Signal;
+
+use crate::harness::kill;
+use crate::wait::{at, is_long, s};
+use squad::{Holds, Squad};
+
+/// Far more than anything here takes on a busy machine.
+const LIMIT: std::time::Duration = s(60);
+/// Clients where somebody is there to answer all the time.
+const FEW: usize = 16;
+/// Clients where many wait: those who do leave others to go on at the same rate.
+const CROWD: usize = 200;
+
+#[test]
+fn one_is_killed_by_a_command() {
+    let mut squad = Squad::new("kill one", Holds::MayDie, FEW);
+    squad.drill(|lbdev, port, load| {
+        let name = port.to_string();
+        lbdev.run(&["kill", &name]).ok();
+        load.run_for(50, LIMIT);
+        assert_eq!(lbdev.backend(port)["last_exit"]["signal"], "SIGKILL");
+        lbdev.run(&["start", &name]).ok();
+        lbdev.until_state(port, "up", LIMIT);
+    });
+    squad.ends();
+}
+
+/// Nobody announces it, and the policy brings the backend back.
+#[test]
+fn one_is_killed_from_outside() {
+    let mut squad = Squad::new("kill one from outside", Holds::MayDie, FEW);
+    squad.drill(|lbdev, port, _| {
+        let old = squad::pid(lbdev, port);
+        kill(old, Signal::KILL);
+        squad::until_replaced(lbdev, &[(port, old)]);
+    });
+    squad.ends();
+}
+
+#[test]
+fn all_are_killed_by_a_command_and_started() {
+    let mut squad = Squad::new("kill all", Holds::MayDie, CROWD);
+    squad.drill(|lbdev, _, _| {
+        let before = squad::pids(lbdev);
+        lbdev.run(&["kill", "all"]).ok();
+        lbdev.run(&["start", "all"]).ok();
+        squad::until_replaced(lbdev, &before);
+    });
+    let report = squad.ends();
+    assert!(squad::waited(&report) > 0, "nobody was without a backend");
+}
+
+#[test]
+fn all_are_killed_from_outside() {
+    let mut squad = Squad::new("kill all from outside", Holds::MayDie, CROWD);
+    squad.drill(|lbdev, _, _| {
+        let before = squad::pids(lbdev);
+        for (_, pid) in &before {
+            kill(*pid, Signal::KILL);
+        }
+        squad::until_replaced(lbdev, &before);
+    });
+    let report = squad.ends();
+    assert!(squad::waited(&report) > 0, "nobody was without a backend");
+}
+
+/// Its port goes on accepting: whatever was sent there waits, and is answered when it goes on.
+#[test]
+fn one_freezes() {
+    let mut squad = Squad::new("freeze one", Holds::Lives, CROWD);
+    let mut rounds = 0;
+    squad.drill(|lbdev, port, load| {
+        let pid = squad::pid(lbdev, port);
+        kill(pid, Signal::STOP);
+        let frozen = std::time::Instant::now();
+        // The others go on at once.
+        load.run_for(50, LIMIT);
+        // Two seconds are over before checks have found out; five are not.
+        rounds += 1;
+        let noticed = is_long() && rounds % 2 == 0;
+        at(frozen + s(if noticed { 5 } else { 2 }));
+        kill(pid, Signal::CONT);
+        lbdev.until_state(port, "up", LIMIT);
+        assert_eq!(squad::pid(lbdev, port), pid, "it is the same process");
+    });
+    let report = squad.ends();
+    assert!(squad::waited(&report) > 0, "nobody met the frozen one");
+}
+
+/// A stop waits for what is in flight.
+#[test]
+fn one_is_stopped_and_started() {
+    let mut squad = Squad::new("stop one", Holds::Lives, FEW);
+    squad.drill(|lbdev, port, load| {
+        let name = port.to_string();
+        lbdev.run(&["stop", &name]).ok();
+        load.run_for(50, LIMIT);
+        assert_eq!(lbdev.backend(port)["state"], "stopped");
+        lbdev.run(&["start", &name]).ok();
+        lbdev.until_state(port, "up", LIMIT);
+    });
+    squad.ends();
+}
+
+#[test]
+fn one_is_restarted() {
+    let mut squad = Squad::new("restart one", Holds::Lives, FEW);
+    squad.drill(|lbdev, port, _| {
+        let old = squad::pid(lbdev, port);
+        lbdev.run(&["restart", &port.to_string()]).ok();
+        squad::until_replaced(lbdev, &[(port, old)]);
+    });
+    squad.ends();
+}
+
+#[test]
+fn all_are_restarted_one_after_the_other() {
+    let mut squad = Squad::new("restart all --rolling", Holds::Lives, FEW);
+    squad.drill(|lbdev, _, _| {
+        let before = squad::pids(lbdev);
+        lbdev.run(&["restart", "all", "--rolling"]).ok();
+        squad::until_replaced(lbdev, &before);
+    });
+    squad.ends();
+}
+
+/// While none of the old ones takes requests any more and none of the new ones does yet, requests wait.
+#[test]
+fn all_are_restarted_at_once() {
+    let mut squad = Squad::new("restart all", Holds::Lives, CROWD);
+    squad.drill(|lbdev, _, _| {
+        let before = squad::pids(lbdev);
+        lbdev.run(&["restart", "all"]).ok();
+        squad::until_replaced(lbdev, &before);
+    });
+    let report = squad.ends();
+    assert!(squad::waited(&report) > 0, "nobody was without a backend");
+}
