@@ -5,18 +5,20 @@
 mod ledger;
 mod squad;
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 
-use crate::harness::kill;
-use crate::wait::{at, is_long, s};
+use crate::harness::{Lbdev, kill};
+use crate::wait::{at, s};
 use squad::{Holds, Squad};
 
 /// Far more than anything here takes on a busy machine.
-const LIMIT: std::time::Duration = s(60);
+const LIMIT: Duration = s(60);
 /// Clients where somebody is there to answer all the time.
 const FEW: usize = 16;
 /// Clients where many wait: those who do leave others to go on at the same rate.
-const CROWD: usize = 200;
+const CROWD: usize = 300;
 
 #[test]
 fn one_is_killed_by_a_command() {
@@ -74,18 +76,33 @@ fn all_are_killed_from_outside() {
 /// Its port goes on accepting: whatever was sent there waits, and is answered when it goes on.
 #[test]
 fn one_freezes() {
-    let mut squad = Squad::new("freeze one", Holds::Lives, CROWD);
-    let mut rounds = 0;
+    let squad = Squad::new("freeze one", Holds::Lives, CROWD);
+    freeze(squad, |_, _, frozen| at(frozen + s(2)));
+}
+
+/// Checks by HTTP find out, and it gets no more: those that it has wait on.
+#[test]
+fn one_freezes_until_checks_notice() {
+    let health = "health = { path = \"/health\" }";
+    let squad = Squad::with(
+        "freeze one until checks notice",
+        Holds::Lives,
+        CROWD,
+        health,
+    );
+    freeze(squad, |lbdev, port, _| {
+        lbdev.until_state(port, "unhealthy", LIMIT)
+    });
+}
+
+fn freeze(mut squad: Squad, until: impl Fn(&Lbdev, u16, Instant)) {
     squad.drill(|lbdev, port, load| {
         let pid = squad::pid(lbdev, port);
         kill(pid, Signal::STOP);
-        let frozen = std::time::Instant::now();
+        let frozen = Instant::now();
         // The others go on at once.
         load.run_for(50, LIMIT);
-        // Two seconds are over before checks have found out; five are not.
-        rounds += 1;
-        let noticed = is_long() && rounds % 2 == 0;
-        at(frozen + s(if noticed { 5 } else { 2 }));
+        until(lbdev, port, frozen);
         kill(pid, Signal::CONT);
         lbdev.until_state(port, "up", LIMIT);
         assert_eq!(squad::pid(lbdev, port), pid, "it is the same process");

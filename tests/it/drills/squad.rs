@@ -76,10 +76,16 @@ pub struct Squad {
 impl Squad {
     /// Four backends, all up, and the load on them by as many clients.
     pub fn new(what: &'static str, holds: Holds, clients: usize) -> Squad {
+        Squad::with(what, holds, clients, "")
+    }
+
+    /// The same with further lines of the service's table.
+    pub fn with(what: &'static str, holds: Holds, clients: usize, service: &str) -> Squad {
         let lbdev = Lbdev::new();
         // Whoever is killed over and over comes back soon each time, and is not given up.
-        let service = "restart = { backoff = \"50ms..200ms\", max = 1000 }";
-        lbdev.service_file(&ledger::command(&lbdev), "", service);
+        let restart = "restart = { backoff = \"50ms..200ms\", max = 1000 }";
+        let service = format!("{restart}\n{service}");
+        lbdev.service_file(&ledger::command(&lbdev), "", &service);
         lbdev.run(&["up", "-d", "--wait"]).ok();
         let load = Load::of(lbdev.ports.listen(), RATE, clients, ask);
         Squad {
