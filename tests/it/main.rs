@@ -22,6 +22,7 @@ mod algorithms;
 mod bad_input;
 mod contract;
 mod docs;
+mod drills;
 mod ending;
 mod external;
 mod failover;
