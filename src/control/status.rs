@@ -102,8 +102,11 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         restarts: backend.restarts,
         requests: counted(|member| member.tally.requests()),
         failures: counted(|member| member.tally.failures()),
-        failures_by: BTreeMap::new(),
-        spared: 0,
+        failures_by: member.map_or_else(BTreeMap::new, |member| {
+            let by = member.tally.failures_by();
+            by.map(|(kind, count)| (kind.to_owned(), count)).collect()
+        }),
+        spared: counted(|member| member.tally.spared()),
         retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),
         in_flight: counted(|member| u64::from(member.life.in_flight())),
         p50_ms: ms(0),
