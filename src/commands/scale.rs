@@ -69,6 +69,8 @@ fn read(wanted: &str) -> Result<(Option<&str>, u32), Report> {
 fn only_service(status: &Status) -> Result<&str, Report> {
     let balanced = status.backends.iter().filter(|b| b.port.is_some());
     let mut services: Vec<&str> = balanced.map(|b| b.service.as_str()).collect();
+    // Backends that were added stand behind all others.
+    services.sort_unstable();
     services.dedup();
     match services.as_slice() {
         [one] => Ok(one),
