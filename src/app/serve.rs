@@ -136,6 +136,12 @@ impl Running {
             pools: pools.clone(),
             drain: config.balancer.timeouts.drain,
             host: url.trim_start_matches("http://").to_owned(),
+            listen: config.balancer.listen.port,
+            more: config
+                .services
+                .iter()
+                .filter_map(|service| Some((service.name.clone(), service.more.clone()?)))
+                .collect(),
         });
         let about = About {
             project: config.project.clone(),

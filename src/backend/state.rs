@@ -212,7 +212,10 @@ pub enum Event {
     /// Let it go on.
     Thaw,
     /// No new requests.
-    Disable,
+    Disable {
+        /// Clients that stick to it go elsewhere too.
+        everyone: bool,
+    },
     /// New requests again.
     Enable,
     /// Its command could not be started.

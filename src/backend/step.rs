@@ -18,6 +18,8 @@ pub struct Backend {
     pub desired: bool,
     /// Whether the operator lets it have requests.
     pub enabled: bool,
+    /// Where it does not: whether clients that stick to it may stay.
+    keeps_stuck: bool,
     /// What is observed.
     pub state: State,
     /// How often the policy or a person started it again.
@@ -51,6 +53,7 @@ impl Backend {
             kind,
             desired: false,
             enabled: true,
+            keeps_stuck: true,
             state: State::Stopped { last: None },
             restarts: 0,
             was_ready: false,
@@ -82,6 +85,21 @@ impl Backend {
         match self.state {
             State::Up { health, .. } | State::Frozen { health, .. } => {
                 self.enabled && health.healthy
+            }
+            State::Starting { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => false,
+        }
+    }
+
+    /// Drained, but as good as before: clients that stick to it may go on.
+    pub fn stays(&self) -> bool {
+        match self.state {
+            State::Up { health, .. } | State::Frozen { health, .. } => {
+                health.healthy && !self.enabled && self.keeps_stuck
             }
             State::Starting { .. }
             | State::Draining { .. }
@@ -141,8 +159,9 @@ impl Backend {
             }
             Event::Freeze => self.freeze(at),
             Event::Thaw => self.thaw(),
-            Event::Disable => {
+            Event::Disable { everyone } => {
                 self.enabled = false;
+                self.keeps_stuck = !everyone;
                 Vec::new()
             }
             Event::Enable => {

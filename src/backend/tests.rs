@@ -360,7 +360,7 @@ fn anything() -> impl Strategy<Value = Anything> {
         Just(Event::Abort),
         Just(Event::Freeze),
         Just(Event::Thaw),
-        Just(Event::Disable),
+        any::<bool>().prop_map(|everyone| Event::Disable { everyone }),
         Just(Event::Enable),
         Just(Event::Tick),
     ];

@@ -56,6 +56,13 @@ struct Kill {
     restart: bool,
 }
 
+/// The body of a `scale`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Scale {
+    backends: Option<u32>,
+}
+
 /// The body of a `drain`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,6 +129,16 @@ impl Control {
                 let after = self.supervisor.act(ids, verb).await.map_err(refused)?;
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
+            (["v1", "services", service, "scale"], &Method::POST) => {
+                let Scale { backends } = body(request).await?;
+                let count = backends.ok_or_else(|| {
+                    let message = "the number of `backends` is missing";
+                    unfit(Report::usage("LB021", message).hint("send `{\"backends\": 4}`"))
+                })?;
+                let service = percent_decode(service);
+                let scaled = self.supervisor.scale(service, count).await;
+                Ok(json(StatusCode::OK, &self.acted(&scaled.map_err(refused)?)))
+            }
             (["v1", "settings"], &Method::PATCH) => {
                 let change = LiveChange::read(&object(request).await?).map_err(unfit)?;
                 self.supervisor.set_live(change).await.map_err(refused)?;
@@ -140,7 +157,8 @@ impl Control {
             (
                 ["v1", "status" | "shutdown" | "settings"]
                 | ["v1", "backends", _]
-                | ["v1", "backends", _, _],
+                | ["v1", "backends", _, _]
+                | ["v1", "services", _, "scale"],
                 _,
             ) => {
                 let report = Report::usage("LB021", format!("{method} is not for {path}"));
@@ -279,6 +297,25 @@ fn refused(refused: Refused) -> Refusal {
                 .hint("run `lbdev status` to see which backends have a port");
             return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
         }
+        Refused::NoSuchService { known, .. } => {
+            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("{refused}; known: {}", known.join(", "));
+            let report = Report::usage("LB030", message).hint(
+                "run `lbdev status` to see the services, the part before `:` of each backend",
+            );
+            return Refusal::new(StatusCode::NOT_FOUND, report);
+        }
+        Refused::ExternalService { .. } => Report::failed("LB031", refused.to_string())
+            .hint("start or end them where they run; `lbdev drain` keeps requests from one"),
+        Refused::Count { .. } => {
+            let report = Report::usage("LB021", refused.to_string())
+                .hint("run `lbdev scale 4`, or `lbdev stop all` to have none run");
+            return unfit(report);
+        }
+        Refused::NoPort => Report::failed("LB001", refused.to_string())
+            .hint("begin lower: run `lbdev down`, then `lbdev up --ports 8000-8003`"),
+        Refused::NotMade(_) => Report::failed("LB011", refused.to_string())
+            .hint("put back what was there at the start, or run `lbdev down` and `lbdev up`"),
         Refused::AllWeightsZero { .. } => {
             let report = Report::usage("LB021", refused.to_string()).hint(
                 "leave one of them a weight, or run `lbdev drain` to keep requests from them",

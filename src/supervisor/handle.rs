@@ -6,6 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
 use crate::backend::BackendId;
+use crate::config::defaults::MOST_BACKENDS;
 use crate::config::{Live, LiveChange};
 
 /// Why the supervisor did not do what it was asked.
@@ -26,6 +27,32 @@ pub enum Refused {
         /// Which.
         service: String,
     },
+    /// There is no such service.
+    #[error("there is no service `{service}`")]
+    NoSuchService {
+        /// Which.
+        service: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// Its servers are somebody else's.
+    #[error("the servers of `{service}` were not started by lbdev")]
+    ExternalService {
+        /// Which.
+        service: String,
+    },
+    /// No number of backends that a service can have.
+    #[error("a service has from 1 to {MOST_BACKENDS} backends, not {count}")]
+    Count {
+        /// What was asked for.
+        count: u32,
+    },
+    /// No port is left above those that the service has.
+    #[error("no port is free above those of the service")]
+    NoPort,
+    /// A further backend cannot be made as the others were.
+    #[error("a further backend cannot be made: {0}")]
+    NotMade(String),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
@@ -46,6 +73,11 @@ pub(super) enum Command {
     Weight {
         ids: Vec<BackendId>,
         weight: u32,
+        reply: Reply,
+    },
+    Scale {
+        service: String,
+        count: u32,
         reply: Reply,
     },
     Shutdown,
@@ -119,6 +151,24 @@ impl Handle {
     ) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Weight { ids, weight, reply };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Makes a service have so many backends: launches further ones, on the next ports that are free, or drains and stops the
+    /// last ones. Replies with all of the service once those are launched or told to stop; who has stopped is forgotten.
+    ///
+    /// # Errors
+    /// When there is no such service, it is external, the number is none that it can have, a further backend cannot be made,
+    /// or lbdev is ending.
+    pub async fn scale(&self, service: String, count: u32) -> Result<Vec<BackendView>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Scale {
+            service,
+            count,
+            reply,
+        };
         let sent = self.commands.send(command).await;
         sent.map_err(|_| Refused::Stopping)?;
         answer.await.unwrap_or(Err(Refused::Stopping))

@@ -3,6 +3,8 @@
 
 mod handle;
 mod run;
+mod scale;
+mod slow_start;
 mod target;
 mod unit;
 mod words;

@@ -8,10 +8,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::handle::{Command, Reply};
+use super::slow_start::{Ramp, next_step, shares};
 use super::unit::{Present, Unit};
 use super::{Cause, Change, Check, Handle, Refused, Verb, View};
 use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
-use crate::config::BackendSpec;
+use crate::config::{BackendSpec, More};
 use crate::pool::{Pools, Trouble};
 use crate::probe::{Prober, Report, Target};
 use crate::process::{Launch, News};
@@ -37,6 +38,10 @@ pub struct Parts {
     pub drain: Duration,
     /// The `Host` of HTTP checks.
     pub host: String,
+    /// The balancer's own port, which no further backend may have.
+    pub listen: u16,
+    /// By service, what makes further backends.
+    pub more: HashMap<String, More>,
 }
 
 /// Starts the loop within the present runtime. Its task ends after [`Handle::shutdown`] or [`Handle::abort`], when no
@@ -62,6 +67,9 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
         prober: parts.prober,
         pools: parts.pools,
         host: parts.host,
+        drain: parts.drain,
+        listen: parts.listen,
+        more: parts.more,
         fresh: RunId::FIRST,
         dice: fastrand::Rng::new(),
         stopping: false,
@@ -83,27 +91,31 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
 }
 
 /// The loop's clock: a test can pause it.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// A KILL whose sender waits for the end of these runs.
 struct PendingKill {
-    places: Vec<usize>,
+    ids: Vec<BackendId>,
     runs: Vec<RunId>,
     until: Instant,
     reply: Reply,
 }
 
-struct Supervisor {
-    units: Vec<Unit>,
+pub(super) struct Supervisor {
+    pub(super) units: Vec<Unit>,
     launcher: Arc<dyn Launch>,
     prober: Prober,
     pools: Arc<Pools>,
     host: String,
+    pub(super) drain: Duration,
+    pub(super) listen: u16,
+    /// By service, what makes further backends.
+    pub(super) more: HashMap<String, More>,
     fresh: RunId,
     dice: fastrand::Rng,
-    stopping: bool,
+    pub(super) stopping: bool,
     kills: Vec<PendingKill>,
     view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
@@ -130,6 +142,7 @@ impl Supervisor {
                 () = sleep_until(due) => self.take_time(),
             }
             self.answer_kills();
+            self.forget();
             if self.stopping && self.units.iter().all(|unit| unit.backend.run().is_none()) {
                 self.publish_all();
                 return;
@@ -140,12 +153,14 @@ impl Supervisor {
     /// When something is due without an event.
     fn due(&self) -> Option<Instant> {
         let deadlines = self.units.iter().filter_map(|unit| unit.backend.deadline());
+        let ramps = next_step(self.units.iter().map(Unit::ramp), now());
         deadlines
             .chain(self.kills.iter().map(|kill| kill.until))
+            .chain(ramps)
             .min()
     }
 
-    fn place_of(&self, id: &BackendId) -> Option<usize> {
+    pub(super) fn place_of(&self, id: &BackendId) -> Option<usize> {
         self.units.iter().position(|unit| unit.spec.id == *id)
     }
 
@@ -253,6 +268,13 @@ impl Supervisor {
                     .map(|&place| self.units[place].view())
                     .collect()));
             }
+            Command::Scale {
+                service,
+                count,
+                reply,
+            } => {
+                let _ = reply.send(self.scale(&service, count));
+            }
             Command::Shutdown => {
                 self.stopping = true;
                 for place in 0..self.units.len() {
@@ -312,7 +334,7 @@ impl Supervisor {
                 Verb::Start => Event::Start,
                 Verb::Stop => Event::Stop(By::Operator),
                 Verb::Restart => Event::Restart,
-                Verb::Drain { .. } => Event::Disable,
+                Verb::Drain { everyone } => Event::Disable { everyone },
                 Verb::Undrain => Event::Enable,
                 Verb::Kill { signal, restart } => Event::Kill { signal, restart },
             };
@@ -324,7 +346,7 @@ impl Supervisor {
                 ..
             } => {
                 self.kills.push(PendingKill {
-                    places,
+                    ids: ids.to_vec(),
                     runs,
                     until: heard + KILL_REPLY,
                     reply,
@@ -378,11 +400,10 @@ impl Supervisor {
             now >= kill.until || !self.units.iter().any(alive)
         };
         for kill in self.kills.extract_if(.., gone).collect::<Vec<_>>() {
-            let _ = kill.reply.send(Ok(kill
-                .places
-                .iter()
-                .map(|&place| self.units[place].view())
-                .collect()));
+            let places = kill.ids.iter().filter_map(|id| self.place_of(id));
+            let _ = kill
+                .reply
+                .send(Ok(places.map(|place| self.units[place].view()).collect()));
         }
     }
 
@@ -436,6 +457,7 @@ impl Supervisor {
 
     fn take_time(&mut self) {
         let now = now();
+        self.publish_ramps(now);
         for place in 0..self.units.len() {
             if self.units[place]
                 .backend
@@ -443,6 +465,18 @@ impl Supervisor {
                 .is_some_and(|due| due <= now)
             {
                 self.apply(place, Event::Tick, Cause::TimeLimit, now);
+            }
+        }
+    }
+
+    /// Those whose share grows get the one of this moment.
+    fn publish_ramps(&self, now: Instant) {
+        for place in 0..self.units.len() {
+            let slow_start = self.units[place].spec.slow_start;
+            let since = self.units[place].ramp().since;
+            // A little longer than it takes, for the last step.
+            if since.is_some_and(|since| now < since + slow_start * 2) {
+                self.publish_pool(place);
             }
         }
     }
@@ -456,7 +490,7 @@ impl Supervisor {
     }
 
     /// One event to one backend: step, publish, and only then act, so that nobody is routed to what is about to end.
-    fn apply(&mut self, place: usize, event: Event, cause: Cause, heard: Instant) {
+    pub(super) fn apply(&mut self, place: usize, event: Event, cause: Cause, heard: Instant) {
         let moment = Moment {
             now: now(),
             dice: self.dice.f64(),
@@ -580,17 +614,28 @@ impl Supervisor {
     }
 
     fn publish_pool(&self, place: usize) {
-        let service = self.units[place].spec.id.service();
+        self.publish_service(self.units[place].spec.id.service());
+    }
+
+    pub(super) fn publish_service(&self, service: &str) {
         if let Some(pool) = self.pools.of(service) {
-            let of_service = self
-                .units
-                .iter()
-                .filter(|unit| unit.spec.id.service() == service);
-            pool.publish(of_service.filter_map(Unit::member).collect());
+            let units = self.units.iter();
+            let mut of_service: Vec<&Unit> = units
+                .filter(|unit| unit.spec.id.service() == service)
+                .collect();
+            of_service.sort_by_key(|unit| unit.place);
+            let ramps: Vec<Ramp> = of_service.iter().map(|unit| unit.ramp()).collect();
+            let shares = shares(&ramps, now());
+            let members = of_service.iter().zip(shares);
+            pool.publish(
+                members
+                    .filter_map(|(unit, share)| unit.member(share))
+                    .collect(),
+            );
         }
     }
 
-    fn publish_view(&self) {
+    pub(super) fn publish_view(&self) {
         let backends = self.units.iter().map(Unit::view).collect();
         self.view.send_replace(Arc::new(View {
             backends,

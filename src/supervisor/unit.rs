@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::slow_start::Ramp;
 use super::words::why_down;
 use super::{BackendView, Check};
 use crate::backend::{Backend, Phase, State, Timings};
@@ -20,6 +21,8 @@ pub(super) struct Unit {
     pub(super) tally: Arc<Tally>,
     /// Its share, as the configuration or a person set it.
     pub(super) weight: u32,
+    /// A person wants fewer backends: it goes as soon as its process has ended.
+    pub(super) leaving: bool,
     /// Its place in its service's pool, if it is balanced.
     pub(super) place: Option<usize>,
     pub(super) phase_since: Instant,
@@ -65,6 +68,7 @@ impl Unit {
             spec,
             backend,
             tally: Arc::default(),
+            leaving: false,
             place,
             phase_since: now,
             last_check: None,
@@ -89,12 +93,17 @@ impl Unit {
         }
     }
 
-    /// Drained, but as good as before: clients that stick to it may go on.
-    fn stays(&self) -> bool {
-        let State::Up { health, .. } = self.backend.state else {
-            return false;
+    /// What it brings to the shares of its service.
+    pub(super) fn ramp(&self) -> Ramp {
+        let since = match self.backend.state {
+            State::Up { since, .. } if self.backend.eligible() => Some(since),
+            _ => None,
         };
-        health.healthy && !self.backend.enabled
+        Ramp {
+            weight: self.weight,
+            since,
+            length: self.spec.slow_start,
+        }
     }
 
     fn why(&self) -> Option<String> {
@@ -106,8 +115,8 @@ impl Unit {
         why_down(&self.backend, self.launch_failure.as_deref(), check)
     }
 
-    /// How the proxy sees it.
-    pub(super) fn member(&self) -> Option<Arc<Member>> {
+    /// How the proxy sees it, with this share among the backends of its service.
+    pub(super) fn member(&self, share: u32) -> Option<Arc<Member>> {
         let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Some(Arc::new(Member {
             index: self.place?,
@@ -119,11 +128,11 @@ impl Unit {
                 .or(self.spec.addresses.first().copied())
                 .unwrap_or(unknown),
             weight: self.weight,
-            share: self.weight,
+            share,
             backup: self.spec.backup,
             max_connections: self.spec.max_connections,
             eligible: self.backend.eligible(),
-            stays: self.stays(),
+            stays: self.backend.stays(),
             listed: self.backend.eligible(),
             phase: self.phase(),
             why: self.why(),

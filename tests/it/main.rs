@@ -30,6 +30,7 @@ mod floors;
 mod meeting;
 mod process;
 mod rolling;
+mod scale;
 mod set;
 mod sticky;
 mod timing;
