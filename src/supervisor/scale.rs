@@ -143,14 +143,14 @@ impl Supervisor {
         more: &More,
     ) -> Result<Vec<BackendSpec>, Refused> {
         let index = |unit: &Unit| unit.spec.index;
-        let mut next_index = self.of_service(service).map(index).max().unwrap_or(0) + 1;
+        let next = self.of_service(service).map(index).max().unwrap_or(0) + 1;
         let last = self
             .of_service(service)
             .filter_map(|unit| unit.spec.id.port())
             .max();
         let mut port = last;
         let mut specs = Vec::with_capacity(count);
-        for _ in 0..count {
+        for next_index in (next..).take(count) {
             let slot = match &mut port {
                 None => Slot::Number(next_index),
                 Some(port) => {
@@ -163,7 +163,6 @@ impl Supervisor {
                 let messages = reports.into_iter().map(|report| report.message);
                 Refused::NotMade(messages.collect::<Vec<_>>().join("; "))
             })?);
-            next_index += 1;
         }
         Ok(specs)
     }
