@@ -124,11 +124,8 @@ impl Maker<'_> {
         if stand_in {
             slots.push(Slot::Port(FIRST_PORT));
         }
-        if !has_ports(self.draft)
-            && let Some(health) = &self.draft.health
-        {
-            let (service, key) = (self.name(), "health");
-            self.fault(&health.at, Problem::OnlyBalanced { service, key });
+        if !has_ports(self.draft) {
+            self.only_balanced();
         }
         let line = self.line();
         let env_file = self.env_file();
@@ -170,6 +167,25 @@ impl Maker<'_> {
             backends.clear();
         }
         backends
+    }
+
+    /// What is about requests says nothing about a service that gets none.
+    fn only_balanced(&mut self) {
+        let draft = self.draft;
+        let keys = [
+            ("health", draft.health.as_ref().map(|x| &x.at)),
+            ("slow_start", draft.slow_start.as_ref().map(|x| &x.at)),
+            (
+                "max_connections",
+                draft.max_connections.as_ref().map(|x| &x.at),
+            ),
+        ];
+        for (key, at) in keys {
+            if let Some(at) = at {
+                let service = self.name();
+                self.fault(at, Problem::OnlyBalanced { service, key });
+            }
+        }
     }
 
     fn note_unset(&mut self, unset: &[String]) {
