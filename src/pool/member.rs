@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::traffic::{Marks, Traffic};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::history::Window;
 
@@ -46,9 +47,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it may be picked: the supervisor says so, and nobody was refused since.
+    /// Whether it may be picked: the supervisor says so, and requests found nothing out since.
     pub fn takes_requests(&self) -> bool {
-        self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
+        self.eligible && !self.life.marks.any() && !self.life.is_draining()
     }
 
     /// Whether clients that stick to it may have it: a drain keeps only others away.
@@ -67,7 +68,8 @@ impl Member {
 pub struct Life {
     in_flight: AtomicU32,
     draining: AtomicBool,
-    refused: AtomicBool,
+    /// What requests found out that is not published yet.
+    pub(super) marks: Marks,
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
@@ -94,12 +96,10 @@ impl Life {
         self.draining.load(Ordering::SeqCst)
     }
 
-    pub(super) fn mark_refused(&self) {
-        self.refused.store(true, Ordering::Release);
-    }
-
-    pub(super) fn take_refused(&self) -> bool {
-        self.refused.swap(false, Ordering::AcqRel)
+    /// What the supervisor made of the troubles it took ([`super::Pool::take_troubles`]) is published: that holds from now
+    /// on.
+    pub fn settle(&self) {
+        self.marks.clear();
     }
 }
 
@@ -110,6 +110,7 @@ pub struct Tally {
     failures: AtomicU64,
     retried_elsewhere: AtomicU64,
     latency: Mutex<Window>,
+    pub(super) traffic: Traffic,
 }
 
 impl Tally {
