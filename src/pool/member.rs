@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::AttemptFailure;
 use super::queue::Queue;
+use super::traffic::{Marks, Traffic};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::balance::PeakAverage;
 use crate::history::Window;
@@ -49,9 +50,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it may have requests: the supervisor says so, and nobody was refused since.
+    /// Whether it may have requests: the supervisor says so, and requests found nothing out since.
     pub fn takes_requests(&self) -> bool {
-        self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
+        self.eligible && !self.life.marks.any() && !self.life.is_draining()
     }
 
     /// Whether it may be picked now: it takes requests, and has not as many as `max_connections`.
@@ -79,7 +80,8 @@ impl Member {
 pub struct Life {
     in_flight: AtomicU32,
     draining: AtomicBool,
-    refused: AtomicBool,
+    /// What requests found out that is not published yet.
+    pub(super) marks: Marks,
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
@@ -141,12 +143,10 @@ impl Life {
         self.draining.load(Ordering::SeqCst)
     }
 
-    pub(super) fn mark_refused(&self) {
-        self.refused.store(true, Ordering::Release);
-    }
-
-    pub(super) fn take_refused(&self) -> bool {
-        self.refused.swap(false, Ordering::AcqRel)
+    /// What the supervisor made of the troubles it took ([`super::Pool::take_troubles`]) is published: that holds from now
+    /// on.
+    pub fn settle(&self) {
+        self.marks.clear();
     }
 }
 
@@ -159,6 +159,7 @@ pub struct Tally {
     retried_elsewhere: AtomicU64,
     spared: AtomicU64,
     latency: Mutex<Latency>,
+    pub(super) traffic: Traffic,
 }
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ mod member;
 mod pages;
 mod picker;
 mod queue;
+mod traffic;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,18 +22,20 @@ pub use member::{Lease, Life, Member, Tally};
 pub use pages::ClientKey;
 pub use queue::{Ticket, Unavailable};
 
-use crate::backend::{BackendId, RunId};
+use crate::backend::{BackendId, Detect, PassivePolicy, RunId};
 use crate::balance::{Algorithm, Budget, Candidate, Expected, Ring};
 use crate::config::{Balancer, Live, Route};
 use pages::Pages;
 use picker::{Among, Pickers};
 use queue::Queue;
+use traffic::Rules;
 
 /// Every pool of an instance, and which request goes to which.
 #[derive(Debug)]
 pub struct Pools {
     pools: Vec<Arc<Pool>>,
     live: ArcSwap<Live>,
+    passive: PassivePolicy,
     /// Set when a pool has news for the supervisor: a failing backend, or the end of the last request in flight.
     news: Arc<Notify>,
 }
@@ -51,6 +54,7 @@ impl Pools {
         Self {
             pools,
             live: ArcSwap::from_pointee(settings.live.clone()),
+            passive: settings.passive,
             news,
         }
     }
@@ -64,8 +68,14 @@ impl Pools {
     pub fn set_live(&self, live: Live) {
         for pool in &self.pools {
             pool.set_algorithm(live.algorithm);
+            pool.rules.set_detect(live.detect);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// When users' requests take a backend out.
+    pub fn passive(&self) -> PassivePolicy {
+        self.passive
     }
 
     /// All of them, in the order of the configuration.
@@ -121,6 +131,7 @@ pub struct Pool {
     writing: Mutex<()>,
     pages: Pages,
     queue: Arc<Queue>,
+    rules: Rules,
     retries: AtomicU64,
     unanswered: AtomicU64,
     budget: Budget,
@@ -285,6 +296,7 @@ impl Pool {
             writing: Mutex::default(),
             pages: Pages::default(),
             queue: Arc::new(Queue::new(settings.queue_max)),
+            rules: Rules::new(settings.passive, settings.live.detect),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             budget: Budget::new(settings.retry.budget),
@@ -477,26 +489,39 @@ impl Pool {
     /// The attempt of this lease came to nothing: it is counted, and may take the backend out.
     pub fn failed(&self, lease: &Lease, failure: AttemptFailure) {
         lease.count_failure(failure);
-        if failure == AttemptFailure::Refused {
-            self.refused(lease.member());
+        let trouble = (self.rules).judge(lease, failure, &self.snapshot.load(), Instant::now());
+        if let Some(trouble) = trouble {
+            self.mark(lease.member(), trouble);
         }
     }
 
-    /// A backend's port was refused: nobody gets it any more, and the supervisor hears of it.
+    /// A backend's port was refused: where the balancer may know that at once, nobody gets it any more, and the supervisor
+    /// hears of it.
     pub fn refused(&self, member: &Member) {
-        member.life.mark_refused();
-        self.news.notify_one();
+        if self.rules.detect() == Detect::Instant {
+            self.mark(member, Trouble::Refused);
+        }
     }
 
-    /// Backends that traffic found to be in trouble since the last call.
+    /// Takes out what is in the view now: under `passive` the failures of one run speak against the next one too.
+    fn mark(&self, member: &Member, trouble: Trouble) {
+        let snapshot = self.snapshot.load();
+        if let Some(present) = snapshot.members.get(member.index)
+            && (present.run == member.run || self.rules.detect() == Detect::Passive)
+        {
+            present.life.marks.set(trouble);
+            self.news.notify_one();
+        }
+    }
+
+    /// Backends that traffic found to be in trouble since the last call. They get no requests until [`Life::settle`].
     pub fn take_troubles(&self) -> Vec<(BackendId, RunId, Trouble)> {
         let snapshot = self.snapshot.load();
-        snapshot
-            .members
-            .iter()
-            .filter(|member| member.life.take_refused())
-            .filter_map(|m| Some((m.id.clone(), m.run?, Trouble::Refused)))
-            .collect()
+        let told = |member: &Arc<Member>| {
+            let trouble = member.life.marks.tell()?;
+            Some((member.id.clone(), member.run?, trouble))
+        };
+        snapshot.members.iter().filter_map(told).collect()
     }
 
     /// Takes a further try of a request that a backend may have seen out of the retry budget, if one is left.

@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use super::handle::{Command, Reply};
 use super::slow_start::{Ramp, next_step, shares};
 use super::unit::{Present, Unit};
-use super::{Cause, Change, Check, Handle, Refused, Verb, View};
+use super::{Cause, Change, Handle, Refused, Verb, View};
 use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
 use crate::config::{BackendSpec, More};
-use crate::pool::{Pools, Trouble};
+use crate::pool::Pools;
 use crate::probe::{Prober, Report, Target};
 use crate::process::{Launch, News};
 
@@ -106,20 +106,20 @@ struct PendingKill {
 pub(super) struct Supervisor {
     pub(super) units: Vec<Unit>,
     launcher: Arc<dyn Launch>,
-    prober: Prober,
-    pools: Arc<Pools>,
-    host: String,
+    pub(super) prober: Prober,
+    pub(super) pools: Arc<Pools>,
+    pub(super) host: String,
     pub(super) drain: Duration,
     pub(super) listen: u16,
     /// By service, what makes further backends.
     pub(super) more: HashMap<String, More>,
-    fresh: RunId,
+    pub(super) fresh: RunId,
     dice: fastrand::Rng,
     pub(super) stopping: bool,
     kills: Vec<PendingKill>,
     view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
-    checks: mpsc::UnboundedSender<Report>,
+    pub(super) checks: mpsc::UnboundedSender<Report>,
 }
 
 impl Supervisor {
@@ -217,20 +217,7 @@ impl Supervisor {
     }
 
     fn take_pool_news(&mut self) {
-        for pool in self.pools.clone().all() {
-            for (id, run, trouble) in pool.take_troubles() {
-                let Some(place) = self.place_of(&id) else {
-                    continue;
-                };
-                match trouble {
-                    Trouble::Refused => {
-                        self.apply(place, Event::Refused { run }, Cause::Refused, now());
-                    }
-                    // Health by traffic is the pool's own until the supervisor learns of it.
-                    Trouble::Failing => {}
-                }
-            }
-        }
+        self.take_troubles();
         for place in 0..self.units.len() {
             self.end_drain_when_idle(place);
         }
@@ -247,8 +234,7 @@ impl Supervisor {
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
             Command::Live { change, reply } => {
                 let live = change.over(&self.pools.live());
-                self.pools.set_live(live.clone());
-                self.publish_all();
+                self.set_live(live.clone());
                 let _ = reply.send(live);
             }
             Command::Weight { ids, weight, reply } => {
@@ -407,64 +393,18 @@ impl Supervisor {
         }
     }
 
-    fn take_report(&mut self, report: Report) {
-        let Some(place) = self.place_of(&report.id) else {
-            return;
-        };
-        let unit = &mut self.units[place];
-        if unit.backend.run() != Some(report.run) {
-            return;
-        }
-        let (ok, refused) = (report.address.is_some(), report.refused);
-        let check = Check {
-            ok,
-            detail: report.detail,
-            at: report.at,
-        };
-        let news = unit
-            .last_check
-            .as_ref()
-            .is_none_or(|last| (last.ok, &last.detail) != (ok, &check.detail));
-        unit.last_check = Some(check.clone());
-        match unit.backend.state {
-            State::Starting { run, .. } => {
-                if ok {
-                    unit.present.address = report.address;
-                    unit.present.ready_after = unit
-                        .present
-                        .launched
-                        .map(|since| now().saturating_duration_since(since));
-                    self.apply(place, Event::Ready { run }, Cause::Ready, now());
-                } else if news {
-                    self.publish_view();
-                }
-            }
-            State::Up { run, .. } | State::Frozen { run, .. } => {
-                let event = if refused {
-                    Event::Refused { run }
-                } else {
-                    Event::Checked { run, ok }
-                };
-                self.apply(place, event, Cause::Checked(check), now());
-            }
-            State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => {}
-        }
-    }
-
     fn take_time(&mut self) {
         let now = now();
         self.publish_ramps(now);
         for place in 0..self.units.len() {
-            if self.units[place]
-                .backend
-                .deadline()
-                .is_some_and(|due| due <= now)
-            {
-                self.apply(place, Event::Tick, Cause::TimeLimit, now);
+            let backend = &self.units[place].backend;
+            let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+            if is_due(backend.deadline()) {
+                let cause = match is_due(backend.belief.until()) {
+                    true => Cause::FailTimeOver,
+                    false => Cause::TimeLimit,
+                };
+                self.apply(place, Event::Tick, cause, now);
             }
         }
     }
@@ -497,6 +437,7 @@ impl Supervisor {
             fresh: self.fresh,
         };
         self.fresh = self.fresh.next();
+        self.adopt_detect(place, moment.now);
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
         let (enabled, ending) = (unit.backend.enabled, is_ending(&unit.backend.state));
@@ -521,7 +462,9 @@ impl Supervisor {
         let changed =
             to != phase || unit.backend.run() != run || is_ending(&unit.backend.state) != ending;
         // What is down can be drained too: it is told, although its phase stays.
-        let told = changed || unit.backend.enabled != enabled;
+        // And where the balancer is not told what happens to the process, its belief changes by itself.
+        let told =
+            changed || unit.backend.enabled != enabled || unit.backend.eligible() != eligible;
         let after = if cause == Cause::Ready {
             unit.present.ready_after.unwrap_or_default()
         } else {
@@ -543,17 +486,15 @@ impl Supervisor {
                     unit.present.life.end_streams();
                 }
             }
-            State::Up { health, .. } | State::Frozen { health, .. } => {
-                if let Some(watch) = &unit.present.watch {
-                    watch.set_healthy(health.healthy);
-                }
-            }
             State::Starting { .. }
+            | State::Up { .. }
+            | State::Frozen { .. }
             | State::Draining { .. }
             | State::Stopped { .. }
             | State::Backoff { .. }
             | State::Failed { .. } => {}
         }
+        self.tend_checks(place);
         self.publish_pool(place);
         let out_after =
             (eligible && !self.units[place].backend.eligible()).then(|| self::now() - heard);
@@ -607,13 +548,14 @@ impl Supervisor {
             id: unit.spec.id.clone(),
             run,
             addresses: unit.spec.addresses.clone(),
+            was_ready: false,
             health: unit.spec.health.clone(),
             host: self.host.clone(),
         };
         unit.present.watch = Some(self.prober.begin(target, self.checks.clone()));
     }
 
-    fn publish_pool(&self, place: usize) {
+    pub(super) fn publish_pool(&self, place: usize) {
         self.publish_service(self.units[place].spec.id.service());
     }
 
@@ -643,7 +585,7 @@ impl Supervisor {
         }));
     }
 
-    fn publish_all(&self) {
+    pub(super) fn publish_all(&self) {
         for place in 0..self.units.len() {
             self.publish_pool(place);
         }

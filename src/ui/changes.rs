@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::units::{clock, timestamp, took};
 use super::{Look, Paint};
 use crate::backend::{BackendId, By, Exit, ExitStatus, Phase, Signal, signal_name};
-use crate::supervisor::{Cause, Change, Verb, by_words};
+use crate::supervisor::{Cause, Change, Verb, by_words, failing_words};
 
 /// What is said of one change.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -45,7 +45,12 @@ impl Teller {
             Cause::Exited(_) | Cause::Ready | Cause::LaunchFailed(_) | Cause::Shutdown => {
                 story.asked = None;
             }
-            Cause::Checked(_) | Cause::Refused | Cause::Drained | Cause::TimeLimit => {}
+            Cause::Checked(_)
+            | Cause::Refused
+            | Cause::Failing { .. }
+            | Cause::FailTimeOver
+            | Cause::Drained
+            | Cause::TimeLimit => {}
         }
         story.was_up |= change.to == Phase::Up || change.cause == Cause::Ready;
         let line = words.map(|words| {
@@ -94,7 +99,8 @@ fn look(change: &Change) -> Look {
 }
 
 fn back(change: &Change) -> bool {
-    change.to == Phase::Up && change.id.port().is_some()
+    let back = change.to == Phase::Up || change.cause == Cause::FailTimeOver;
+    back && change.id.port().is_some()
 }
 
 /// What is said after the backend's name; `None` where others say it, or said it.
@@ -158,6 +164,8 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         Cause::Checked(check) if check.ok => Some(format!("healthy again: {}", check.detail)),
         Cause::Checked(check) => Some(format!("unhealthy: {}", check.detail)),
         Cause::Refused => Some("refused a request's connection".to_owned()),
+        Cause::Failing { failures, window } => Some(failing_words(*failures, *window)),
+        Cause::FailTimeOver => Some("its fail time is over".to_owned()),
         Cause::Drained => None,
         Cause::TimeLimit => match (change.from, change.to) {
             (Phase::Draining, _) => Some(format!(
