@@ -3,6 +3,7 @@
 mod ends;
 mod failover;
 mod goodbyes;
+mod limits;
 mod pages;
 mod speaking;
 mod sticky;
