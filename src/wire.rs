@@ -1,6 +1,8 @@
 //! What goes over the control socket and out of `--json`: the serde mirrors of the core types, version 1. Fields are only
 //! ever added.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version field of every JSON document.
@@ -28,9 +30,15 @@ pub struct BalancerStatus {
     pub url: String,
     pub engine: String,
     pub algorithm: String,
+    /// What `hash` goes by: `path`, `header:NAME`, `cookie:NAME`.
+    #[serde(default)]
+    pub hash_key: String,
     pub sequence: String,
     pub sticky: String,
     pub detect: String,
+    /// The setting `retries`: further backends that are tried for one request. `retries` counts them.
+    #[serde(default)]
+    pub retry_limit: u32,
     pub requests: u64,
     pub retries: u64,
     pub failures: u64,
@@ -59,11 +67,26 @@ pub struct BackendStatus {
     /// It gets requests only while no other backend of its service can.
     #[serde(default)]
     pub backup: bool,
+    /// The balancer may send it requests. Where `detect` is not `instant`, that can be so after its death.
+    #[serde(default)]
+    pub eligible: bool,
+    /// Its share among the backends of its service now, which a slow start makes smaller than its weight.
+    #[serde(default)]
+    pub share: u32,
+    /// Requests it may have at once; 0 is no limit.
+    #[serde(default)]
+    pub max_connections: u32,
     pub uptime_s: f64,
     pub restarts: u32,
     pub requests: u64,
     pub failures: u64,
+    /// The same by reason: `refused`, `connect_timeout`, …
+    #[serde(default)]
+    pub failures_by: BTreeMap<String, u64>,
     pub retried_elsewhere: u64,
+    /// Requests that would have gone to it, had its death not been known.
+    #[serde(default)]
+    pub spared: u64,
     pub in_flight: u64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -100,6 +123,14 @@ pub struct LastCheck {
 pub struct Acted {
     pub version: u32,
     pub backends: Vec<BackendStatus>,
+}
+
+/// The answer to a change of settings: the balancer as it now is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub version: u32,
+    pub balancer: BalancerStatus,
 }
 
 /// An error, over the socket and under `--json`.

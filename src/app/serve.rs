@@ -18,7 +18,7 @@ use crate::instance::Lock;
 use crate::pool::{AccessLog, Pools};
 use crate::probe::Network;
 use crate::process::{Launcher, guardian, output};
-use crate::proxy::{self, Bound, Proxy};
+use crate::proxy::{self, Bound, LastLines, Lent, Proxy, StickyKey};
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::supervisor::{self, BackendView, Handle, Parts};
 use crate::ui::{self, Ui};
@@ -136,6 +136,12 @@ impl Running {
             pools: pools.clone(),
             drain: config.balancer.timeouts.drain,
             host: url.trim_start_matches("http://").to_owned(),
+            listen: config.balancer.listen.port,
+            more: config
+                .services
+                .iter()
+                .filter_map(|service| Some((service.name.clone(), service.more.clone()?)))
+                .collect(),
         });
         let about = About {
             project: config.project.clone(),
@@ -151,7 +157,19 @@ impl Running {
         };
         let door = control::open(lock.folder().socket(), Arc::new(control))
             .map_err(|error| machine("open its control socket", &error))?;
-        let proxy = proxy::start(balancer, bound, pools, access.clone())?;
+        let sticky_key = lock
+            .cookie_key()
+            .map_err(|error| machine("get random bytes", &error))?;
+        let lines = output.clone();
+        let lent = Lent {
+            project: config.project.clone(),
+            sticky_key: StickyKey::new(&sticky_key),
+            last_lines: Some(LastLines::new(move |id, most| {
+                let lines = lines.tail(id, most);
+                lines.iter().map(|line| line.text.to_string()).collect()
+            })),
+        };
+        let proxy = proxy::start(balancer, bound, pools, access.clone(), lent)?;
         lock.write(&wire::Instance {
             version: wire::VERSION,
             id,

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O, reads a clock or rolls dice: `now` and `dice` are arguments, so every path can be tested.
 
+mod belief;
+mod failures;
 mod id;
 mod policy;
 mod signal;
@@ -10,10 +12,12 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use belief::{Belief, Seen};
+pub use failures::Failures;
 pub use id::{BackendId, RunId, Slot};
 pub use policy::{
     Detect, HealthPolicy, PassivePolicy, RestartMode, RestartPolicy, StopPolicy, Timings,
 };
 pub use signal::{Signal, signal_name};
-pub use state::{By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, State};
+pub use state::{By, Effect, Event, Exit, ExitStatus, Kind, Moment, Next, Phase, State};
 pub use step::Backend;

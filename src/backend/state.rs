@@ -1,8 +1,8 @@
 //! The life of one backend as data: states that carry what belongs to them, events, effects.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{RunId, Signal};
+use super::{Detect, RunId, Seen, Signal};
 
 /// Who runs the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,26 +48,6 @@ pub struct Exit {
     pub asked: bool,
 }
 
-/// What the last checks said of a backend that is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// Recent checks and traffic pass.
-    pub healthy: bool,
-    /// Checks in a row that said otherwise; `rise` or `fall` of them flip it.
-    pub against: u32,
-}
-
-impl Health {
-    pub(super) const GOOD: Health = Health {
-        healthy: true,
-        against: 0,
-    };
-    pub(super) const BAD: Health = Health {
-        healthy: false,
-        against: 0,
-    };
-}
-
 /// What follows when the process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -102,8 +82,6 @@ pub enum State {
         run: RunId,
         /// Since when it is ready.
         since: Instant,
-        /// What checks and traffic say of it.
-        health: Health,
     },
     /// A process that was told to hang. Its port still accepts.
     Frozen {
@@ -111,8 +89,6 @@ pub enum State {
         run: RunId,
         /// Since when.
         since: Instant,
-        /// What checks and traffic say of it.
-        health: Health,
     },
     /// It gets no new requests; those in flight may finish.
     Draining {
@@ -212,7 +188,10 @@ pub enum Event {
     /// Let it go on.
     Thaw,
     /// No new requests.
-    Disable,
+    Disable {
+        /// Clients that stick to it go elsewhere too.
+        everyone: bool,
+    },
     /// New requests again.
     Enable,
     /// Its command could not be started.
@@ -236,10 +215,28 @@ pub enum Event {
     },
     /// A check of a backend that was ready.
     Checked {
-        /// Which life.
+        /// Which life was ready last.
         run: RunId,
-        /// Whether it passed.
-        ok: bool,
+        /// What it said.
+        seen: Seen,
+        /// Another backend of its pool may get requests.
+        spare: bool,
+    },
+    /// Users' requests failed too often at it.
+    Failing {
+        /// Which life was ready last.
+        run: RunId,
+        /// Another backend of its pool may get requests.
+        spare: bool,
+        /// For how long it gets none with [`Detect::Passive`].
+        window: Duration,
+    },
+    /// From now on a death is noticed in this way.
+    Detect {
+        /// How.
+        detect: Detect,
+        /// For how long what is not well now gets no requests with [`Detect::Passive`].
+        window: Duration,
     },
     /// A user's request found the port refused.
     Refused {

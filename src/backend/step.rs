@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
-    BackendId, By, Effect, Event, Exit, ExitStatus, Health, Kind, Moment, Next, Phase, RestartMode,
-    RestartPolicy, RunId, Signal, State, StopPolicy, Timings,
+    BackendId, Belief, By, Detect, Effect, Event, Exit, ExitStatus, Kind, Moment, Next, Phase,
+    RestartMode, RestartPolicy, RunId, Signal, State, StopPolicy, Timings,
 };
 
 /// One backend: what is wanted of it and what is observed.
@@ -18,8 +18,12 @@ pub struct Backend {
     pub desired: bool,
     /// Whether the operator lets it have requests.
     pub enabled: bool,
+    /// Where it does not: whether clients that stick to it may stay.
+    keeps_stuck: bool,
     /// What is observed.
     pub state: State,
+    /// What the balancer believes of it, which with some `detect` is not what is observed.
+    pub belief: Belief,
     /// How often the policy or a person started it again.
     pub restarts: u32,
     /// Whether any run was ever ready: before that, an exit is final.
@@ -51,7 +55,9 @@ impl Backend {
             kind,
             desired: false,
             enabled: true,
+            keeps_stuck: true,
             state: State::Stopped { last: None },
+            belief: Belief::default(),
             restarts: 0,
             was_ready: false,
             last_exit: None,
@@ -77,12 +83,10 @@ impl Backend {
         }
     }
 
-    /// Ready, healthy and enabled: it may get requests.
-    pub fn eligible(&self) -> bool {
+    /// Its process was ready, lives, and is not about to end.
+    fn alive(&self) -> bool {
         match self.state {
-            State::Up { health, .. } | State::Frozen { health, .. } => {
-                self.enabled && health.healthy
-            }
+            State::Up { .. } | State::Frozen { .. } => true,
             State::Starting { .. }
             | State::Draining { .. }
             | State::Stopping { .. }
@@ -92,6 +96,26 @@ impl Backend {
         }
     }
 
+    /// Drained, but as good as before: clients that stick to it may go on.
+    pub fn stays(&self) -> bool {
+        !self.enabled && self.keeps_stuck && self.belief.holds(self.alive())
+    }
+
+    /// Ready and, as far as is known, well. With `detect` other than `instant` that may be wrong.
+    pub fn healthy(&self) -> bool {
+        matches!(self.state, State::Draining { .. }) || self.belief.holds(self.alive())
+    }
+
+    /// Ready, healthy and enabled: it may get requests.
+    pub fn eligible(&self) -> bool {
+        self.enabled && self.belief.holds(self.alive())
+    }
+
+    /// It was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests.
+    pub fn listed(&self) -> bool {
+        self.enabled && self.belief.listed()
+    }
+
     /// The state in one word.
     pub fn phase(&self) -> Phase {
         match self.state {
@@ -99,10 +123,7 @@ impl Backend {
             // Nobody starts it: it only does not answer.
             State::Starting { .. } if self.kind == Kind::External => Phase::Unhealthy,
             State::Starting { .. } => Phase::Starting,
-            State::Up {
-                health: Health { healthy: false, .. },
-                ..
-            } => Phase::Unhealthy,
+            State::Up { .. } if !self.belief.good() => Phase::Unhealthy,
             State::Up { .. } if self.enabled => Phase::Up,
             State::Up { .. } | State::Draining { .. } => Phase::Draining,
             State::Frozen { .. } => Phase::Frozen,
@@ -114,6 +135,13 @@ impl Backend {
 
     /// When [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
+        self.state_deadline()
+            .into_iter()
+            .chain(self.belief.until())
+            .min()
+    }
+
+    fn state_deadline(&self) -> Option<Instant> {
         match self.state {
             State::Starting { deadline, .. } => deadline,
             State::Draining { until, .. } | State::Backoff { until, .. } => Some(until),
@@ -131,18 +159,24 @@ impl Backend {
             Event::Start => self.start(at),
             Event::Stop(by) => {
                 self.desired = false;
+                self.belief.take_out();
                 self.take_down(Next::Stay, by, at)
             }
-            Event::Restart => self.restart(at),
+            Event::Restart => {
+                self.belief.take_out();
+                self.restart(at)
+            }
             Event::Kill { signal, restart } => self.signalled(signal, restart, at),
             Event::Abort => {
                 self.desired = false;
+                self.belief.take_out();
                 self.kill(Next::Stay, By::Lbdev, at)
             }
             Event::Freeze => self.freeze(at),
             Event::Thaw => self.thaw(),
-            Event::Disable => {
+            Event::Disable { everyone } => {
                 self.enabled = false;
+                self.keeps_stuck = !everyone;
                 Vec::new()
             }
             Event::Enable => {
@@ -150,10 +184,26 @@ impl Backend {
                 Vec::new()
             }
             Event::Tick => self.tick(at),
+            Event::Detect { detect, window } => {
+                let alive = self.alive();
+                self.belief.set_detect(detect, alive, window, at.now);
+                Vec::new()
+            }
+            Event::Checked { run, .. } | Event::Failing { run, .. } if !self.concerns(run) => {
+                Vec::new()
+            }
+            Event::Checked { seen, spare, .. } => {
+                let counts = (self.rise, self.fall);
+                self.belief.checked(seen, spare, counts);
+                Vec::new()
+            }
+            Event::Failing { spare, window, .. } => {
+                self.belief.fail(spare, window, at.now);
+                Vec::new()
+            }
             Event::LaunchFailed { run }
             | Event::Exited { run, .. }
             | Event::Ready { run }
-            | Event::Checked { run, .. }
             | Event::Refused { run }
             | Event::Drained { run }
                 if self.run() != Some(run) =>
@@ -165,13 +215,26 @@ impl Backend {
                 status, at: wall, ..
             } => self.exited(status, wall, at),
             Event::Ready { run } => self.ready(run, at),
-            Event::Checked { ok, .. } => self.checked(ok),
-            Event::Refused { .. } => self.refused(),
+            Event::Refused { .. } => {
+                if self.alive() {
+                    self.belief.refused();
+                }
+                Vec::new()
+            }
             Event::Drained { .. } => match self.state {
                 State::Draining { run, next, by, .. } => self.ask_to_end(run, next, by, false, at),
                 _ => Vec::new(),
             },
         }
+    }
+
+    /// Whether what was found out about this run says something of the backend as it is believed to be.
+    fn concerns(&self, run: RunId) -> bool {
+        let lives = match self.belief.detect() {
+            Detect::Instant => self.alive() && self.run() == Some(run),
+            Detect::Passive | Detect::Active => self.belief.listed(),
+        };
+        lives && self.belief.run() == Some(run)
     }
 
     fn start(&mut self, at: Moment) -> Vec<Effect> {
@@ -325,12 +388,8 @@ impl Backend {
 
     fn freeze(&mut self, at: Moment) -> Vec<Effect> {
         match self.state {
-            State::Up { run, health, .. } if self.kind == Kind::Managed => {
-                self.state = State::Frozen {
-                    run,
-                    since: at.now,
-                    health,
-                };
+            State::Up { run, .. } if self.kind == Kind::Managed => {
+                self.state = State::Frozen { run, since: at.now };
                 vec![Effect::Signal(run, Signal::Stop)]
             }
             State::Up { .. }
@@ -346,8 +405,8 @@ impl Backend {
 
     fn thaw(&mut self) -> Vec<Effect> {
         match self.state {
-            State::Frozen { run, since, health } => {
-                self.state = State::Up { run, since, health };
+            State::Frozen { run, since } => {
+                self.state = State::Up { run, since };
                 vec![Effect::Signal(run, Signal::Cont)]
             }
             State::Stopped { .. }
@@ -382,49 +441,11 @@ impl Backend {
         match &mut self.state {
             State::Starting { .. } => {
                 self.was_ready = true;
-                self.state = State::Up {
-                    run,
-                    since: at.now,
-                    health: Health::GOOD,
-                };
+                self.state = State::Up { run, since: at.now };
+                self.belief.ready(run);
             }
-            State::Up { health, .. } | State::Frozen { health, .. } => *health = Health::GOOD,
+            State::Up { .. } | State::Frozen { .. } => self.belief.ready(run),
             State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => {}
-        }
-        Vec::new()
-    }
-
-    fn checked(&mut self, ok: bool) -> Vec<Effect> {
-        match &mut self.state {
-            State::Up { health, .. } | State::Frozen { health, .. } => {
-                if ok == health.healthy {
-                    health.against = 0;
-                } else {
-                    health.against += 1;
-                    if health.against >= if ok { self.rise } else { self.fall } {
-                        *health = if ok { Health::GOOD } else { Health::BAD };
-                    }
-                }
-            }
-            State::Starting { .. }
-            | State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => {}
-        }
-        Vec::new()
-    }
-
-    fn refused(&mut self) -> Vec<Effect> {
-        match &mut self.state {
-            State::Up { health, .. } | State::Frozen { health, .. } => *health = Health::BAD,
-            State::Starting { .. }
-            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Stopped { .. }
             | State::Backoff { .. }
@@ -506,7 +527,8 @@ impl Backend {
     }
 
     fn tick(&mut self, at: Moment) -> Vec<Effect> {
-        if self.deadline().is_none_or(|due| at.now < due) {
+        self.belief.tick(at.now);
+        if self.state_deadline().is_none_or(|due| at.now < due) {
             return Vec::new();
         }
         match self.state {

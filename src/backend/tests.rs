@@ -95,6 +95,18 @@ impl World {
         })
     }
 
+    /// A check over HTTP, of one among several.
+    fn checked(&mut self, run: RunId, ok: bool) -> &mut Self {
+        let began = self.now;
+        let seen = Seen {
+            ok,
+            http: true,
+            began,
+        };
+        let spare = true;
+        self.step(Event::Checked { run, seen, spare })
+    }
+
     fn up() -> Self {
         let mut world = World::new(Kind::Managed);
         world.step(Event::Start).ready();
@@ -284,7 +296,7 @@ fn checks_flip_health_after_rise_and_fall_and_a_refusal_at_once() {
     let mut world = World::up();
     let run = world.run();
     let mut check = |ok, phase| {
-        world.step(Event::Checked { run, ok });
+        world.checked(run, ok);
         assert_eq!(world.backend.phase(), phase);
     };
     check(false, Phase::Up);
@@ -346,6 +358,19 @@ enum Anything {
     Later(u64),
 }
 
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A check that begins when nothing has happened yet proves nothing after a mark: it begins at the end of time instead.
+fn check(run: RunId, ok: bool) -> Event {
+    let seen = Seen {
+        ok,
+        http: true,
+        began: Instant::now() + Duration::from_secs(1_000_000_000),
+    };
+    let spare = true;
+    Event::Checked { run, seen, spare }
+}
+
 fn anything() -> impl Strategy<Value = Anything> {
     let plain = prop_oneof![
         Just(Event::Start),
@@ -360,9 +385,15 @@ fn anything() -> impl Strategy<Value = Anything> {
         Just(Event::Abort),
         Just(Event::Freeze),
         Just(Event::Thaw),
-        Just(Event::Disable),
+        any::<bool>().prop_map(|everyone| Event::Disable { everyone }),
         Just(Event::Enable),
         Just(Event::Tick),
+        proptest::sample::select(vec![Detect::Instant, Detect::Passive, Detect::Active]).prop_map(
+            |detect| Event::Detect {
+                detect,
+                window: WINDOW
+            }
+        ),
     ];
     let of_run: Vec<fn(RunId) -> Event> = vec![
         |run| Event::LaunchFailed { run },
@@ -382,8 +413,13 @@ fn anything() -> impl Strategy<Value = Anything> {
             at: SystemTime::UNIX_EPOCH,
         },
         |run| Event::Ready { run },
-        |run| Event::Checked { run, ok: true },
-        |run| Event::Checked { run, ok: false },
+        |run| check(run, true),
+        |run| check(run, false),
+        |run| Event::Failing {
+            run,
+            spare: true,
+            window: WINDOW,
+        },
         |run| Event::Refused { run },
         |run| Event::Drained { run },
     ];
@@ -429,10 +465,34 @@ proptest! {
             if !external {
                 prop_assert_eq!(world.backend.run(), world.alive.first().copied(), "state and process differ");
             }
-            prop_assert!(!world.backend.eligible() || matches!(world.backend.phase(), Phase::Up | Phase::Frozen));
+            let eligible = world.backend.eligible();
+            match world.backend.belief.detect() {
+                Detect::Instant => prop_assert!(
+                    !eligible || matches!(world.backend.phase(), Phase::Up | Phase::Frozen)
+                ),
+                Detect::Passive | Detect::Active => {
+                    prop_assert!(!eligible || world.backend.listed(), "in rotation, but taken out");
+                    let draining = matches!(world.backend.state, State::Draining { .. });
+                    prop_assert!(!draining || !eligible, "about to stop, but eligible");
+                }
+            }
+            prop_assert!(world.backend.enabled || !eligible, "drained, but eligible");
+            if let Some(until) = world.backend.belief.until() {
+                prop_assert!(!eligible, "its fail time runs");
+                prop_assert!(until <= world.now + WINDOW, "its fail time is too long");
+                prop_assert!(world.backend.deadline().is_some_and(|due| due <= until), "nothing would end it");
+            }
             if let State::Stopping { .. } = world.backend.state {
                 prop_assert!(world.backend.deadline().is_some(), "nothing would end it");
             }
+        }
+        // Wherever it is: a mark by time ends, and whoever was taken out by it is back.
+        if let Some(until) = world.backend.belief.until() {
+            let mut after = world.backend.clone();
+            let at = Moment { now: until, ..world.at() };
+            after.step(Event::Tick, at);
+            prop_assert!(!after.belief.failing());
+            prop_assert_eq!(after.eligible(), after.listed());
         }
         // Wherever it is: told to end, it ends, with KILL at the latest.
         world.step(Event::Stop(By::Lbdev));

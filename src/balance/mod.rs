@@ -1,5 +1,6 @@
 //! Which backend is next: pure algorithms over indices. No I/O, no clock, no randomness of their own.
 
+mod budget;
 mod hash_key;
 mod least_conn;
 mod peak_ewma;
@@ -8,6 +9,7 @@ mod ring;
 mod round_robin;
 mod ties;
 
+pub use budget::Budget;
 pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
 pub use peak_ewma::{Latency, PeakEwma};

@@ -143,20 +143,42 @@ enum Typed {
     },
     /// Send backends no new requests; those in flight finish, the process goes on
     #[command(
-        after_help = "Examples:\n  lbdev drain 8000\n  lbdev drain web:8001,8002\n  lbdev undrain 8000\n  lbdev drain --off 8000    the same as undrain"
+        after_help = "Examples:\n  lbdev drain 8000\n  lbdev drain web:8001,8002\n  lbdev undrain 8000\n  lbdev drain --off 8000    the same as undrain\n\nWith `sticky = \"cookie\"` clients that it has already stay, unless --everyone."
     )]
     Drain {
         #[command(flatten)]
         target: Target,
         /// Undo it: the same as `lbdev undrain`
-        #[arg(long)]
+        #[arg(long, conflicts_with = "everyone")]
         off: bool,
+        /// Clients that stick to it go elsewhere too
+        #[arg(long)]
+        everyone: bool,
     },
     /// Send drained backends requests again
     #[command(after_help = "Examples:\n  lbdev undrain 8000\n  lbdev undrain all")]
     Undrain {
         #[command(flatten)]
         target: Target,
+    },
+    /// Run more backends of a service, or fewer; those that go finish their requests
+    #[command(after_help = "Examples:\n  lbdev scale 6\n  lbdev scale web=2")]
+    Scale {
+        /// How many, and of which service if several have ports
+        #[arg(value_name = "[SERVICE=]N")]
+        wanted: String,
+    },
+    /// Change a setting while requests are answered; `lbdev.toml` stays as it is
+    #[command(
+        override_usage = "lbdev set [OPTIONS] [TARGET] KEY=VALUE…",
+        after_help = "Settings of the balancer:\n  algorithm  round_robin, least_conn, random_two, peak_ewma, ip_hash, hash\n  hash_key   path, header:NAME, cookie:NAME\n  sequence   pages, requests\n  sticky     off, cookie\n  detect     instant, passive, active\n  retries    0 to 100\nSettings of a backend (with TARGET):\n  weight     0 to 256\n\nExamples:\n  lbdev set algorithm=least_conn\n  lbdev set detect=passive retries=0\n  lbdev set 8000 weight=3"
+    )]
+    Set {
+        /// Which backends, and the settings: all of them are changed, or none
+        #[arg(value_name = "[TARGET] KEY=VALUE", required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Show what the backends wrote, also after `down`
     #[command(after_help = "Examples:\n  lbdev logs\n  lbdev logs 8002 -n 20\n  lbdev logs web -f")]
@@ -202,9 +224,15 @@ struct Shape {
     /// Where the balancer listens: 8080, localhost:8080, 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// How the next backend is chosen: round_robin, least_conn, random_two, ip_hash, hash
+    /// How the next backend is chosen: round_robin, least_conn, random_two, peak_ewma, ip_hash, hash
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
+    /// Whether a client stays with its backend: off, cookie
+    #[arg(long, value_name = "MODE")]
+    sticky: Option<String>,
+    /// How a death is noticed: instant, passive, active
+    #[arg(long, value_name = "MODE")]
+    detect: Option<String>,
     /// Threads of the balancer
     #[arg(long, value_name = "N", value_parser = threads)]
     workers: Option<usize>,
@@ -350,13 +378,24 @@ impl Args {
                 target: target.target,
                 rolling,
             }),
-            Typed::Drain { target, off } => Verb::Task(Task::Drain {
+            Typed::Drain {
+                target,
+                off,
+                everyone,
+            } => Verb::Task(Task::Drain {
                 target: target.target,
                 off,
+                everyone,
             }),
             Typed::Undrain { target } => Verb::Task(Task::Drain {
                 target: target.target,
                 off: true,
+                everyone: false,
+            }),
+            Typed::Scale { wanted } => Verb::Task(Task::Scale { wanted }),
+            Typed::Set { words, json } => Verb::Task(Task::Set {
+                words,
+                json: json.json,
             }),
             Typed::Logs {
                 target,
@@ -391,6 +430,8 @@ impl Shape {
             ports: self.ports,
             listen: self.listen,
             algorithm: self.algorithm,
+            sticky: self.sticky,
+            detect: self.detect,
             workers: self.workers,
             ..Request::default()
         }

@@ -105,6 +105,20 @@ pub enum Task {
         target: String,
         /// Undo it.
         off: bool,
+        /// Clients that stick to it go too.
+        everyone: bool,
+    },
+    /// More backends of a service, or fewer.
+    Scale {
+        /// `6` or `web=6`, as typed.
+        wanted: String,
+    },
+    /// Change settings while requests are answered.
+    Set {
+        /// A target or none, then `KEY=VALUE`, as typed.
+        words: Vec<String>,
+        /// As JSON.
+        json: bool,
     },
     /// What backends wrote.
     Logs(LogsOptions),
@@ -126,7 +140,8 @@ impl Task {
     /// Whether the output, errors too, is to be JSON.
     pub fn json(&self) -> bool {
         match self {
-            Task::Status { json } | Task::Ls { json } | Task::Config { json, .. } => *json,
+            Task::Status { json } | Task::Ls { json } => *json,
+            Task::Set { json, .. } | Task::Config { json, .. } => *json,
             Task::Logs(options) => options.json,
             Task::Down { .. }
             | Task::Kill { .. }
@@ -134,6 +149,7 @@ impl Task {
             | Task::Stop { .. }
             | Task::Restart { .. }
             | Task::Drain { .. }
+            | Task::Scale { .. }
             | Task::Init { .. } => false,
         }
     }

@@ -58,7 +58,7 @@ fn up_becomes_a_request() {
     assert_eq!(verb("lbdev up"), Verb::Up(up(base())));
     assert_eq!(
         verb(
-            "lbdev up -d --wait --wait-timeout 500ms -n 6 --ports auto --listen :80 --workers 2 web api"
+            "lbdev up -d --wait --wait-timeout 500ms -n 6 --ports auto --listen :80 --workers 2 --sticky cookie --detect active web api"
         ),
         Verb::Up(Box::new(UpOptions {
             detach: true,
@@ -69,6 +69,8 @@ fn up_becomes_a_request() {
                 ports: Some("auto".into()),
                 listen: Some(":80".into()),
                 workers: Some(2),
+                sticky: Some("cookie".into()),
+                detect: Some("active".into()),
                 services: vec!["web".into(), "api".into()],
                 ..base()
             })
@@ -120,13 +122,31 @@ fn the_other_verbs() {
     };
     assert_eq!(task("lbdev restart 8000"), restart("8000", false));
     assert_eq!(task("lbdev restart all --rolling"), restart("all", true));
-    let drain = |off| Task::Drain {
+    let drain = |off, everyone| Task::Drain {
         target: "8000".into(),
         off,
+        everyone,
     };
-    assert_eq!(task("lbdev drain 8000"), drain(false));
-    assert_eq!(task("lbdev drain --off 8000"), drain(true));
-    assert_eq!(task("lbdev undrain 8000"), drain(true));
+    assert_eq!(task("lbdev drain 8000"), drain(false, false));
+    assert_eq!(task("lbdev drain --everyone 8000"), drain(false, true));
+    assert_eq!(task("lbdev drain --off 8000"), drain(true, false));
+    assert_eq!(task("lbdev undrain 8000"), drain(true, false));
+    let scale = |wanted: &str| Task::Scale {
+        wanted: wanted.into(),
+    };
+    assert_eq!(task("lbdev scale web=6"), scale("web=6"));
+    let set = |words: &[&str], json| Task::Set {
+        words: words.iter().map(|&word| word.into()).collect(),
+        json,
+    };
+    assert_eq!(
+        task("lbdev set 8000 weight=3"),
+        set(&["8000", "weight=3"], false)
+    );
+    assert_eq!(
+        task("lbdev set algorithm=hash --json hash_key=cookie:id"),
+        set(&["algorithm=hash", "hash_key=cookie:id"], true)
+    );
     assert_eq!(
         task("lbdev logs 8000 -f -n 5"),
         Task::Logs(LogsOptions {
@@ -184,6 +204,9 @@ fn wrong_usage_says_what_was_meant() {
         ("lbdev up --external 1 -c x", "cannot be used with"),
         ("lbdev demo --from django", "--from"),
         ("lbdev status --color pink", "pink"),
+        ("lbdev set", "KEY=VALUE"),
+        ("lbdev scale", "[SERVICE=]N"),
+        ("lbdev drain --off --everyone 8000", "cannot be used with"),
     ] {
         let said = usage(line);
         assert!(said.contains(says), "{line}: {said}");
@@ -224,6 +247,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
       restart  Stop backends, start them again, and wait until they answer
       drain    Send backends no new requests; those in flight finish, the process goes on
       undrain  Send drained backends requests again
+      scale    Run more backends of a service, or fewer; those that go finish their requests
+      set      Change a setting while requests are answered; `lbdev.toml` stays as it is
       logs     Show what the backends wrote, also after `down`
       init     Write lbdev.toml for this folder
       config   Show the set-up with every default filled in
@@ -247,7 +272,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
     ");
     for verb in [
         "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "drain",
-        "undrain", "logs", "init", "config",
+        "undrain", "scale", "set", "logs", "init", "config",
     ] {
         let help = text(&format!("lbdev {verb} --help"));
         assert!(help.lines().count() < 48, "{verb}: {help}");

@@ -14,9 +14,9 @@ use crate::ui::{Ui, acted};
 use crate::wire::{BackendStatus, Status};
 
 /// Between two looks at how far it is.
-const LOOK: Duration = Duration::from_millis(25);
+pub(super) const LOOK: Duration = Duration::from_millis(25);
 /// A start or a stop that takes longer is not waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends a signal, now. Nothing is waited for.
 pub(super) async fn kill(
@@ -133,13 +133,13 @@ pub(super) async fn restart_named(client: &Client, target: &str, ui: &Ui) -> Res
     .await
 }
 
-enum Verdict {
+pub(super) enum Verdict {
     NotYet,
     Done(String),
     Failed(Box<Report>),
 }
 
-fn judge_start(now: &BackendStatus, took: Duration, ui: &Ui) -> Verdict {
+pub(super) fn judge_start(now: &BackendStatus, took: Duration, ui: &Ui) -> Verdict {
     match now.state.as_str() {
         "up" => Verdict::Done(acted::up(now, took, ui.out)),
         _ if up_but_drained(now) => Verdict::Done(acted::up(now, took, ui.out)),
@@ -163,7 +163,7 @@ fn up_but_drained(now: &BackendStatus) -> bool {
 }
 
 /// Asks until `judge` is content with each, or `PATIENCE` is over. The first failure is reported when all are through.
-async fn wait(
+pub(super) async fn wait(
     client: &Client,
     mut waiting: Vec<BackendStatus>,
     ui: &Ui,

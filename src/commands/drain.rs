@@ -1,5 +1,7 @@
 //! `drain` and `undrain`: who gets requests, whatever its process does.
 
+use serde_json::json;
+
 use super::act::find;
 use super::connect;
 use crate::cli::Place;
@@ -8,30 +10,53 @@ use crate::ui::status::serves;
 use crate::ui::{Ui, acted};
 use crate::wire::{BackendStatus, Status};
 
-/// No new requests from now on, or with `off` new ones again. What is in flight is not waited for.
-pub(super) async fn drain(place: &Place, target: &str, off: bool, ui: &Ui) -> Result<u8, Report> {
+/// No new requests from now on, but for clients that stick to it unless `everyone`. What is in flight is not waited for.
+pub(super) async fn drain(
+    place: &Place,
+    target: &str,
+    everyone: bool,
+    ui: &Ui,
+) -> Result<u8, Report> {
     let (_, client) = connect(place, ui)?;
     let before = client.status().await?;
-    let verb = if off { "undrain" } else { "drain" };
-    let reply = client.act(target, verb, None).await?;
+    let body = json!({ "everyone": everyone });
+    let reply = client.act(target, "drain", Some(body)).await?;
+    let stay = before.balancer.sticky != "off" && !everyone;
     for backend in &reply.backends {
-        let old = find(&before, &backend.id);
-        let line = match old.is_some_and(|old| old.enabled == backend.enabled) {
+        // Drained already, it may still have had clients that stuck to it.
+        let again = is_as_before(backend, &before) && !everyone;
+        let line = match again {
             true => acted::drained_already(backend, ui.out),
-            false if off => acted::undrained(backend, ui.out),
-            false => acted::drained(backend, ui.out),
+            false => acted::drained(backend, stay, ui.out),
         };
         ui.out(&line);
     }
-    if !off {
-        let after = client.status().await?;
-        for service in idle_services(&reply.backends, &after) {
-            ui.note(&format!(
-                "no backend of `{service}` takes requests now: they wait until one does"
-            ));
-        }
+    let after = client.status().await?;
+    for service in idle_services(&reply.backends, &after) {
+        ui.note(&format!(
+            "no backend of `{service}` takes requests now: they wait until one does"
+        ));
     }
     Ok(0)
+}
+
+/// New requests again.
+pub(super) async fn undrain(place: &Place, target: &str, ui: &Ui) -> Result<u8, Report> {
+    let (_, client) = connect(place, ui)?;
+    let before = client.status().await?;
+    let reply = client.act(target, "undrain", None).await?;
+    for backend in &reply.backends {
+        let line = match is_as_before(backend, &before) {
+            true => acted::drained_already(backend, ui.out),
+            false => acted::undrained(backend, ui.out),
+        };
+        ui.out(&line);
+    }
+    Ok(0)
+}
+
+fn is_as_before(backend: &BackendStatus, before: &Status) -> bool {
+    find(before, &backend.id).is_some_and(|old| old.enabled == backend.enabled)
 }
 
 /// The services of `drained` where nobody serves any more, each once.

@@ -5,6 +5,8 @@ mod down;
 mod drain;
 mod logs;
 mod rolling;
+mod scale;
+mod set;
 mod setup;
 mod status;
 
@@ -37,7 +39,14 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
             rolling: true,
         } => block_on(rolling::restart(place, &target, ui)),
         Task::Restart { target, .. } => block_on(act::restart(place, &target, ui)),
-        Task::Drain { target, off } => block_on(drain::drain(place, &target, off, ui)),
+        Task::Drain {
+            target, off: true, ..
+        } => block_on(drain::undrain(place, &target, ui)),
+        Task::Drain {
+            target, everyone, ..
+        } => block_on(drain::drain(place, &target, everyone, ui)),
+        Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
+        Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
         Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
         Task::Config { request, json } => return setup::config(&request, json, ui),

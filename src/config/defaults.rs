@@ -72,6 +72,16 @@ pub const FILE: &str = "lbdev.toml";
 pub const MOST_BACKENDS: usize = 256;
 /// The range of `retries`: beyond it a request would never end.
 pub const RETRIES_RANGE: RangeInclusive<u64> = 0..=100;
+/// The most that `retry.body` keeps of one request: each request in flight may hold as much.
+pub const RETRY_BODY_MAX: u64 = 64 * 1024 * 1024;
+/// The most that `hold` keeps of one response.
+pub const HOLD_MAX: u64 = 16 * 1024 * 1024;
+/// The range of `passive.failures`; 0 means never.
+pub const PASSIVE_RANGE: RangeInclusive<u64> = 0..=1000;
+/// The range of `max_connections`; 0 is no limit, and there are not more ports to connect from.
+pub const CONNECTIONS_RANGE: RangeInclusive<u64> = 0..=65_535;
+/// The longest text that `health.body` may look for, in bytes: it has to fit into what a check reads.
+pub const EXPECTED_BODY_MAX: usize = 1024;
 /// The range of `queue.max`; each waiting request holds a connection and its buffers.
 pub const QUEUE_RANGE: RangeInclusive<u64> = 0..=100_000;
 /// The range of `workers`.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::problem::At;
 use super::value::Server;
 use super::{Listen, Route};
-use crate::backend::{RestartMode, Signal};
-use crate::balance::{Algorithm, HashKey, Sequence};
+use crate::backend::{Detect, RestartMode, Signal};
+use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
 /// A whole set-up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,8 +22,18 @@ pub(super) struct BalancerDraft {
     pub algorithm: Option<At<Algorithm>>,
     pub hash_key: Option<At<HashKey>>,
     pub sequence: Option<At<Sequence>>,
+    pub sticky: Option<At<Sticky>>,
+    pub detect: Option<At<Detect>>,
     pub retries: Option<At<u64>>,
+    pub retry_body: Option<At<u64>>,
+    /// `Some(None)` is "off".
+    pub retry_budget: Option<At<Option<u32>>>,
     pub retry_deadline: Option<At<Duration>>,
+    pub non_idempotent: Option<At<bool>>,
+    pub retry_statuses: Option<At<Vec<u16>>>,
+    pub hold: Option<At<u64>>,
+    pub passive_failures: Option<At<u64>>,
+    pub passive_window: Option<At<Duration>>,
     pub queue_max: Option<At<u64>>,
     pub queue_timeout: Option<At<Duration>>,
     pub connect: Option<At<Duration>>,
@@ -48,6 +58,8 @@ pub(super) struct ServiceDraft {
     pub restart: Option<At<RestartDraft>>,
     pub stop: Option<At<StopDraft>>,
     pub external: Option<At<Vec<At<Server>>>>,
+    pub slow_start: Option<At<Duration>>,
+    pub max_connections: Option<At<u64>>,
     pub weights: Vec<WeightDraft>,
     /// Keys that are there, but could not be read: nothing is to be concluded from their absence here.
     pub unread: Vec<&'static str>,
@@ -69,6 +81,8 @@ impl ServiceDraft {
             restart: None,
             stop: None,
             external: None,
+            slow_start: None,
+            max_connections: None,
             weights: Vec::new(),
             unread: Vec::new(),
         }
@@ -99,10 +113,15 @@ pub(super) enum PortsDraft {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct HealthDraft {
     pub path: Option<At<String>>,
+    /// There is one, readable or not.
+    pub path_said: bool,
     pub interval: Option<At<Duration>>,
     pub timeout: Option<At<Duration>>,
     pub rise: Option<At<u64>>,
     pub fall: Option<At<u64>>,
+    /// First and last.
+    pub status: Option<At<(u16, u16)>>,
+    pub body: Option<At<String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,4 +144,5 @@ pub(super) struct WeightDraft {
     pub port: At<String>,
     pub weight: Option<At<u64>>,
     pub backup: Option<bool>,
+    pub max_connections: Option<At<u64>>,
 }

@@ -3,11 +3,12 @@
 use super::choice::one_service;
 use super::defaults::{MOST_BACKENDS, SERVICE, WORKERS_RANGE};
 use super::draft::{Draft, PortsDraft, ServiceDraft};
-use super::file::{Lookup, algorithm_not_yet};
+use super::file::Lookup;
 use super::problem::{At, Fault, Problem, Where};
 use super::request::Request;
 use super::value::{self, ValueError, alike, list};
-use crate::balance::Algorithm;
+use crate::backend::Detect;
+use crate::balance::{Algorithm, Sticky};
 
 /// Flags that say different things about what to run.
 pub(super) fn conflicts(request: &Request) -> Vec<Fault> {
@@ -100,17 +101,30 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
             Err(source) => faults.push(bad("--listen", source)),
         }
     }
-    if let Some(text) = &request.algorithm {
-        let at = Where::Option("--algorithm");
-        match (
-            algorithm_not_yet(text),
-            value::choice(text, Algorithm::NAMES),
-        ) {
-            (Some(problem), _) => faults.push(Fault { at, problem }),
-            (None, Ok(value)) => draft.balancer.algorithm = Some(At { value, at }),
-            (None, Err(source)) => faults.push(bad("--algorithm", source)),
-        }
-    }
+    let balancer = &mut draft.balancer;
+    let (algorithm, sticky, detect) = (&request.algorithm, &request.sticky, &request.detect);
+    let known = Algorithm::NAMES;
+    choice(
+        "--algorithm",
+        algorithm,
+        known,
+        &mut balancer.algorithm,
+        faults,
+    );
+    choice(
+        "--sticky",
+        sticky,
+        Sticky::NAMES,
+        &mut balancer.sticky,
+        faults,
+    );
+    choice(
+        "--detect",
+        detect,
+        Detect::NAMES,
+        &mut balancer.detect,
+        faults,
+    );
     if let Some(workers) = request.workers {
         let value = workers as u64;
         match in_range("--workers", value, &WORKERS_RANGE) {
@@ -134,6 +148,24 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
     // Servers that run already have their number and ports; `conflicts` said so.
     if request.external.is_none() {
         how_many(request, draft, faults);
+    }
+}
+
+/// Puts a name that an option says in its place.
+fn choice<T: Copy>(
+    option: &'static str,
+    said: &Option<String>,
+    names: &[(&'static str, T)],
+    place: &mut Option<At<T>>,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(text) = said else {
+        return;
+    };
+    let at = Where::Option(option);
+    match value::choice(text, names) {
+        Ok(value) => *place = Some(At { value, at }),
+        Err(source) => faults.push(bad(option, source)),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::value::{RESTART_MODES, STOP_SIGNALS, duration_text, listen_text, name_of, route_text};
+use super::value::{
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
+    name_of, route_text, size_text,
+};
 use super::{BackendSpec, Config, Service};
 use crate::backend::Kind;
 
@@ -22,8 +25,21 @@ pub fn json(config: &Config) -> Value {
             "algorithm": balancer.live.algorithm.name(),
             "hash_key": balancer.live.hash_key.to_string(),
             "sequence": balancer.live.sequence.name(),
+            "sticky": balancer.live.sticky.name(),
+            "detect": balancer.live.detect.name(),
             "retries": balancer.live.retries,
-            "retry": { "deadline": duration_text(balancer.retry.deadline) },
+            "retry": {
+                "body": size_text(balancer.retry.body),
+                "budget": budget_text(balancer.retry.budget),
+                "deadline": duration_text(balancer.retry.deadline),
+                "non_idempotent": balancer.retry.non_idempotent,
+                "statuses": balancer.retry.statuses,
+            },
+            "hold": size_text(balancer.hold),
+            "passive": {
+                "failures": balancer.passive.failures,
+                "window": duration_text(balancer.passive.window),
+            },
             "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
             "timeouts": {
                 "connect": duration_text(timeouts.connect),
@@ -63,12 +79,16 @@ fn backend_json(backend: &BackendSpec) -> Value {
         "command": command,
         "weight": backend.weight,
         "backup": backend.backup,
+        "max_connections": backend.max_connections,
+        "slow_start": duration_text(backend.slow_start),
         "health": {
             "path": backend.health.path,
             "interval": duration_text(backend.health.interval),
             "timeout": duration_text(backend.health.timeout),
             "rise": backend.health.rise,
             "fall": backend.health.fall,
+            "status": backend.health.status.map(expected_status_text),
+            "body": backend.health.body,
         },
         "restart": {
             "policy": name_of(backend.restart.mode, RESTART_MODES),

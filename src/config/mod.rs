@@ -10,6 +10,8 @@ mod file;
 mod flags;
 mod init;
 mod json;
+mod live;
+mod more;
 mod platform;
 mod policy;
 mod ports;
@@ -26,6 +28,10 @@ mod words;
 
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
+pub use live::{
+    LIVE_KEYS, LiveChange, WEIGHT_KEY, read_weight, unknown_of_backend, unknown_setting,
+};
+pub use more::More;
 pub use render::render;
 pub use request::Request;
 pub use resolve::resolve;
@@ -224,6 +230,8 @@ pub struct Service {
     pub routes: Vec<Route>,
     /// Its backends, in order.
     pub backends: Vec<BackendSpec>,
+    /// What makes further ones; `None` for an external service.
+    pub more: Option<More>,
 }
 
 /// Which requests a service gets. The longest match wins.

@@ -1,5 +1,7 @@
 //! How each backend of a service is checked, restarted, stopped and weighted.
 
+use std::time::Duration;
+
 use super::BackendSpec;
 use super::defaults::{
     BACKOFF_MAX, BACKOFF_MIN, FALL, HEALTH_INTERVAL, HEALTH_TIMEOUT, RESTARTS, RISE, RISE_EXTERNAL,
@@ -37,8 +39,8 @@ impl Maker<'_> {
             command: None,
             weight: 1,
             backup: false,
-            max_connections: 0,
-            slow_start: std::time::Duration::ZERO,
+            max_connections: number(self.draft.max_connections.as_ref(), 0),
+            slow_start: (self.draft.slow_start.as_ref()).map_or(Duration::ZERO, |x| x.value),
             health,
             restart: RestartPolicy {
                 mode: restart
@@ -83,6 +85,17 @@ impl Maker<'_> {
                 }
             }
         }
+        let (status, body) = (draft.status.as_ref(), draft.body.as_ref());
+        let asked = [
+            ("status", status.map(|x| &x.at)),
+            ("body", body.map(|x| &x.at)),
+        ];
+        for (key, at) in asked {
+            if let (Some(at), false) = (at, draft.path_said) {
+                let service = self.name();
+                self.fault(at, Problem::NeedsPath { service, key });
+            }
+        }
         let rise = match kind {
             Kind::Managed => RISE,
             Kind::External => RISE_EXTERNAL,
@@ -93,8 +106,8 @@ impl Maker<'_> {
             timeout: draft.timeout.as_ref().map_or(HEALTH_TIMEOUT, |x| x.value),
             rise: number(draft.rise.as_ref(), rise),
             fall: number(draft.fall.as_ref(), FALL),
-            status: None,
-            body: None,
+            status: status.map(|x| x.value),
+            body: body.map(|x| x.value.clone()),
         }
     }
 
@@ -116,6 +129,8 @@ impl Maker<'_> {
                 Some(backend) => {
                     backend.weight = number(weight.weight.as_ref(), backend.weight);
                     backend.backup = weight.backup.unwrap_or(backend.backup);
+                    backend.max_connections =
+                        number(weight.max_connections.as_ref(), backend.max_connections);
                 }
                 None if fewer && port.is_some() => {}
                 None => {

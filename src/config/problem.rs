@@ -56,12 +56,6 @@ pub(super) enum Problem {
     },
     #[error("`{key}` in {table} is not in this version of lbdev yet")]
     KeyNotYet { key: String, table: String },
-    #[error("the {what} `{name}` is not in this version of lbdev yet; known: {known}")]
-    NameNotYet {
-        what: &'static str,
-        name: String,
-        known: String,
-    },
     #[error("`{key}` must be {wanted}, not {found}")]
     WrongType {
         key: String,
@@ -93,6 +87,10 @@ pub(super) enum Problem {
     OnlyManaged { service: String, key: &'static str },
     #[error("`{key}` of `{service}` is only for a service with `ports`")]
     OnlyBalanced { service: String, key: &'static str },
+    #[error(
+        "`health.{key}` of `{service}` needs `health.path`: without it nothing is asked over HTTP while a backend is up"
+    )]
+    NeedsPath { service: String, key: &'static str },
     #[error("service `{service}` has nothing to run")]
     NoCommand { service: String },
     #[error("the command of `{service}` is empty")]
@@ -253,6 +251,9 @@ impl Problem {
             | Problem::NoSuchService { like, .. }
             | Problem::NoFramework { like, .. } => meant(like),
             Problem::KeyNotYet { .. } => Some("take it out".into()),
+            Problem::NeedsPath { .. } => {
+                Some("add one: `health = { path = \"/healthz\", … }`".into())
+            }
             Problem::Value {
                 source: ValueError::Choice { like, .. },
                 ..

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::environment::{own_variables, project_path};
 use super::value::{
-    RESTART_MODES, STOP_SIGNALS, duration_text, listen_text, name_of, ports_text, route_text,
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
+    name_of, ports_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
 use super::{BackendSpec, Balancer, Command, Config, Service};
@@ -41,46 +43,66 @@ fn line(out: &mut String, text: &str) {
 }
 
 fn balancer(out: &mut String, balancer: &Balancer) {
+    let (live, retry, passive) = (&balancer.live, &balancer.retry, &balancer.passive);
     let timeouts = &balancer.timeouts;
-    let head = timeouts
-        .backend_head
-        .map_or("off".to_owned(), duration_text);
+    let time = |time: Duration| quoted(&duration_text(time));
     out.push_str("[balancer]\n");
     for (key, value) in [
         ("listen", quoted(&listen_text(balancer.listen))),
-        ("algorithm", quoted(balancer.live.algorithm.name())),
-        ("hash_key", quoted(&balancer.live.hash_key.to_string())),
-        ("sequence", quoted(balancer.live.sequence.name())),
-        ("retries", balancer.live.retries.to_string()),
+        ("algorithm", quoted(live.algorithm.name())),
+        ("hash_key", quoted(&live.hash_key.to_string())),
+        ("sequence", quoted(live.sequence.name())),
+        ("sticky", quoted(live.sticky.name())),
+        ("detect", quoted(live.detect.name())),
+        ("retries", live.retries.to_string()),
         (
             "retry",
-            format!(
-                "{{ deadline = \"{}\" }}",
-                duration_text(balancer.retry.deadline)
-            ),
+            inline(&[
+                ("body", quoted(&size_text(retry.body))),
+                ("budget", quoted(&budget_text(retry.budget))),
+                ("deadline", time(retry.deadline)),
+                ("non_idempotent", retry.non_idempotent.to_string()),
+                ("statuses", format!("{:?}", retry.statuses)),
+            ]),
         ),
         (
             "queue",
-            format!(
-                "{{ max = {}, timeout = \"{}\" }}",
-                balancer.queue_max,
-                duration_text(balancer.queue_timeout)
-            ),
+            inline(&[
+                ("max", balancer.queue_max.to_string()),
+                ("timeout", time(balancer.queue_timeout)),
+            ]),
+        ),
+        ("hold", quoted(&size_text(balancer.hold))),
+        (
+            "passive",
+            inline(&[
+                ("failures", passive.failures.to_string()),
+                ("window", time(passive.window)),
+            ]),
         ),
         (
             "timeouts",
-            format!(
-                "{{ connect = \"{}\", backend_head = \"{head}\", idle = \"{}\", drain = \"{}\" }}",
-                duration_text(timeouts.connect),
-                duration_text(timeouts.idle),
-                duration_text(timeouts.drain)
-            ),
+            inline(&[
+                ("connect", time(timeouts.connect)),
+                (
+                    "backend_head",
+                    timeouts.backend_head.map_or(quoted("off"), time),
+                ),
+                ("idle", time(timeouts.idle)),
+                ("drain", time(timeouts.drain)),
+            ]),
         ),
         ("workers", balancer.workers.to_string()),
     ] {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key} = {value}");
     }
+}
+
+/// An inline table.
+fn inline(pairs: &[(&str, String)]) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+    format!("{{ {} }}", pairs.join(", "))
 }
 
 fn service(out: &mut String, config: &Config, service: &Service) {
@@ -92,6 +114,8 @@ fn service(out: &mut String, config: &Config, service: &Service) {
         .iter()
         .filter_map(|b| b.id.port())
         .collect();
+    // What each may have at once is said for all, and again where one differs.
+    let limit = first.max_connections;
     let mut keys: Vec<(&str, String)> = Vec::new();
     match first.kind {
         Kind::External => {
@@ -114,6 +138,8 @@ fn service(out: &mut String, config: &Config, service: &Service) {
         let routes = service.routes.iter().map(|r| route_text(r).to_owned());
         keys.push(("routes", strings(routes)));
         keys.push(("health", health(service, first)));
+        keys.push(("slow_start", quoted(&duration_text(first.slow_start))));
+        keys.push(("max_connections", limit.to_string()));
     }
     if first.kind == Kind::Managed {
         let restart = &first.restart;
@@ -143,7 +169,9 @@ fn service(out: &mut String, config: &Config, service: &Service) {
     for backend in &service.backends {
         let weight = (backend.weight != 1).then(|| format!("weight = {}", backend.weight));
         let backup = backend.backup.then(|| "backup = true".to_owned());
-        let said: Vec<String> = weight.into_iter().chain(backup).collect();
+        let own = backend.max_connections;
+        let own = (own != limit).then(|| format!("max_connections = {own}"));
+        let said: Vec<String> = weight.into_iter().chain(backup).chain(own).collect();
         if let Some(port) = backend.id.port()
             && !said.is_empty()
         {
@@ -185,17 +213,20 @@ fn health(service: &Service, first: &BackendSpec) -> String {
     let general = generalised(service, |number| {
         paths.get(number).cloned().flatten().into_iter().collect()
     });
-    let path = match general.as_deref() {
-        Some([path]) => format!("path = {}, ", quoted(path)),
-        _ => String::new(),
-    };
-    format!(
-        "{{ {path}interval = \"{}\", timeout = \"{}\", rise = {}, fall = {} }}",
-        duration_text(health.interval),
-        duration_text(health.timeout),
-        health.rise,
-        health.fall
-    )
+    let mut pairs = Vec::new();
+    if let Some([path]) = general.as_deref() {
+        pairs.push(("path", quoted(path)));
+        let status = health.status.map(expected_status_text);
+        pairs.extend(status.map(|status| ("status", quoted(&status))));
+        pairs.extend(health.body.as_deref().map(|body| ("body", quoted(body))));
+    }
+    pairs.extend([
+        ("interval", quoted(&duration_text(health.interval))),
+        ("timeout", quoted(&duration_text(health.timeout))),
+        ("rise", health.rise.to_string()),
+        ("fall", health.fall.to_string()),
+    ]);
+    inline(&pairs)
 }
 
 /// The command that all backends share, with placeholders where they differ.

@@ -25,6 +25,10 @@ pub struct Request {
     pub external: Option<String>,
     /// `--algorithm NAME`.
     pub algorithm: Option<String>,
+    /// `--sticky MODE`.
+    pub sticky: Option<String>,
+    /// `--detect MODE`.
+    pub detect: Option<String>,
     /// `--workers N`.
     pub workers: Option<usize>,
     /// Only these services.

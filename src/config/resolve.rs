@@ -238,8 +238,17 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
     take(&mut live.algorithm, &draft.algorithm);
     take(&mut live.hash_key, &draft.hash_key);
     take(&mut live.sequence, &draft.sequence);
+    take(&mut live.sticky, &draft.sticky);
+    take(&mut live.detect, &draft.detect);
     take_number(&mut live.retries, &draft.retries);
+    take(&mut made.retry.body, &draft.retry_body);
+    take(&mut made.retry.budget, &draft.retry_budget);
     take(&mut made.retry.deadline, &draft.retry_deadline);
+    take(&mut made.retry.non_idempotent, &draft.non_idempotent);
+    take(&mut made.retry.statuses, &draft.retry_statuses);
+    take(&mut made.hold, &draft.hold);
+    take_number(&mut made.passive.failures, &draft.passive_failures);
+    take(&mut made.passive.window, &draft.passive_window);
     take_number(&mut made.queue_max, &draft.queue_max);
     take(&mut made.queue_timeout, &draft.queue_timeout);
     take(&mut made.timeouts.connect, &draft.connect);

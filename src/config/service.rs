@@ -6,6 +6,7 @@ use super::defaults::FIRST_PORT;
 use super::draft::{CommandDraft, PortsDraft, ServiceDraft};
 use super::env_file;
 use super::environment::{RESERVED, Recipe};
+use super::more::More;
 use super::problem::{At, Fault, Problem, Where};
 use super::python::Python;
 use super::surroundings::Surroundings;
@@ -56,8 +57,25 @@ pub(super) fn make(
     Service {
         name: draft.name.value.clone(),
         routes: maker.routes(balanced),
+        more: draft.external.is_none().then(|| More::new(kitchen, draft)),
         backends,
     }
+}
+
+/// One more backend of a service that was made before.
+pub(super) fn further(
+    kitchen: &Kitchen<'_>,
+    draft: &ServiceDraft,
+    slot: (u32, Slot),
+    faults: &mut Vec<Fault>,
+) -> Option<BackendSpec> {
+    let mut maker = Maker {
+        kitchen,
+        draft,
+        faults,
+        notes: &mut Vec::new(),
+    };
+    maker.backends(std::iter::once(slot)).pop()
 }
 
 /// Whether its backends are to have ports, readable or not.
@@ -118,17 +136,23 @@ impl Maker<'_> {
     }
 
     fn managed(&mut self) -> Vec<BackendSpec> {
-        let mut slots = self.slots();
+        let slots = self.slots();
         // Without ports that could be read, a stand-in still shows what else is wrong.
         let stand_in = slots.is_empty();
+        let slots = match stand_in {
+            true => vec![Slot::Port(FIRST_PORT)],
+            false => slots,
+        };
+        let mut backends = self.backends((1..).zip(slots));
         if stand_in {
-            slots.push(Slot::Port(FIRST_PORT));
+            backends.clear();
         }
-        if !has_ports(self.draft)
-            && let Some(health) = &self.draft.health
-        {
-            let (service, key) = (self.name(), "health");
-            self.fault(&health.at, Problem::OnlyBalanced { service, key });
+        backends
+    }
+
+    fn backends(&mut self, slots: impl Iterator<Item = (u32, Slot)>) -> Vec<BackendSpec> {
+        if !has_ports(self.draft) {
+            self.only_balanced();
         }
         let line = self.line();
         let env_file = self.env_file();
@@ -138,7 +162,7 @@ impl Maker<'_> {
             self.kitchen.around.lbdev.to_string_lossy(),
         );
         let mut backends = Vec::new();
-        for (index, slot) in (1..).zip(slots) {
+        for (index, slot) in slots {
             let id = BackendId::new(self.name(), slot);
             let addresses = id.port().map(loopback).unwrap_or_default();
             let mut spec = self.spec(id.clone(), index, Kind::Managed, addresses);
@@ -166,10 +190,26 @@ impl Maker<'_> {
             }
             backends.push(spec);
         }
-        if stand_in {
-            backends.clear();
-        }
         backends
+    }
+
+    /// What is about requests says nothing about a service that gets none.
+    fn only_balanced(&mut self) {
+        let draft = self.draft;
+        let keys = [
+            ("health", draft.health.as_ref().map(|x| &x.at)),
+            ("slow_start", draft.slow_start.as_ref().map(|x| &x.at)),
+            (
+                "max_connections",
+                draft.max_connections.as_ref().map(|x| &x.at),
+            ),
+        ];
+        for (key, at) in keys {
+            if let Some(at) = at {
+                let service = self.name();
+                self.fault(at, Problem::OnlyBalanced { service, key });
+            }
+        }
     }
 
     fn note_unset(&mut self, unset: &[String]) {

@@ -122,11 +122,51 @@ impl<'a> Table<'a> {
         Some(found)
     }
 
+    /// One of a list of names.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        key: &'static str,
+        names: &[(&'static str, T)],
+    ) -> Option<At<T>> {
+        self.parsed(key, "a string", |text| value::choice(text, names))
+    }
+
+    /// A number of bytes, `"16kb"` or a whole number, of at most `most`.
+    pub(super) fn size(&self, key: &'static str, most: u64) -> Option<At<u64>> {
+        let found = self.get(key)?;
+        let at = place(found);
+        let read = match found.get_ref() {
+            // A number with its sign, however it is written; one too large for the type is too large here as well.
+            DeValue::Integer(number) => {
+                match u64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(bytes) => Ok(bytes),
+                    Err(_) => value::size(&number.to_string()),
+                }
+            }
+            DeValue::String(text) => value::size(text),
+            _ => {
+                self.wrong_type(key, found, "a size such as \"16kb\"");
+                return None;
+            }
+        };
+        match read.and_then(|bytes| value::at_most(bytes, most)) {
+            Ok(value) => Some(At { value, at }),
+            Err(source) => {
+                let key = key.to_owned();
+                self.fault(at, Problem::Value { key, source });
+                None
+            }
+        }
+    }
+
     /// True or false.
-    pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
+    pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.get(key)?;
         if let DeValue::Boolean(is) = value.get_ref() {
-            return Some(*is);
+            return Some(At {
+                value: *is,
+                at: place(value),
+            });
         }
         self.wrong_type(key, value, "true or false");
         None

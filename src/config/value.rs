@@ -1,5 +1,12 @@
 //! Single values as text: durations, ports, addresses, signals. Pure, and each error says what would be right.
 
+mod limits;
+
+pub(super) use limits::{
+    at_most, budget, budget_text, expected_body, expected_status, expected_status_text,
+    retry_status, size, size_text,
+};
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -43,6 +50,26 @@ pub(super) enum ValueError {
         "`{text}` is not a key to hash by; write `path`, or with a name `header:X-User` or `cookie:sessionid`"
     )]
     HashKey { text: String },
+    #[error("`{text}` is not a size; write for example `16kb`, `1mb` or `0`")]
+    Size { text: String },
+    #[error("it must be at most {most}, not {found}")]
+    TooLarge { most: String, found: String },
+    #[error(
+        "`{text}` is not a share of the requests; write for example `20%` (up to `100%`), or `off` for no limit"
+    )]
+    Budget { text: String },
+    #[error(
+        "{text} is not one of 502, 503 or 504; any other answer is the application's, and reaches the client"
+    )]
+    RetryStatus { text: String },
+    #[error(
+        "`{text}` is not a status that a check can end with; write for example `200` or `200-399`"
+    )]
+    Status { text: String },
+    #[error("it is empty, and every answer holds that")]
+    EmptyText,
+    #[error("it is longer than {most} bytes")]
+    LongText { most: usize },
     #[error("`{text}` is not one of {known}")]
     Choice {
         text: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{CODES, Exit, Report};
 use crate::wire;
@@ -111,6 +111,39 @@ impl Client {
         let path = format!("/v1/backends/{}/{verb}", segment(target)?);
         self.ask(Method::POST, &path, Some(body.unwrap_or_else(|| json!({}))))
             .await
+    }
+
+    /// Changes settings of the balancer, all or none; the server knows their names and values.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn set(&self, settings: Map<String, Value>) -> Result<wire::Settings, ClientError> {
+        let body = Some(Value::Object(settings));
+        self.ask(Method::PATCH, "/v1/settings", body).await
+    }
+
+    /// Changes settings of each backend that `target` names, all or none.
+    ///
+    /// # Errors
+    /// When it does not answer, knows no such backend, or refuses.
+    pub async fn set_of(
+        &self,
+        target: &str,
+        settings: Map<String, Value>,
+    ) -> Result<wire::Acted, ClientError> {
+        let path = format!("/v1/backends/{}", segment(target)?);
+        let body = Some(Value::Object(settings));
+        self.ask(Method::PATCH, &path, body).await
+    }
+
+    /// Has a service run so many backends; replies with all of them.
+    ///
+    /// # Errors
+    /// When it does not answer, knows no such service, or refuses.
+    pub async fn scale(&self, service: &str, backends: u32) -> Result<wire::Acted, ClientError> {
+        let path = format!("/v1/services/{}/scale", segment(service)?);
+        let body = Some(json!({ "backends": backends }));
+        self.ask(Method::POST, &path, body).await
     }
 
     /// Tells it to stop everything and end. It agrees at once and goes on by itself.

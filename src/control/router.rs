@@ -9,15 +9,16 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Signal};
-use crate::config::Balancer;
+use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
-use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Status, VERSION};
+use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Settings, Status, VERSION};
 
 /// A longer request body is refused.
 const BODY_MAX: usize = 64 * 1024;
@@ -53,6 +54,20 @@ pub struct Control {
 struct Kill {
     signal: Option<String>,
     restart: bool,
+}
+
+/// The body of a `scale`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Scale {
+    backends: Option<u32>,
+}
+
+/// The body of a `drain`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Drain {
+    everyone: bool,
 }
 
 /// An answer that is no success.
@@ -114,8 +129,36 @@ impl Control {
                 let after = self.supervisor.act(ids, verb).await.map_err(refused)?;
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
+            (["v1", "services", service, "scale"], &Method::POST) => {
+                let Scale { backends } = body(request).await?;
+                let count = backends.ok_or_else(|| {
+                    let message = "the number of `backends` is missing";
+                    unfit(Report::usage("LB021", message).hint("send `{\"backends\": 4}`"))
+                })?;
+                let service = percent_decode(service);
+                let scaled = self.supervisor.scale(service, count).await;
+                Ok(json(StatusCode::OK, &self.acted(&scaled.map_err(refused)?)))
+            }
+            (["v1", "settings"], &Method::PATCH) => {
+                let change = LiveChange::read(&object(request).await?).map_err(unfit)?;
+                self.supervisor.set_live(change).await.map_err(refused)?;
+                let document = Settings {
+                    version: VERSION,
+                    balancer: self.balancer(),
+                };
+                Ok(json(StatusCode::OK, &document))
+            }
+            (["v1", "backends", target], &Method::PATCH) => {
+                let weight = read_weight(&object(request).await?).map_err(unfit)?;
+                let ids = self.targets(&percent_decode(target))?;
+                let after = self.supervisor.set_weight(ids, weight).await;
+                Ok(json(StatusCode::OK, &self.acted(&after.map_err(refused)?)))
+            }
             (
-                ["v1", "status" | "shutdown"] | ["v1", "backends", _] | ["v1", "backends", _, _],
+                ["v1", "status" | "shutdown" | "settings"]
+                | ["v1", "backends", _]
+                | ["v1", "backends", _, _]
+                | ["v1", "services", _, "scale"],
                 _,
             ) => {
                 let report = Report::usage("LB021", format!("{method} is not for {path}"));
@@ -133,7 +176,12 @@ impl Control {
             "start" => Ok(Verb::Start),
             "stop" => Ok(Verb::Stop),
             "restart" => Ok(Verb::Restart),
-            "drain" => Ok(Verb::Drain),
+            "drain" => {
+                let drain: Drain = body(request).await?;
+                Ok(Verb::Drain {
+                    everyone: drain.everyone,
+                })
+            }
             "undrain" => Ok(Verb::Undrain),
             "kill" => {
                 let kill: Kill = body(request).await?;
@@ -193,12 +241,29 @@ impl Control {
         }
     }
 
+    /// The balancer's part of it.
+    fn balancer(&self) -> BalancerStatus {
+        let (totals, live) = (Totals::of(&self.pools), self.pools.live());
+        BalancerStatus {
+            url: self.about.balancer.listen.url(),
+            engine: "builtin".to_owned(),
+            algorithm: live.algorithm.name().to_owned(),
+            hash_key: live.hash_key.to_string(),
+            sequence: live.sequence.name().to_owned(),
+            sticky: live.sticky.name().to_owned(),
+            detect: live.detect.name().to_owned(),
+            retry_limit: live.retries,
+            requests: totals.requests,
+            retries: totals.retries,
+            failures: totals.failures,
+            waiting: totals.waiting,
+        }
+    }
+
     /// The whole document.
     pub fn status(&self) -> Status {
         let now = Instant::now();
         let view = self.supervisor.view().borrow().clone();
-        let totals = Totals::of(&self.pools);
-        let (balancer, live) = (&self.about.balancer, self.pools.live());
         Status {
             version: VERSION,
             project: self.about.project.clone(),
@@ -210,18 +275,7 @@ impl Control {
                     .as_secs_f64(),
                 3,
             ),
-            balancer: BalancerStatus {
-                url: balancer.listen.url(),
-                engine: "builtin".to_owned(),
-                algorithm: live.algorithm.name().to_owned(),
-                sequence: live.sequence.name().to_owned(),
-                sticky: live.sticky.name().to_owned(),
-                detect: live.detect.name().to_owned(),
-                requests: totals.requests,
-                retries: totals.retries,
-                failures: totals.failures,
-                waiting: totals.waiting,
-            },
+            balancer: self.balancer(),
             backends: view
                 .backends
                 .iter()
@@ -243,8 +297,43 @@ fn refused(refused: Refused) -> Refusal {
                 .hint("run `lbdev status` to see which backends have a port");
             return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
         }
+        Refused::NoSuchService { known, .. } => {
+            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("{refused}; known: {}", known.join(", "));
+            let report = Report::usage("LB030", message).hint(
+                "run `lbdev status` to see the services, the part before `:` of each backend",
+            );
+            return Refusal::new(StatusCode::NOT_FOUND, report);
+        }
+        Refused::ExternalService { .. } => Report::failed("LB031", refused.to_string())
+            .hint("start or end them where they run; `lbdev drain` keeps requests from one"),
+        Refused::Count { .. } => {
+            let report = Report::usage("LB021", refused.to_string())
+                .hint("run `lbdev scale 4`, or `lbdev stop all` to have none run");
+            return unfit(report);
+        }
+        Refused::NoPort => Report::failed("LB001", refused.to_string())
+            .hint("begin lower: run `lbdev down`, then `lbdev up --ports 8000-8003`"),
+        Refused::NotMade(_) => Report::failed("LB011", refused.to_string())
+            .hint("put back what was there at the start, or run `lbdev down` and `lbdev up`"),
+        Refused::AllWeightsZero { .. } => {
+            let report = Report::usage("LB021", refused.to_string()).hint(
+                "leave one of them a weight, or run `lbdev drain` to keep requests from them",
+            );
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
+        }
     };
     Refusal::new(StatusCode::CONFLICT, report)
+}
+
+/// A value that cannot be.
+fn unfit(report: Report) -> Refusal {
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report)
+}
+
+/// A body that has to be a JSON object; an empty one is an empty object.
+async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
+    body(request).await
 }
 
 /// An empty body is the default.

@@ -1,5 +1,6 @@
 //! `status`: what supervisor and pools know, as one document.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use crate::backend::{By, Exit, ExitStatus, Kind, Phase, signal_name};
@@ -35,6 +36,11 @@ impl Totals {
     }
 }
 
+/// It gets requests and its process lives: with some `detect` the balancer believes in dead ones too.
+fn serves(backend: &BackendView) -> bool {
+    backend.eligible && matches!(backend.phase, Phase::Up | Phase::Frozen)
+}
+
 /// The project's state in one word.
 pub(super) fn project_state(view: &View) -> &'static str {
     let count = |wanted: fn(&BackendView) -> bool| {
@@ -43,7 +49,7 @@ pub(super) fn project_state(view: &View) -> &'static str {
             .filter(|backend| wanted(backend))
             .count()
     };
-    let serving = count(|backend| backend.eligible);
+    let serving = count(serves);
     let first_start = count(|backend| {
         backend.phase == Phase::Starting && backend.restarts == 0 && backend.last_exit.is_none()
     });
@@ -73,7 +79,7 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
     let counted = |read: fn(&Member) -> u64| member.map_or(0, |member| read(member));
     let uptime = backend
         .launched
-        .or(backend.eligible.then_some(backend.since));
+        .or(serves(backend).then_some(backend.since));
     BackendStatus {
         id: spec.id.to_string(),
         service: spec.id.service().to_owned(),
@@ -92,12 +98,22 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         healthy: backend.healthy,
         weight: backend.weight,
         backup: spec.backup,
+        eligible: member.map_or(backend.eligible, |member| member.takes_requests()),
+        share: member.map_or(backend.weight, |member| member.share),
+        max_connections: spec.max_connections,
         uptime_s: uptime.map_or(0.0, |since| {
             round(now.saturating_duration_since(since).as_secs_f64(), 3)
         }),
         restarts: backend.restarts,
         requests: counted(|member| member.tally.requests()),
         failures: counted(|member| member.tally.failures()),
+        failures_by: member.map_or_else(BTreeMap::new, |member| {
+            let by = member.tally.failures_by();
+            by.filter(|(_, count)| *count > 0)
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .collect()
+        }),
+        spared: counted(|member| member.tally.spared()),
         retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),
         in_flight: counted(|member| u64::from(member.life.in_flight())),
         p50_ms: ms(0),

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -113,11 +114,15 @@ pub(super) fn show(site: &Site, parts: &Parts) -> Response<Body> {
 }
 
 /// Adds one and says so: in the log before the answer, so that a commit whose answer was lost can still be counted.
+///
+/// `?ms=N` makes it take that long, half of it before the commit and half after: a process that ends meanwhile may have
+/// committed or not, which is what nobody outside can tell.
 pub(super) async fn commit(
     site: &Site,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let (parts, body) = request.into_parts();
+    let half = Fields::query(&parts.uri).millis("ms", 0)? / 2;
     let fields = Fields::read(body).await?;
     let name = parts
         .headers
@@ -132,6 +137,7 @@ pub(super) async fn commit(
             "a request's name is at most {NAME_LIMIT} letters on one line"
         )));
     }
+    pause(half).await;
     let done = site.counter.commit(name);
     let mut line = format!("commit {} transaction {}", done.number, done.transaction);
     if let (Some(name), Some(times)) = (name, done.times) {
@@ -139,6 +145,7 @@ pub(super) async fn commit(
         let _ = write!(line, " request {name} time {times}");
     }
     (site.log)(&line);
+    pause(half).await;
     Ok(match form::accepts(&parts.headers) {
         Format::Html => {
             let count = done.number.to_string();
@@ -161,6 +168,13 @@ pub(super) async fn commit(
             page::text(StatusCode::OK, format!("{line} on port {}", site.port))
         }
     })
+}
+
+/// Nothing at all for no time: even the shortest sleep waits for the timer's next tick.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 #[cfg(test)]

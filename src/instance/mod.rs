@@ -3,6 +3,7 @@
 //! The lock says that lbdev runs, and it vanishes with the process, whatever ended it. The socket that connects says that it
 //! answers. Files alone say nothing: stale ones never block a start.
 
+mod cookie_key;
 mod find;
 mod lock;
 mod place;

@@ -78,6 +78,11 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// What sticky cookies are made with.
+    pub fn cookie_key_file(&self) -> PathBuf {
+        self.path.join("cookie.key")
+    }
+
     /// What lbdev itself wrote in the background.
     pub fn boot_log(&self) -> PathBuf {
         self.path.join("lbdev.log")

@@ -1,5 +1,6 @@
 //! What became of each request, for whoever shows it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,14 +29,13 @@ pub enum AttemptFailure {
     HeadTimeout,
     /// The connection ended in the middle of the response's body.
     CutBody,
+    /// It answered with a status that `retry.statuses` names.
+    Status(u16),
 }
 
 impl AttemptFailure {
-    /// How many kinds there are.
-    pub(super) const KINDS: usize = Self::NAMES.len();
-
-    /// Every name there is, each at its [`AttemptFailure::kind`].
-    pub(super) const NAMES: [&str; 8] = [
+    /// The name of each kind, as JSON and configuration spell it, each at its [`AttemptFailure::kind`].
+    pub const NAMES: [&str; 9] = [
         "refused",
         "connect_timeout",
         "connect_failed",
@@ -44,7 +44,11 @@ impl AttemptFailure {
         "bad_response",
         "head_timeout",
         "cut_body",
+        "status",
     ];
+
+    /// How many kinds there are.
+    pub(super) const KINDS: usize = Self::NAMES.len();
 
     /// Its place among all kinds.
     pub(super) fn kind(self) -> usize {
@@ -57,6 +61,7 @@ impl AttemptFailure {
             AttemptFailure::BadResponse => 5,
             AttemptFailure::HeadTimeout => 6,
             AttemptFailure::CutBody => 7,
+            AttemptFailure::Status(_) => 8,
         }
     }
 
@@ -66,8 +71,8 @@ impl AttemptFailure {
     }
 
     /// In words, after "8000": `8000 refused the connection`.
-    pub fn words(self) -> &'static str {
-        match self {
+    pub fn words(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             AttemptFailure::Refused => "refused the connection",
             AttemptFailure::ConnectTimeout => "did not accept the connection in time",
             AttemptFailure::ConnectFailed => "could not be reached",
@@ -76,7 +81,8 @@ impl AttemptFailure {
             AttemptFailure::BadResponse => "sent something that is not HTTP",
             AttemptFailure::HeadTimeout => "did not answer in time",
             AttemptFailure::CutBody => "ended in the middle of its answer",
-        }
+            AttemptFailure::Status(status) => return Cow::Owned(format!("answered {status}")),
+        })
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::traffic::{Marks, Traffic};
 use super::{AttemptFailure, Pool, Tried};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::balance::Latency;
@@ -48,15 +49,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it may be picked: the supervisor says so, and nobody was refused since.
+    /// Whether it may have requests: the supervisor says so, and requests found nothing out since.
     pub fn takes_requests(&self) -> bool {
-        self.eligible && !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining()
-    }
-
-    /// Whether clients that stick to it may have it: a drain keeps only others away.
-    pub fn takes_stuck_requests(&self) -> bool {
-        let is_there = !self.life.refused.load(Ordering::Acquire) && !self.life.is_draining();
-        (self.eligible || self.stays) && is_there
+        self.eligible && !self.life.marks.any() && !self.life.is_draining()
     }
 
     /// Whether it has room for one more request that has `tried` others.
@@ -70,6 +65,12 @@ impl Member {
         self.listed && !self.eligible
     }
 
+    /// Whether clients that stick to it may have it: a drain keeps only others away.
+    pub fn takes_stuck_requests(&self) -> bool {
+        let is_there = !self.life.marks.any() && !self.life.is_draining();
+        (self.eligible || self.stays) && is_there
+    }
+
     /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
     pub fn is_drained(&self) -> bool {
         self.phase == Phase::Draining && !self.life.is_draining()
@@ -81,7 +82,8 @@ impl Member {
 pub struct Life {
     in_flight: AtomicU32,
     draining: AtomicBool,
-    refused: AtomicBool,
+    /// What requests found out that is not published yet.
+    pub(super) marks: Marks,
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
@@ -89,6 +91,8 @@ pub struct Life {
     room: OnceLock<Weak<Pool>>,
     /// How fast this run answers: the next one may be another program.
     latency: Latency,
+    /// Turns true when what would never end by itself has to. Made for the first that waits for it: most requests do not.
+    streams: OnceLock<watch::Sender<bool>>,
 }
 
 impl Life {
@@ -101,6 +105,20 @@ impl Life {
     /// whoever takes a lease, or the lease is seen by [`Life::in_flight`] after it: both sides are sequentially consistent.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// The time that streams of this run had to end by themselves is over.
+    pub fn end_streams(&self) {
+        let streams = self.streams.get_or_init(watch::Sender::default);
+        streams.send_replace(true);
+    }
+
+    /// Resolves when streams of this run must end. It does so too when nobody holds this any more: keep the lease.
+    pub fn streams_end(&self) -> impl Future<Output = ()> + use<> {
+        let mut end = self.streams.get_or_init(watch::Sender::default).subscribe();
+        async move {
+            let _ = end.wait_for(|end| *end).await;
+        }
     }
 
     /// Its pool shows it from now on, and hears of it there.
@@ -121,12 +139,10 @@ impl Life {
         self.draining.load(Ordering::SeqCst)
     }
 
-    pub(super) fn mark_refused(&self) {
-        self.refused.store(true, Ordering::Release);
-    }
-
-    pub(super) fn take_refused(&self) -> bool {
-        self.refused.swap(false, Ordering::AcqRel)
+    /// What the supervisor made of the troubles it took ([`super::Pool::take_troubles`]) is published: that holds from now
+    /// on.
+    pub fn settle(&self) {
+        self.marks.clear();
     }
 }
 
@@ -139,6 +155,7 @@ pub struct Tally {
     retried_elsewhere: AtomicU64,
     spared: AtomicU64,
     latency: Mutex<Window>,
+    pub(super) traffic: Traffic,
 }
 
 impl Tally {
@@ -160,11 +177,6 @@ impl Tally {
         AttemptFailure::NAMES.into_iter().zip(counts)
     }
 
-    /// Of all failures, how many were tried again at another backend.
-    pub fn retried_elsewhere(&self) -> u64 {
-        self.retried_elsewhere.load(Ordering::Relaxed)
-    }
-
     /// Requests that it would have had while it was gone, if nobody had been told of that: by the same algorithm, over all
     /// that a balancer without a supervisor would take for alive. Each counts once, when it comes.
     pub fn spared(&self) -> u64 {
@@ -173,6 +185,11 @@ impl Tally {
 
     pub(super) fn count_spared(&self) {
         self.spared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Of those, how many were tried again at another backend.
+    pub fn retried_elsewhere(&self) -> u64 {
+        self.retried_elsewhere.load(Ordering::Relaxed)
     }
 
     /// The median and the 99th percentile of the last minute, from the pick to the response head.
@@ -184,17 +201,17 @@ impl Tally {
     }
 }
 
+/// The time since one moment, which the averages of latencies count from.
+pub(super) fn since_start(now: Instant) -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    now.saturating_duration_since(*START)
+}
+
 /// One attempt at one backend. It counts as in flight until it is dropped: keep it until the *body* has ended.
 #[derive(Debug)]
 pub struct Lease {
     member: Arc<Member>,
     since: Instant,
-}
-
-/// The time since one moment, which the averages of latencies count from.
-pub(super) fn since_start(now: Instant) -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    now.saturating_duration_since(*START)
 }
 
 impl Lease {
@@ -231,13 +248,13 @@ impl Lease {
     /// It sent a response head `now`.
     pub fn answered(&self, now: Instant) {
         self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
+        let took = now.saturating_duration_since(self.since);
         let mut latency = self
             .member
             .tally
             .latency
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let took = now.saturating_duration_since(self.since);
         latency.record(took, now);
         // Under the same lock, which makes it one at a time.
         self.member.life.latency.observe(took, since_start(now));

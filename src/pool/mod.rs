@@ -10,10 +10,12 @@ mod pages;
 mod picker;
 mod queue;
 mod snapshot;
+mod traffic;
 mod turn;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -25,12 +27,13 @@ pub use queue::{Lack, Unavailable};
 pub use snapshot::Snapshot;
 pub use turn::{Tried, Turn};
 
-use crate::backend::{BackendId, RunId};
-use crate::balance::Algorithm;
+use crate::backend::{BackendId, Detect, PassivePolicy, RunId};
+use crate::balance::{Algorithm, Budget};
 use crate::config::{Balancer, Live, Route};
 use pages::Pages;
 use picker::Pickers;
 use queue::Queue;
+use traffic::Rules;
 
 /// Every pool of an instance, and which request goes to which.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub struct Pools {
     live: ArcSwap<Live>,
     /// Held by whoever changes the settings, so that all pools go by the same ones in the end.
     writer: Mutex<()>,
+    passive: PassivePolicy,
     /// Set when a pool has news for the supervisor: a failing backend, or the end of the last request in flight.
     news: Arc<Notify>,
 }
@@ -61,6 +65,7 @@ impl Pools {
             pools,
             live: ArcSwap::from_pointee(settings.live.clone()),
             writer: Mutex::default(),
+            passive: settings.passive,
             news,
         }
     }
@@ -74,11 +79,17 @@ impl Pools {
     /// algorithm that stays the same goes on where it was.
     pub fn set_live(&self, live: Live) {
         let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let algorithm = live.algorithm;
+        let (algorithm, detect) = (live.algorithm, live.detect);
         self.live.store(Arc::new(live));
         for pool in &self.pools {
             pool.go_by(algorithm);
+            pool.rules.set_detect(detect);
         }
+    }
+
+    /// When users' requests take a backend out.
+    pub fn passive(&self) -> PassivePolicy {
+        self.passive
     }
 
     /// All of them, in the order of the configuration.
@@ -136,8 +147,11 @@ pub struct Pool {
     this: Weak<Pool>,
     pages: Pages,
     queue: Queue,
+    rules: Rules,
     retries: AtomicU64,
     unanswered: AtomicU64,
+    budget: Budget,
+    began: Instant,
     news: Arc<Notify>,
 }
 
@@ -167,8 +181,11 @@ impl Pool {
             this,
             pages: Pages::default(),
             queue: Queue::new(settings.queue_max),
+            rules: Rules::new(settings.passive, settings.live.detect),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            budget: Budget::new(settings.retry.budget),
+            began: Instant::now(),
             news,
         }
     }
@@ -225,29 +242,52 @@ impl Pool {
         snapshot.has_limits && snapshot.is_anybody_left(tried)
     }
 
+    /// A request came at `now`: the retry budget grows.
+    pub fn came(&self, now: Instant) {
+        self.budget.came(now.saturating_duration_since(self.began));
+    }
+
     /// The attempt of this lease came to nothing: it is counted, and may take the backend out.
     pub fn failed(&self, lease: &Lease, failure: AttemptFailure) {
         lease.count_failure(failure);
-        if failure == AttemptFailure::Refused {
-            self.refused(lease.member());
+        let trouble = (self.rules).judge(lease, failure, &self.snapshot.load(), Instant::now());
+        if let Some(trouble) = trouble {
+            self.mark(lease.member(), trouble);
         }
     }
 
-    /// A backend's port was refused: nobody gets it any more, and the supervisor hears of it.
+    /// A backend's port was refused: where the balancer may know that at once, nobody gets it any more, and the supervisor
+    /// hears of it.
     pub fn refused(&self, member: &Member) {
-        member.life.mark_refused();
-        self.news.notify_one();
+        if self.rules.detect() == Detect::Instant {
+            self.mark(member, Trouble::Refused);
+        }
     }
 
-    /// Backends that traffic found to be in trouble since the last call.
+    /// Takes out what is in the view now: under `passive` the failures of one run speak against the next one too.
+    fn mark(&self, member: &Member, trouble: Trouble) {
+        let snapshot = self.snapshot.load();
+        if let Some(present) = snapshot.members.get(member.index)
+            && (present.run == member.run || self.rules.detect() == Detect::Passive)
+        {
+            present.life.marks.set(trouble);
+            self.news.notify_one();
+        }
+    }
+
+    /// Backends that traffic found to be in trouble since the last call. They get no requests until [`Life::settle`].
     pub fn take_troubles(&self) -> Vec<(BackendId, RunId, Trouble)> {
         let snapshot = self.snapshot.load();
-        snapshot
-            .members
-            .iter()
-            .filter(|member| member.life.take_refused())
-            .filter_map(|m| Some((m.id.clone(), m.run?, Trouble::Refused)))
-            .collect()
+        let told = |member: &Arc<Member>| {
+            let trouble = member.life.marks.tell()?;
+            Some((member.id.clone(), member.run?, trouble))
+        };
+        snapshot.members.iter().filter_map(told).collect()
+    }
+
+    /// Takes a further try of a request that a backend may have seen out of the retry budget, if one is left.
+    pub fn may_repeat(&self, now: Instant) -> bool {
+        self.budget.take(now.saturating_duration_since(self.began))
     }
 
     /// Counts a further try.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode, Version};
@@ -10,11 +10,13 @@ use hyper::{Response, StatusCode, Version};
 use super::body::Body;
 use super::client::Client;
 use super::flight::Flight;
-use super::headers::{self, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::h1::ResponseHead;
+use super::headers::{self, SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
 use super::page::Page;
 use super::retry::Why;
-use super::tunnel;
-use super::upstream::Conn;
+use super::sticky::Sticks;
+use super::tunnel::{self, Protocol};
+use super::upstream::Call;
 use crate::pool::{AttemptFailure, Lease};
 
 /// What the client's request says of how it can be answered.
@@ -23,6 +25,8 @@ pub(super) struct Switch {
     pub(super) upgrade: Option<OnUpgrade>,
     /// Its version.
     pub(super) version: Version,
+    /// The backend it belongs to.
+    pub(super) sticks: Sticks,
 }
 
 /// Makes the backend's response the client's.
@@ -31,29 +35,25 @@ pub(super) fn hand_on(
     mut flight: Box<Flight>,
     place: usize,
     lease: Lease,
-    conn: Conn,
-    mut response: Response<Incoming>,
+    (head, call): (ResponseHead, Call),
     switch: Switch,
 ) -> Response<Body> {
     let worker = &client.worker;
-    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let ends = match (switched, switch.upgrade) {
-        (true, Some(clients)) => Some((clients, hyper::upgrade::on(&mut response))),
-        (true, None) => {
-            // Nobody asked for it: what follows is not HTTP.
-            let pool = &worker.pools.all()[place];
-            pool.failed(&lease, AttemptFailure::BadResponse);
-            flight.note(&lease, AttemptFailure::BadResponse);
-            return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
-                .after(lease.member(), worker, place)
-                .response(None, flight);
-        }
-        (false, _) => None,
-    };
-    let fields = response.headers_mut();
-    let found = headers::find(fields);
+    let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switched && switch.upgrade.is_none() {
+        // Nobody asked for it: what follows is not HTTP.
+        let pool = &worker.pools.all()[place];
+        pool.failed(&lease, AttemptFailure::BadResponse);
+        flight.note(&lease, AttemptFailure::BadResponse);
+        return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
+            .after(lease.member(), worker, place)
+            .response(None, flight);
+    }
+    let mut fields = head.headers;
+    let found = headers::find(&fields);
     let token = fields.get(UPGRADE).filter(|_| switched).cloned();
-    headers::strip_hop_by_hop(fields, found);
+    let protocol = Protocol::of(token.as_ref().map(HeaderValue::as_bytes));
+    headers::strip_hop_by_hop(&mut fields, found);
     if let Some(token) = token {
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         fields.insert(UPGRADE, token);
@@ -63,19 +63,31 @@ pub(super) fn hand_on(
         worker.upstreams.name(place, lease.member()),
     );
     fields.insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
+    if let Some(timing) = flight.server_timing(Some(&lease)) {
+        fields.append(&SERVER_TIMING, timing);
+    }
+    if switch.sticks != Sticks::Off && switch.sticks != Sticks::To(lease.member().index) {
+        worker.cookies.set(place, lease.member(), &mut fields);
+    }
     if switch.version == Version::HTTP_10 && !fields.contains_key(CONTENT_LENGTH) {
         client.signs.set_open_ended(true);
     }
-    // hyper writes the version that the client can read.
-    *response.version_mut() = Version::HTTP_11;
-    response.extensions_mut().clear();
-    flight.status(response.status().as_u16());
+    flight.status(head.status.as_u16());
     flight.answered_by(place, &lease);
-    match ends {
-        Some((clients, backends)) => tunnel::open(worker, lease, clients, backends),
-        None => flight.hold(lease, conn),
-    }
-    response.map(|body| Body::backends(body, flight))
+    let body = match switch.upgrade.filter(|_| switched) {
+        Some(clients) => {
+            tunnel::open(worker, lease, protocol, clients, call.into_parts());
+            Body::ours(Bytes::new(), flight)
+        }
+        None => {
+            flight.hold(lease);
+            Body::backends(call, flight)
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = fields;
+    response
 }
 
 /// `X-Lbdev-Attempts`: numbers as small as these need no memory.

@@ -1,111 +1,59 @@
 //! One attempt at one backend.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hyper::Version;
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 
-use super::body::Outgoing;
 use super::client::{Client, Host};
-use super::upstream::{Conn, failure_of};
+use super::h1::ResponseHead;
+use super::retry::is_idempotent;
+use super::tape::{Outgoing, Tape};
+use super::upstream::{Call, NoHead, failure_of};
 use super::worker::Worker;
 use crate::pool::{AttemptFailure, Member, Pool};
 
-/// A request as backends get it.
+/// A request as backends get it: each attempt sends it from its start.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    /// `None` once it was sent. Who asks, and for whom, is not in it before.
-    head: Option<Parts>,
-    body: Option<Incoming>,
-    host: Rc<Host>,
-    /// What it takes to send it again, where that may be: it is idempotent and has no body.
-    kept: Option<Kept>,
-}
-
-/// A copy of a head. The fields are a plain list, which is cheaper to copy than a map, and seldom needed.
-#[derive(Debug)]
-struct Kept {
-    method: Method,
-    uri: Uri,
-    fields: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Kept {
-    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let fields = headers.iter();
-        Self {
-            method: method.clone(),
-            uri: uri.clone(),
-            fields: fields.map(|(n, v)| (n.clone(), v.clone())).collect(),
-        }
-    }
-
-    fn head(&self) -> Parts {
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = self.method.clone();
-        head.uri = self.uri.clone();
-        for (name, value) in &self.fields {
-            head.headers.append(name.clone(), value.clone());
-        }
-        head
-    }
+    head: Parts,
+    body: Option<Rc<RefCell<Tape>>>,
+    /// Sent twice it does no more than sent once, or nobody minds.
+    repeatable: bool,
 }
 
 impl Outbound {
-    /// `head` with the fields that are to be forwarded, for `host`.
+    /// `head` with the fields that are to be forwarded, for `host`. Of a body, up to `keep` bytes are kept.
     pub(super) fn new(
         mut head: Parts,
         body: Option<Incoming>,
-        replayable: bool,
-        host: Rc<Host>,
+        repeatable: bool,
+        keep: u64,
+        (client, host): (&Client, &Host),
     ) -> Self {
+        client.stamp(&mut head.headers, host);
         head.version = Version::HTTP_11;
-        // What hyper notes there is of the client's connection.
-        head.extensions.clear();
         Self {
-            kept: replayable.then(|| Kept::of(&head.method, &head.uri, &head.headers)),
-            head: Some(head),
-            body,
-            host,
+            head,
+            body: body.map(|body| Tape::new(body, keep)),
+            repeatable,
         }
     }
 
-    /// It may be sent more than once.
+    /// It may be sent again to another backend after one may have seen it.
     pub(super) fn replayable(&self) -> bool {
-        self.kept.is_some()
+        let kept = |tape: &Rc<RefCell<Tape>>| tape.borrow().is_replayable();
+        self.repeatable && self.body.as_ref().is_none_or(kept)
     }
 
-    /// For `conn`, on the way to which it will be read.
-    fn request(&mut self, conn: &Conn, client: &Client) -> Request<Outgoing> {
-        let body = match self.body.take() {
-            None => Outgoing::Empty,
-            Some(body) => Outgoing::Stream {
-                body,
-                link: conn.link.clone(),
-                clock: client.worker.clock.clone(),
-            },
-        };
-        let kept = &self.kept;
-        let mut head = self.head.take().unwrap_or_else(|| {
-            // What may not be sent again is not tried again after it was sent: there always is a head.
-            kept.as_ref()
-                .map_or_else(|| Request::new(()).into_parts().0, Kept::head)
-        });
-        client.stamp(&mut head.headers, &self.host);
-        Request::from_parts(head, body)
-    }
-
-    /// Takes back what was not sent.
-    fn restore(&mut self, request: Request<Outgoing>) {
-        let (head, body) = request.into_parts();
-        self.head = Some(head);
-        self.body = match body {
-            Outgoing::Empty => None,
-            Outgoing::Stream { body, .. } => Some(body),
-        };
+    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again for certain,
+    /// without a word. What only a key makes repeatable is not: each time it was sent is to be seen in the attempts.
+    fn bears_a_stale_connection(&self) -> bool {
+        let stays = |tape: &Rc<RefCell<Tape>>| tape.borrow().stays_replayable();
+        is_idempotent(&self.head.method) && self.body.as_ref().is_none_or(stays)
     }
 }
 
@@ -123,55 +71,50 @@ pub(super) enum Failed {
     Client,
 }
 
-/// Sends the request to `member` and waits for the head of its response. What may be replayed goes on an idle connection
-/// first: one that turns out stale costs no try.
+/// Sends the request to `member` and waits for the head of its response. What bears it goes on an idle connection first:
+/// one that turns out stale costs no try.
 pub(super) async fn run(
-    client: &Client,
+    worker: &Worker,
     place: usize,
     member: &Member,
-    out: &mut Outbound,
+    out: &Outbound,
     upgrades: bool,
-) -> Result<(Response<Incoming>, Conn), Failed> {
-    let worker = &client.worker;
+) -> Result<(ResponseHead, Call), Failed> {
     let upstreams = &worker.upstreams;
-    let mut idle = match out.replayable() && !upgrades {
-        true => upstreams.take(place, member),
-        false => None,
-    };
+    let mut take_idle = !upgrades && out.bears_a_stale_connection();
     loop {
+        let idle = match take_idle {
+            true => upstreams.take(place, member),
+            false => None,
+        };
         let was_idle = idle.is_some();
-        let mut conn = match idle.take() {
+        let conn = match idle {
             Some(conn) => conn,
-            None => Box::pin(upstreams.dial(place, member, upgrades))
+            None => Box::pin(upstreams.dial(place, member))
                 .await
                 .map_err(|failure| Failed::Backend {
                     failure,
                     sent: false,
                 })?,
         };
-        let request = out.request(&conn, client);
-        conn.link.sent(worker.clock.now());
-        let mut error = match conn.sender.try_send_request(request).await {
-            Ok(response) => {
-                conn.link.answered();
-                return Ok((response, conn));
-            }
-            Err(error) => error,
+        let body = out.body.as_ref().map(Outgoing::of);
+        let mut call = Call::new(conn, &out.head, body);
+        let failure = match call.head(&worker.clock).await {
+            Ok(head) => return Ok((head, call)),
+            Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
+            Err(NoHead::Broken(broken)) => failure_of(&broken).ok_or(Failed::Client)?,
         };
-        let unsent = error.take_message();
-        let sent = unsent.is_none();
-        if let Some(request) = unsent {
-            out.restore(request);
+        let gone = matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);
+        if was_idle && gone && !call.has_begun() {
+            // The backend closed it while the request was on its way, which is nobody's fault. One such is enough to
+            // trust none of the others.
+            take_idle = false;
+            continue;
         }
-        let failure = match (conn.link.timed_out.get(), conn.link.client_failed.get()) {
-            (true, _) => AttemptFailure::HeadTimeout,
-            (false, true) => return Err(Failed::Client),
-            (false, false) => failure_of(&error.into_error()),
-        };
-        let stale = was_idle && matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);
-        if !stale {
-            return Err(Failed::Backend { failure, sent });
-        }
+        return Err(Failed::Backend {
+            failure,
+            sent: !call.is_unsent(),
+        });
     }
 }
 

@@ -1,66 +1,14 @@
-//! Bodies: one enum each way, never boxed, never collected.
+//! The bodies of responses: one enum, never boxed, never collected.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::clock::Clock;
 use super::flight::{End, Flight};
-use super::upstream::Link;
-
-/// A request's body on its way to a backend.
-#[derive(Debug)]
-pub(super) enum Outgoing {
-    /// There is none.
-    Empty,
-    /// The client's.
-    Stream {
-        body: Incoming,
-        link: Rc<Link>,
-        clock: Clock,
-    },
-}
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Outgoing::Empty => Poll::Ready(None),
-            Outgoing::Stream { body, link, clock } => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                // The limit on the response's head counts from the last part of the request.
-                link.went_on(clock.now());
-                if let Some(Err(_)) = frame {
-                    link.client_failed.set(true);
-                }
-                Poll::Ready(frame)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Outgoing::Empty => true,
-            Outgoing::Stream { body, .. } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Outgoing::Empty => SizeHint::with_exact(0),
-            Outgoing::Stream { body, .. } => body.size_hint(),
-        }
-    }
-}
+use super::h1::Broken;
+use super::upstream::Call;
 
 /// A response's body on its way to the client. The request it belongs to ends with it.
 #[derive(Debug)]
@@ -69,10 +17,16 @@ pub(super) struct Body {
     flight: Option<Box<Flight>>,
 }
 
+// A box would cost an allocation for each response, to make the few moves of it shorter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Content {
     Ours(Option<Bytes>),
-    Backends(Incoming),
+    Backends(Call),
+    /// It was cut: what came before is with the client first.
+    Cut(Option<Broken>),
+    /// It was read to its end, and its connection is somebody else's now.
+    Ended,
 }
 
 impl Body {
@@ -85,10 +39,23 @@ impl Body {
     }
 
     /// A backend's.
-    pub(super) fn backends(body: Incoming, flight: Box<Flight>) -> Self {
-        Self {
-            content: Content::Backends(body),
+    pub(super) fn backends(call: Call, flight: Box<Flight>) -> Self {
+        let mut body = Self {
+            content: Content::Backends(call),
             flight: Some(flight),
+        };
+        body.let_go();
+        body
+    }
+
+    /// The connection is free as soon as the last byte was read; the request goes on until the client has it.
+    fn let_go(&mut self) {
+        if let Content::Backends(call) = &self.content
+            && call.is_done()
+            && let Content::Backends(call) = std::mem::replace(&mut self.content, Content::Ended)
+            && let Some(flight) = &self.flight
+        {
+            flight.put_back(call);
         }
     }
 
@@ -101,27 +68,34 @@ impl Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let body = match &mut self.content {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let frame = match &mut self.content {
             Content::Ours(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-            Content::Backends(body) => body,
+            Content::Ended => None,
+            Content::Cut(broken) => broken.take().map(Err),
+            Content::Backends(call) => match ready!(call.poll_frame(cx)) {
+                Some(Err(broken)) => {
+                    // hyper drops what it has not written yet, when a body fails: it gets a turn to write it.
+                    self.content = Content::Cut(Some(broken));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                frame => frame,
+            },
         };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-        let end = match &frame {
-            None => Some(End::Whole),
-            Some(Err(_)) => Some(End::Cut),
-            Some(Ok(frame)) if frame.is_trailers() || body.is_end_stream() => Some(End::Whole),
-            Some(Ok(_)) => None,
-        };
-        if let Some(end) = end {
-            self.end(end);
+        self.let_go();
+        match &frame {
+            Some(Err(_)) => self.end(End::Cut),
+            None => self.end(End::Whole),
+            Some(Ok(_)) if self.is_end_stream() => self.end(End::Whole),
+            Some(Ok(_)) => {}
         }
         Poll::Ready(frame)
     }
@@ -129,7 +103,8 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Ours(bytes) => bytes.is_none(),
-            Content::Backends(body) => body.is_end_stream(),
+            Content::Ended => true,
+            Content::Backends(_) | Content::Cut(_) => false,
         }
     }
 
@@ -138,7 +113,11 @@ impl HttpBody for Body {
             Content::Ours(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Backends(body) => body.size_hint(),
+            Content::Ended => SizeHint::with_exact(0),
+            Content::Cut(_) => SizeHint::default(),
+            Content::Backends(call) => call
+                .length()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -146,8 +125,8 @@ impl HttpBody for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         let end = match &self.content {
-            Content::Ours(_) => End::Whole,
-            Content::Backends(body) if body.is_end_stream() => End::Whole,
+            Content::Ours(_) | Content::Ended => End::Whole,
+            Content::Cut(_) => End::Cut,
             // Whoever drops it before its end has no client any more.
             Content::Backends(_) => End::ClientLeft,
         };

@@ -1,12 +1,15 @@
 //! One request from its head to the end of its response, whatever ends it: what it holds, and what is told of it.
 
+use std::fmt::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hyper::header::HeaderValue;
 use hyper::{Method, Uri};
 
 use super::client::Client;
-use super::upstream::Conn;
+use super::upstream::Call;
+use super::worker::Worker;
 use crate::backend::BackendId;
 use crate::pool::{Access, Attempt, AttemptFailure, Detail, Lease};
 
@@ -32,10 +35,11 @@ pub(super) struct Flight {
     pub(super) attempts: Vec<Attempt>,
     /// How long it waited for a backend.
     pub(super) waited: Duration,
+    /// The client wants to know how long what took.
+    pub(super) timed: bool,
     /// The place of the pool of its lease.
     place: usize,
     lease: Option<Lease>,
-    conn: Option<Conn>,
     /// The status that the client got.
     status: Option<u16>,
     told: Told,
@@ -77,12 +81,17 @@ impl Flight {
             started: Instant::now(),
             attempts: Vec::new(),
             waited: Duration::ZERO,
+            timed: false,
             place: 0,
             lease: None,
-            conn: None,
             status: None,
             told,
         })
+    }
+
+    /// The thread that it is on.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.client.worker
     }
 
     /// Notes the status that the client gets.
@@ -101,10 +110,39 @@ impl Flight {
         }
     }
 
-    /// Holds the lease, and keeps the connection from being used again, until the body has ended.
-    pub(super) fn hold(&mut self, lease: Lease, conn: Conn) {
+    /// Holds the lease until the body has ended.
+    pub(super) fn hold(&mut self, lease: Lease) {
         self.lease = Some(lease);
-        self.conn = Some(conn);
+    }
+
+    /// The connection is free for another request.
+    pub(super) fn put_back(&self, call: Call) {
+        self.client.worker.upstreams.put_back(call);
+    }
+
+    /// How long what took, in milliseconds, where the client asked (W3C Server Timing): the wait for a backend, attempts in
+    /// vain, and the attempt that `answered`.
+    pub(super) fn server_timing(&self, answered: Option<&Lease>) -> Option<HeaderValue> {
+        if !self.timed {
+            return None;
+        }
+        let ms = |took: Duration| took.as_secs_f64() * 1e3;
+        let last = answered.map_or(Duration::ZERO, |lease| lease.since().elapsed());
+        let retries = self.started.elapsed().saturating_sub(last + self.waited);
+        let mut text = format!(
+            "lbdev-wait;dur={:.1}, lbdev-retries;dur={:.1}",
+            ms(self.waited),
+            ms(retries)
+        );
+        if let Some(lease) = answered {
+            let _ = write!(
+                text,
+                ", backend;dur={:.1};desc=\"{}\"",
+                ms(last),
+                lease.member().id
+            );
+        }
+        HeaderValue::from_str(&text).ok()
     }
 
     /// Notes an attempt that came to nothing.
@@ -119,12 +157,7 @@ impl Flight {
     /// The response has ended.
     pub(super) fn end(mut self, end: End) {
         match end {
-            End::Whole => {
-                if let Some(conn) = self.conn.take() {
-                    self.client.worker.upstreams.put_back(conn);
-                }
-                self.client.signs.set_open_ended(false);
-            }
+            End::Whole => self.client.signs.set_open_ended(false),
             End::Cut => {
                 if let Some(lease) = self.lease.take() {
                     self.client.worker.pools.all()[self.place]

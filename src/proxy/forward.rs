@@ -16,11 +16,15 @@ use super::attempt::{self, Failed, Outbound};
 use super::body::Body;
 use super::client::{Client, Host};
 use super::flight::Flight;
-use super::headers::{self, Found, SEC_FETCH_DEST};
+use super::h1::ResponseHead;
+use super::headers::{self, Found, IDEMPOTENCY_KEY, SEC_FETCH_DEST, X_LBDEV_TIMING};
+use super::hold;
 use super::page::Page;
 use super::retry::{self, Facts, Limits, Verdict, Why};
+use super::sticky::Sticks;
+use super::upstream::Call;
 use super::{key, turn};
-use crate::balance::{Algorithm, Sequence};
+use crate::balance::{Algorithm, Sequence, Sticky};
 use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
 
 /// A request that is fit to be forwarded.
@@ -28,6 +32,7 @@ struct Fit {
     /// The place of its pool among all.
     place: usize,
     turn: Turn,
+    sticks: Sticks,
     out: Outbound,
     /// The client's end of the switch of protocols that it asks for.
     upgrade: Option<OnUpgrade>,
@@ -41,8 +46,9 @@ pub(super) fn handle(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
-    let flight = Flight::new(client.clone(), request.method(), request.uri());
+    let mut flight = Flight::new(client.clone(), request.method(), request.uri());
     let found = headers::find(request.headers());
+    flight.timed = found.timing;
     let accept = match found.accept {
         true => request.headers().get(ACCEPT).cloned(),
         false => None,
@@ -88,11 +94,19 @@ fn fit(
     };
     let path = head.uri.path();
     let live = pools.live();
-    let turn = match (live.algorithm, live.sequence) {
-        (Algorithm::IpHash, _) => key::by_address(client.peer),
-        (Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
-        (_, Sequence::Pages) => turn_of(client, &head.headers, found, path),
-        (_, Sequence::Requests) => Turn::Next,
+    let sticks = match live.sticky {
+        Sticky::Off => Sticks::Off,
+        Sticky::Cookie => client
+            .worker
+            .cookies
+            .find(place, &pools.all()[place], &head.headers),
+    };
+    let turn = match (sticks, live.algorithm, live.sequence) {
+        (Sticks::To(index), ..) => Turn::Stuck(index),
+        (_, Algorithm::IpHash, _) => key::by_address(client.peer),
+        (_, Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
+        (_, _, Sequence::Pages) => turn_of(client, &head.headers, found, path),
+        (_, _, Sequence::Requests) => Turn::Next,
     };
 
     let body = (!body.is_end_stream()).then_some(body);
@@ -102,13 +116,23 @@ fn fit(
     if let Some(token) = token {
         headers::ask_upgrade(&mut head.headers, token);
     }
-    let replayable = body.is_none() && retry::is_idempotent(&head.method);
+    let retry = &client.worker.settings.retry;
+    let has_key = found.key
+        && head
+            .headers
+            .get(&IDEMPOTENCY_KEY)
+            .is_some_and(|key| !key.is_empty());
+    let repeatable = retry.non_idempotent || has_key || retry::is_idempotent(&head.method);
+    if found.timing {
+        head.headers.remove(&X_LBDEV_TIMING);
+    }
     Ok(Box::new(Fit {
         place,
         turn,
+        sticks,
         upgrade,
         version: head.version,
-        out: Outbound::new(head, body, replayable, host),
+        out: Outbound::new(head, body, repeatable, retry.body, (client, &host)),
     }))
 }
 
@@ -168,9 +192,10 @@ async fn forward(
         retries: worker.pools.live().retries,
         deadline: settings.retry.deadline,
     };
+    pool.came(flight.started);
     let mut tried = Tried::default();
     // The attempt that failed last, until it is known what follows.
-    let mut setback: Option<Lease> = None;
+    let mut setback: Option<Setback> = None;
     let mut spent = false;
     let mut sends = 0;
     // What the queue gave.
@@ -183,32 +208,34 @@ async fn forward(
             None => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
-            let full = flight
-                .attempts
-                .last()
-                .is_some_and(|last| last.failure == AttemptFailure::ConnectTimeout);
-            if setback.is_some() && full && pool.any_eligible() {
-                // It lives and listens; the queue of its socket is full (runserver's holds 10). Nothing was sent, so it is
-                // asked again, until the retry deadline.
-                setback = None;
-                pool.count_retry();
-                tried.clear();
-                spent = false;
-                continue;
-            }
+            // Others are there, and have as many requests as they may: this one stands in line for them.
             let busy = !spent && pool.is_anybody_busy(&tried);
-            if let Some(last) = &setback
-                && !busy
-            {
+            if let Some(last) = &setback {
+                if last.answer.is_some() {
+                    break;
+                }
+                let full = flight
+                    .attempts
+                    .last()
+                    .is_some_and(|last| last.failure == AttemptFailure::ConnectTimeout);
+                if full && pool.any_eligible() {
+                    // It lives and listens; the queue of its socket is full (runserver's holds 10). Nothing was sent, so it
+                    // is asked again, until the retry deadline.
+                    setback = None;
+                    pool.count_retry();
+                    tried.clear();
+                    spent = false;
+                    continue;
+                }
                 // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
-                if Box::pin(attempt::anybody_left(worker, pool)).await {
+                if !busy && Box::pin(attempt::anybody_left(worker, pool)).await {
                     return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
-                        .after(last.member(), worker, place)
+                        .after(last.lease.member(), worker, place)
                         .response(accept, flight);
                 }
             }
             if let Some(last) = setback.take() {
-                last.retried_elsewhere();
+                last.lease.retried_elsewhere();
                 pool.count_retry();
             }
             if !busy {
@@ -224,49 +251,103 @@ async fn forward(
             continue;
         };
         if let Some(last) = setback.take() {
-            last.retried_elsewhere();
+            last.lease.retried_elsewhere();
             pool.count_retry();
         }
         let member = lease.member();
-        match attempt::run(client, place, member, &mut fit.out, fit.upgrade.is_some()).await {
-            Ok((response, conn)) => {
+        let tried_once = attempt::run(worker, place, member, &fit.out, fit.upgrade.is_some()).await;
+        let (failure, sent, answer) = match tried_once {
+            Ok((head, mut call)) => {
                 lease.answered(Instant::now());
-                let switch = answer::Switch {
-                    upgrade: fit.upgrade.take(),
-                    version: fit.version,
+                let held = match hold::wants(&call, &head.headers, settings.hold) {
+                    true => Box::pin(hold::complete(&mut call)).await,
+                    false => Ok(()),
                 };
-                return answer::hand_on(client, flight, place, lease, conn, response, switch);
+                match held {
+                    Ok(()) if !settings.retry.statuses.contains(&head.status.as_u16()) => {
+                        return hand_on(client, flight, fit, lease, (head, call));
+                    }
+                    Ok(()) => {
+                        let failure = AttemptFailure::Status(head.status.as_u16());
+                        (failure, true, Some((head, call)))
+                    }
+                    Err(failure) => (failure, true, None),
+                }
             }
             Err(Failed::Client) => {
                 return Page::bad_request("its body ended before it was whole")
                     .response(accept, flight);
             }
-            Err(Failed::Backend { failure, sent }) => {
-                pool.failed(&lease, failure);
-                tried.add(member);
+            Err(Failed::Backend { failure, sent }) => (failure, sent, None),
+        };
+        pool.failed(&lease, failure);
+        tried.add(member);
+        sends += usize::from(sent);
+        let facts = Facts {
+            failure,
+            sent,
+            replayable: fit.out.replayable(),
+            tries: tried.len(),
+            sends,
+            elapsed: flight.started.elapsed(),
+        };
+        let verdict = retry::verdict(facts, limits, || pool.may_repeat(Instant::now()));
+        match (verdict, answer) {
+            (Verdict::Again, answer) => {
                 flight.note(&lease, failure);
-                sends += usize::from(sent);
-                let facts = Facts {
-                    failure,
-                    sent,
-                    replayable: fit.out.replayable(),
-                    tries: tried.len(),
-                    sends,
-                    elapsed: flight.started.elapsed(),
-                };
-                match retry::verdict(facts, limits) {
-                    Verdict::Again => {}
-                    Verdict::Spent => spent = true,
-                    Verdict::GiveUp(why) => {
-                        return Page::gave_up(pool, &flight.attempts, why)
-                            .after(lease.member(), worker, place)
-                            .response(accept, flight);
-                    }
-                }
-                setback = Some(lease);
+                setback = Some(Setback { lease, answer });
+            }
+            (Verdict::Spent | Verdict::GiveUp(_), Some(answer)) => {
+                return hand_on(client, flight, fit, lease, answer);
+            }
+            (Verdict::Spent, None) => {
+                flight.note(&lease, failure);
+                spent = true;
+                setback = Some(Setback {
+                    lease,
+                    answer: None,
+                });
+            }
+            (Verdict::GiveUp(why), None) => {
+                flight.note(&lease, failure);
+                return Page::gave_up(pool, &flight.attempts, why)
+                    .after(lease.member(), worker, place)
+                    .response(accept, flight);
             }
         }
     }
+    let Some(Setback {
+        lease,
+        answer: Some(answer),
+    }) = setback
+    else {
+        unreachable!("the loop is left only with an answer")
+    };
+    // Nobody else is left to ask: what the last one said is the answer, and its attempt was not in vain.
+    flight.attempts.pop();
+    hand_on(client, flight, fit, lease, answer)
+}
+
+/// An attempt that failed.
+struct Setback {
+    lease: Lease,
+    /// It did answer, with a status that counts as a failure: the client gets that if nobody says better.
+    answer: Option<(ResponseHead, Call)>,
+}
+
+fn hand_on(
+    client: &Rc<Client>,
+    flight: Box<Flight>,
+    fit: &mut Fit,
+    lease: Lease,
+    answer: (ResponseHead, Call),
+) -> Response<Body> {
+    let switch = answer::Switch {
+        upgrade: fit.upgrade.take(),
+        version: fit.version,
+        sticks: fit.sticks,
+    };
+    answer::hand_on(client, flight, fit.place, lease, answer, switch)
 }
 
 /// Waits for a backend. All waits of one request together are bounded by `limit`.

@@ -13,6 +13,12 @@ pub(super) static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forw
 pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) static X_LBDEV_ATTEMPTS: HeaderName = HeaderName::from_static("x-lbdev-attempts");
 pub(super) static X_LBDEV_BACKEND: HeaderName = HeaderName::from_static("x-lbdev-backend");
+/// The client asks for a `Server-Timing` field on the response.
+pub(super) static X_LBDEV_TIMING: HeaderName = HeaderName::from_static("x-lbdev-timing");
+/// Of the IETF's draft of that name: what it stands on may be repeated.
+pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// W3C Server Timing.
+pub(super) static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(super) static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -29,6 +35,10 @@ pub(super) struct Found {
     pub(super) dest: bool,
     /// `Accept`.
     pub(super) accept: bool,
+    /// `Idempotency-Key`.
+    pub(super) key: bool,
+    /// `X-Lbdev-Timing`.
+    pub(super) timing: bool,
 }
 
 /// Looks once at every name.
@@ -44,7 +54,11 @@ pub(super) fn find(headers: &HeaderMap) -> Found {
                 found.connection |= *name == CONNECTION;
                 found.legacy |= *name == KEEP_ALIVE;
             }
-            14 => found.dest |= *name == SEC_FETCH_DEST,
+            14 => {
+                found.dest |= *name == SEC_FETCH_DEST;
+                found.timing |= *name == X_LBDEV_TIMING;
+            }
+            15 => found.key |= *name == IDEMPOTENCY_KEY,
             16 => found.legacy |= *name == PROXY_CONNECTION,
             17 => found.transfer_encoding |= *name == TRANSFER_ENCODING,
             _ => {}

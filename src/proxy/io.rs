@@ -1,4 +1,4 @@
-//! The two sockets of a request, each with the one thing that hyper does not do by itself.
+//! The socket of a client, with what hyper does not do by itself.
 
 use std::io;
 use std::pin::Pin;
@@ -8,78 +8,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-use super::progress::Progress;
-use super::quickack;
-
-/// A socket to a backend: acknowledges at once what is only a part of a response.
-#[derive(Debug)]
-pub(super) struct UpstreamIo {
-    stream: TcpStream,
-    progress: Progress,
-}
-
-impl UpstreamIo {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            progress: Progress::Start,
-        }
-    }
-}
-
-impl AsyncRead for UpstreamIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Poll::Ready(Ok(())) = polled {
-            let read = &buf.filled()[before..];
-            if !read.is_empty() {
-                self.progress = self.progress.after(read);
-                if self.progress.is_partial() {
-                    quickack::acknowledge(&self.stream);
-                }
-            }
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for UpstreamIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.progress = Progress::Start;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.progress = Progress::Start;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
 
 /// What the socket of a client and its requests tell each other.
 #[derive(Debug, Default)]

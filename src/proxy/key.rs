@@ -31,11 +31,16 @@ fn address(peer: IpAddr) -> u64 {
     }
 }
 
-/// The value of the first cookie of this name (RFC 6265 §4.2.1).
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+/// The value of the first cookie of this name.
+fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+    cookies(headers, name).next()
+}
+
+/// The values of all cookies of this name, in the order sent (RFC 6265 §4.2.1).
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     let fields = headers.get_all(COOKIE).iter();
-    let mut pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
-    pairs.find_map(|pair| {
+    let pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
+    pairs.filter_map(move |pair| {
         let rest = pair.trim_ascii().strip_prefix(name)?;
         rest.strip_prefix(b"=")
     })

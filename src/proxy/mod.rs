@@ -11,18 +11,23 @@ mod client;
 mod clock;
 mod flight;
 mod forward;
+mod frames;
+mod h1;
 mod headers;
+mod hold;
 mod io;
 mod key;
+mod lent;
 mod listen;
 mod page;
-mod progress;
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
     path = "quickack_none.rs"
 )]
 mod quickack;
 mod retry;
+mod sticky;
+mod tape;
 mod tunnel;
 mod turn;
 mod upstream;
@@ -36,7 +41,9 @@ use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
+pub use lent::{LastLines, Lent};
 pub use listen::{BindError, Bound, bind};
+pub use sticky::StickyKey;
 
 use crate::config::Balancer;
 use crate::error::Report;
@@ -77,7 +84,9 @@ pub fn start(
     bound: Bound,
     pools: Arc<Pools>,
     access: Arc<AccessLog>,
+    lent: Lent,
 ) -> Result<Proxy, StartError> {
+    let lent = lent.before(bound.addresses());
     let (stage, seen) = watch::channel(Stage::Open);
     let (worker_lives, working) = mpsc::channel(1);
     let mut proxy = Proxy {
@@ -87,7 +96,7 @@ pub fn start(
     };
     for (number, listeners) in bound.workers.into_iter().enumerate() {
         let (settings, pools, access) = (settings.clone(), pools.clone(), access.clone());
-        let (seen, lives) = (seen.clone(), worker_lives.clone());
+        let (seen, lives, lent) = (seen.clone(), worker_lives.clone(), lent.clone());
         let runtime = Builder::new_current_thread();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -98,7 +107,7 @@ pub fn start(
                 match started {
                     Ok((runtime, listeners)) => {
                         let _ = ready.send(Ok(()));
-                        let worker = Worker::new(settings, pools, access);
+                        let worker = Worker::new(settings, pools, access, lent);
                         runtime.block_on(worker.run(listeners, seen));
                     }
                     Err(error) => {
@@ -144,8 +153,8 @@ impl Proxy {
         });
     }
 
-    /// Ends it: no more connections; idle ones and upgraded ones are closed at once; requests in flight have `drain` to
-    /// end, with `Connection: close`, and are then dropped. Returns when its threads have ended. Dropping the future
+    /// Ends it: no more connections; idle ones and upgraded ones are closed at once (a WebSocket with a close frame);
+    /// requests in flight have `drain` to end, with `Connection: close`, and are then dropped. Returns when its threads have ended. Dropping the future
     /// ends everything at once.
     pub async fn close(mut self, drain: Duration) {
         let until = Instant::now() + drain;

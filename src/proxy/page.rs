@@ -1,61 +1,41 @@
-//! What lbdev itself answers: what happened, how the backends are, what to type next. As a page, as JSON or as plain
-//! text, as the client likes it.
+//! What lbdev itself answers: what happened, how the backends are and what they wrote last, what to type next. As a page,
+//! as JSON or as plain text, as the client likes it.
 
-use std::fmt::Write;
+mod form;
+
 use std::sync::Arc;
-
-use bytes::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
-use serde_json::json;
 
 use super::answer::attempts;
 use super::body::Body;
 use super::flight::Flight;
-use super::headers::{X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::headers::{SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::lent::LastLines;
 use super::retry::Why;
 use super::worker::Worker;
-use crate::backend::Phase;
+use crate::backend::{BackendId, Phase};
 use crate::config::Route;
 use crate::pool::{Attempt, AttemptFailure, Lack, Member, Pool, Pools, Unavailable};
+use crate::process::strip_escapes;
+use bytes::Bytes;
+use form::Accept;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
 
-/// The one page there is; its places are filled in by name.
-const TEMPLATE: &str = include_str!("../../templates/pages/error.html");
-
-/// The form in which a client wants to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accept {
-    /// A browser.
-    Html,
-    /// A program.
-    Json,
-    /// curl, and whoever does not say.
-    Text,
-}
-
-impl Accept {
-    /// By `Accept`, where what is named first is liked best: nobody weighs these three against each other by `q`.
-    fn of(accept: Option<&HeaderValue>) -> Self {
-        let Some(accept) = accept.and_then(|value| value.to_str().ok()) else {
-            return Accept::Text;
-        };
-        let html = accept.find("text/html");
-        let json = accept.find("application/json").or(accept.find("+json"));
-        match (html, json) {
-            (Some(html), Some(json)) if json < html => Accept::Json,
-            (Some(_), _) => Accept::Html,
-            (None, Some(_)) => Accept::Json,
-            (None, None) => Accept::Text,
-        }
-    }
-}
+/// Lines of a backend's output that are shown.
+const LAST_LINES: usize = 6;
+/// Characters of each; what is longer is cut there.
+const LINE_MAX: usize = 200;
 
 /// One row of a table: a backend and its state, or a service and its routes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Row {
     name: String,
     state: String,
     why: String,
+    /// The backend whose last lines may say more.
+    ask: Option<BackendId>,
+    /// They, as plain text.
+    lines: Vec<String>,
 }
 
 /// An answer of lbdev's own.
@@ -136,7 +116,7 @@ impl Page {
                     })
                     .collect::<Vec<_>>()
                     .join(", "),
-                why: String::new(),
+                ..Row::default()
             })
             .collect();
         page.next.push("lbdev config".to_owned());
@@ -214,7 +194,8 @@ impl Page {
             ),
         };
         if !all.is_empty() {
-            let _ = write!(said, ": {all}");
+            said.push_str(": ");
+            said.push_str(all);
         }
         let mut page = Self::new(StatusCode::SERVICE_UNAVAILABLE, &title, said);
         page.backends(pool, failed);
@@ -243,7 +224,13 @@ impl Page {
         self
     }
 
+    /// Every backend; with its last lines those that failed, or where nobody is to be had, those that are not up.
     fn backends(&mut self, pool: &Pool, failed: &[Attempt]) {
+        let nobody = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let to_blame = |member: &Member| match nobody {
+            true => member.phase != Phase::Up,
+            false => failed.iter().any(|attempt| attempt.backend == member.id),
+        };
         self.rows = pool
             .snapshot()
             .members
@@ -252,6 +239,8 @@ impl Page {
                 name: member.id.to_string(),
                 state: member.phase.word().to_owned(),
                 why: member.why.clone().unwrap_or_default(),
+                ask: to_blame(member).then(|| member.id.clone()),
+                lines: Vec::new(),
             })
             .collect();
         self.tried = failed
@@ -260,12 +249,24 @@ impl Page {
             .collect();
     }
 
+    fn ask(&mut self, last_lines: &LastLines) {
+        for row in &mut self.rows {
+            if let Some(id) = &row.ask {
+                let lines = last_lines.of(id, LAST_LINES);
+                row.lines = lines.iter().filter_map(|line| plain(line)).collect();
+            }
+        }
+    }
+
     /// The response, in the form that the client's `Accept` likes.
     pub(super) fn response(
-        self,
+        mut self,
         accept: Option<&HeaderValue>,
         mut flight: Box<Flight>,
     ) -> Response<Body> {
+        if let Some(last_lines) = &flight.worker().last_lines {
+            self.ask(last_lines);
+        }
         flight.status(self.status.as_u16());
         let (text, kind) = match Accept::of(accept) {
             _ if self.title.is_empty() => (String::new(), None),
@@ -274,6 +275,7 @@ impl Page {
             Accept::Text => (self.text(), Some("text/plain; charset=utf-8")),
         };
         let tries = flight.attempts.len();
+        let timing = flight.server_timing(None);
         let mut response = Response::new(Body::ours(Bytes::from(text), flight));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -284,129 +286,27 @@ impl Page {
         if tries > 0 {
             headers.insert(&X_LBDEV_ATTEMPTS, attempts(tries));
         }
+        if let Some(timing) = timing {
+            headers.insert(&SERVER_TIMING, timing);
+        }
         for (name, value) in self.fields {
             headers.insert(name, value);
         }
         response
     }
-
-    fn html(&self) -> String {
-        let mut rows = String::new();
-        for row in &self.rows {
-            let _ = write!(
-                rows,
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
-                escape(&row.name),
-                escape(&row.state),
-                escape(&row.why)
-            );
-        }
-        let list = |items: &[String], tag: &str| {
-            items.iter().fold(String::new(), |mut list, item| {
-                let _ = write!(list, "<li><{tag}>{}</{tag}></li>", escape(item));
-                list
-            })
-        };
-        let section = |heading: &str, inside: String| match inside.is_empty() {
-            true => String::new(),
-            false => format!("<h2>{heading}</h2>{inside}"),
-        };
-        let wrap = |tag: &str, inside: String| match inside.is_empty() {
-            true => inside,
-            false => format!("<{tag}>{inside}</{tag}>"),
-        };
-        let table = match self.status {
-            StatusCode::NOT_FOUND => "Routes",
-            _ => "Backends",
-        };
-        // Filled in one pass over the template: no value can bring a place of its own.
-        let mut page = String::with_capacity(TEMPLATE.len() + 1024);
-        let mut rest = TEMPLATE;
-        while let Some((before, after)) = rest.split_once("{{") {
-            page.push_str(before);
-            let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-            page.push_str(&match name {
-                "status" => self.status.as_u16().to_string(),
-                "title" => escape(&self.title.replace('`', "")),
-                "said" => prose(&self.said),
-                "heading" => prose(&self.title),
-                "rows" => section(table, wrap("table", rows.clone())),
-                "tried" => section("Tried", wrap("ol", list(&self.tried, "span"))),
-                "next" => section("Type next", wrap("ul", list(&self.next, "code"))),
-                _ => String::new(),
-            });
-            rest = after;
-        }
-        page.push_str(rest);
-        page
-    }
-
-    fn json(&self) -> String {
-        let rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|row| match self.status {
-                StatusCode::NOT_FOUND => json!({"service": row.name, "routes": row.state}),
-                _ => json!({"id": row.name, "state": row.state, "why": row.why}),
-            })
-            .collect();
-        let key = match self.status {
-            StatusCode::NOT_FOUND => "services",
-            _ => "backends",
-        };
-        let mut document = json!({
-            "version": crate::wire::VERSION,
-            "status": self.status.as_u16(),
-            "error": {"message": self.said, "hint": self.next.first()},
-            "tried": self.tried,
-        });
-        document[key] = rows.into();
-        format!("{document}\n")
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!("{} {}\n{}\n", self.status.as_u16(), self.title, self.said);
-        for row in &self.rows {
-            let line = format!("  {}  {}  {}", row.name, row.state, row.why);
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        for tried in &self.tried {
-            let _ = writeln!(text, "tried: {tried}");
-        }
-        for next in &self.next {
-            let _ = writeln!(text, "next: {next}");
-        }
-        text
-    }
 }
 
-/// A sentence as HTML: what stands between backticks is set as code.
-fn prose(text: &str) -> String {
-    let mut html = String::new();
-    for (place, part) in text.split('`').enumerate() {
-        match place % 2 {
-            0 => html.push_str(&escape(part)),
-            _ => {
-                let _ = write!(html, "<code>{}</code>", escape(part));
-            }
-        }
+/// A line without terminal escapes, as long as it may be; `None` for a blank one.
+fn plain(line: &str) -> Option<String> {
+    let line = strip_escapes(line);
+    let line = line.trim_end();
+    if line.is_empty() {
+        return None;
     }
-    html
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+    Some(match line.char_indices().nth(LINE_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -414,49 +314,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept() {
-        for (value, expected) in [
-            ("*/*", Accept::Text),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Accept::Html),
-            ("application/json, text/plain, */*", Accept::Json),
-            ("application/json, text/html", Accept::Json),
-            ("text/html, application/json", Accept::Html),
-            ("application/problem+json", Accept::Json),
-        ] {
-            let accept = HeaderValue::from_static(value);
-            assert_eq!(Accept::of(Some(&accept)), expected, "{value}");
-        }
-        assert_eq!(Accept::of(None), Accept::Text);
-    }
-
-    #[test]
-    fn values_are_escaped_and_bring_no_places() {
-        let mut page = Page::new(StatusCode::NOT_FOUND, "t", "<script>{{rows}}</script>");
-        page.rows.push(Row {
-            name: "a\"b".into(),
-            state: "{{next}}".into(),
-            why: "x & y".into(),
-        });
-        page.next.push("lbdev start all".into());
-        let html = page.html();
-        assert!(html.contains("&lt;script&gt;{{rows}}&lt;/script&gt;"));
-        assert!(
-            html.contains("a&quot;b") && html.contains("x &amp; y") && html.contains("{{next}}")
-        );
-        assert!(!html.contains("<script"));
-        assert_eq!(html.matches("<code>lbdev start all</code>").count(), 1);
-    }
-
-    #[test]
-    fn json_is_json_and_text_has_no_empty_tail() {
-        let mut page = Page::new(StatusCode::BAD_GATEWAY, "t", "`web:8000` \"fell\"");
-        page.rows.push(Row {
-            name: "web:8000".into(),
-            state: "up".into(),
-            why: String::new(),
-        });
-        let value: serde_json::Value = serde_json::from_str(&page.json()).unwrap();
-        assert_eq!(value["backends"][0]["state"], "up");
-        assert_eq!(page.text(), "502 t\n`web:8000` \"fell\"\n  web:8000  up\n");
+    fn lines_are_plain_and_short() {
+        let check = |line: &str, expected: Option<&str>| {
+            assert_eq!(plain(line).as_deref(), expected, "{line:?}");
+        };
+        check("\u{1b}[31mred\u{1b}[0m  ", Some("red"));
+        check("  File \"x.py\", line 1", Some("  File \"x.py\", line 1"));
+        check("", None);
+        check(" \u{1b}[0m ", None);
+        let long = "ü".repeat(LINE_MAX);
+        check(&long, Some(&long));
+        check(&format!("{long}ü"), Some(&format!("{long}…")));
     }
 }

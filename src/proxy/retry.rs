@@ -22,7 +22,7 @@ pub(super) struct Facts {
     pub(super) failure: AttemptFailure,
     /// The backend may have seen the request.
     pub(super) sent: bool,
-    /// The request is idempotent and has no body.
+    /// It can be sent once more, and nobody minds if it is carried out twice.
     pub(super) replayable: bool,
     /// Backends tried since the request came or last waited, this one counted.
     pub(super) tries: usize,
@@ -65,6 +65,8 @@ pub(super) enum Why {
     Deadly,
     /// It took too long already.
     Deadline,
+    /// More requests are repeated already than the budget allows.
+    Budget,
     /// The backend lives and is slow: a breakpoint must not fire on the next one too.
     Slow,
 }
@@ -82,18 +84,20 @@ impl Why {
                 "as many backends as `retries` allows have failed under it, so it may be the request that ends them"
             }
             Why::Deadline => "the retry deadline has passed",
+            Why::Budget => "too many requests are being repeated already (`retry.budget`)",
             Why::Slow => "the backend runs, it is only slow",
         }
     }
 }
 
 /// What to do after a failed attempt.
-pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
+pub(super) fn verdict(facts: Facts, limits: Limits, may_repeat: impl FnOnce() -> bool) -> Verdict {
     match facts.failure {
         AttemptFailure::HeadTimeout => return Verdict::GiveUp(Why::Slow),
-        // Part of the response is with the client.
-        AttemptFailure::CutBody => return Verdict::GiveUp(Why::NotReplayable),
-        AttemptFailure::Refused
+        // A response that was cut while it was held: none of it is with the client.
+        AttemptFailure::CutBody
+        | AttemptFailure::Status(_)
+        | AttemptFailure::Refused
         | AttemptFailure::ConnectTimeout
         | AttemptFailure::ConnectFailed
         | AttemptFailure::Closed
@@ -111,6 +115,9 @@ pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
         Verdict::GiveUp(Why::Deadline)
     } else if over(facts.tries) {
         Verdict::Spent
+    } else if facts.sent && !may_repeat() {
+        // Whoever was refused has cost nobody anything.
+        Verdict::GiveUp(Why::Budget)
     } else {
         Verdict::Again
     }
@@ -193,13 +200,13 @@ mod tests {
                 give_up(Why::Slow),
             ),
             (
-                "cut",
+                "cut while it was held",
                 Facts {
                     failure: CutBody,
                     ..sent
                 },
                 3,
-                give_up(Why::NotReplayable),
+                Verdict::Again,
             ),
             ("off", facts, 0, give_up(Why::Off)),
             (
@@ -246,8 +253,31 @@ mod tests {
                 retries,
                 deadline: late,
             };
-            assert_eq!(verdict(facts, limits), expected, "{name}");
+            assert_eq!(verdict(facts, limits, || true), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_budget_is_asked_only_for_what_was_seen() {
+        let limits = Limits {
+            retries: 3,
+            deadline: Duration::from_secs(10),
+        };
+        let facts = Facts {
+            failure: AttemptFailure::Closed,
+            sent: true,
+            replayable: true,
+            tries: 1,
+            sends: 1,
+            elapsed: Duration::ZERO,
+        };
+        let spent = Verdict::GiveUp(Why::Budget);
+        assert_eq!(verdict(facts, limits, || false), spent);
+        let unsent = Facts {
+            sent: false,
+            ..facts
+        };
+        assert_eq!(verdict(unsent, limits, || panic!("asked")), Verdict::Again);
     }
 
     #[test]

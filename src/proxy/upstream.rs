@@ -1,65 +1,168 @@
 //! Connections to backends: idle ones kept by each worker for itself, and new ones.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
 use hyper::header::HeaderValue;
-use hyper_util::rt::TokioIo;
+use hyper::http::request::Parts;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
-use super::body::Outgoing;
 use super::clock::Clock;
-use super::io::UpstreamIo;
+use super::h1::{Broken, Exchange, ResponseHead, Wire};
+use super::tape::Outgoing;
 use crate::backend::RunId;
 use crate::pool::{AttemptFailure, Member};
 
 /// Idle connections kept to one backend by one worker.
 const IDLE_MAX: usize = 256;
 
-/// What a connection, the request on it and the sweep tell each other.
+/// What a request on a connection and the sweep tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Link {
+struct Link {
     /// Since when, on the worker's [`Clock`], the backend owes the head of a response.
     owed_since: Cell<Option<Duration>>,
-    /// The sweep ended it because the head did not come in time.
-    pub(super) timed_out: Cell<bool>,
-    /// The client's part of the request could not be read: not the backend's fault.
-    pub(super) client_failed: Cell<bool>,
-    task: RefCell<Option<AbortHandle>>,
+    /// The head did not come in time.
+    timed_out: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
-impl Link {
-    /// The request was handed over.
-    pub(super) fn sent(&self, now: Duration) {
-        self.owed_since.set(Some(now));
-    }
-
-    /// A further part of the request's body was handed over: what is owed is owed from now. A response that began before
-    /// the request had ended owes nothing any more.
-    pub(super) fn went_on(&self, now: Duration) {
-        if self.owed_since.get().is_some() {
-            self.owed_since.set(Some(now));
-        }
-    }
-
-    /// The head of the response has come.
-    pub(super) fn answered(&self) {
-        self.owed_since.set(None);
-    }
-}
-
-/// A connection to one run of a backend.
-#[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) sender: SendRequest<Outgoing>,
-    pub(super) link: Rc<Link>,
+/// Whose connection it is: the place of its pool, its index there, and its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Origin {
     pool: usize,
     member: usize,
     run: Option<RunId>,
+}
+
+/// A connection to one run of a backend, without a request on it.
+#[derive(Debug)]
+pub(super) struct Conn {
+    wire: Wire,
+    link: Rc<Link>,
+    origin: Origin,
+}
+
+/// A connection with a request on it.
+#[derive(Debug)]
+pub(super) struct Call {
+    exchange: Exchange<Outgoing>,
+    link: Rc<Link>,
+    origin: Origin,
+}
+
+impl Call {
+    /// Puts a request on the connection. Nothing is sent before [`Call::head`].
+    pub(super) fn new(conn: Conn, head: &Parts, body: Option<Outgoing>) -> Self {
+        Self {
+            exchange: Exchange::new(conn.wire, head, body),
+            link: conn.link,
+            origin: conn.origin,
+        }
+    }
+
+    /// Sends the request and waits for the head of its response; interim ones (1xx) are passed over.
+    ///
+    /// # Errors
+    /// Why none comes. [`Call::is_unsent`] and [`Call::has_begun`] then say how far it was.
+    pub(super) async fn head(&mut self, clock: &Clock) -> Result<ResponseHead, NoHead> {
+        self.link.owed_since.set(Some(clock.now()));
+        let (exchange, link) = (&mut self.exchange, &self.link);
+        let head = poll_fn(|cx| {
+            if link.timed_out.get() {
+                return Poll::Ready(Err(NoHead::TimedOut));
+            }
+            let before = exchange.written();
+            loop {
+                let polled = exchange.poll_head(cx).map_err(NoHead::Broken);
+                match polled {
+                    Poll::Ready(Ok(head)) if head.is_interim() => {}
+                    Poll::Ready(head) => return Poll::Ready(head),
+                    Poll::Pending => break,
+                }
+            }
+            if exchange.written() != before {
+                // What is owed is owed from the last part of the request.
+                link.owed_since.set(Some(clock.now()));
+            }
+            let mut waker = link.waker.borrow_mut();
+            if !waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                *waker = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+        self.link.owed_since.set(None);
+        head
+    }
+
+    /// Not a byte of the request has left: the backend cannot have seen it.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.exchange.is_unsent()
+    }
+
+    /// Some byte of a response has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.exchange.has_begun()
+    }
+
+    /// The whole response has been read.
+    pub(super) fn is_done(&self) -> bool {
+        self.exchange.is_done()
+    }
+
+    /// The length of what is still to be read of the body, where it is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.exchange.length()
+    }
+
+    /// The whole of the body has come, though it may not have been read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.exchange.is_whole()
+    }
+
+    /// Waits until the whole of a body of known length has come.
+    ///
+    /// # Errors
+    /// When it ends before.
+    pub(super) async fn whole(&mut self) -> Result<(), AttemptFailure> {
+        poll_fn(|cx| self.exchange.poll_whole(cx))
+            .await
+            .map_err(|broken| match failure_of(&broken) {
+                Some(AttemptFailure::BadResponse) => AttemptFailure::BadResponse,
+                _ => AttemptFailure::CutBody,
+            })
+    }
+
+    /// The next part of the body.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.exchange.poll_frame(cx)
+    }
+
+    /// After a switch of protocols: the socket, and what came behind the head.
+    pub(super) fn into_parts(self) -> (TcpStream, BytesMut) {
+        self.exchange.into_parts()
+    }
+}
+
+/// Why there is no head of a response.
+#[derive(Debug)]
+pub(super) enum NoHead {
+    /// It did not come in time.
+    TimedOut,
+    /// It cannot come any more.
+    Broken(Broken),
 }
 
 /// One backend's idle connections, all of one run. The last one back is the first one out.
@@ -114,33 +217,29 @@ impl Upstreams {
         }
     }
 
-    /// An idle connection to this run that is still open.
+    /// An idle connection to this run that is still open, as far as can be told without a system call for each.
     pub(super) fn take(&self, pool: usize, member: &Member) -> Option<Conn> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = Shelf::of(&mut shelves, pool, member.index);
         shelf.enter(member.run);
-        let mut place = shelf.idle.len();
-        while place > 0 {
-            place -= 1;
-            let sender = &shelf.idle[place].0.sender;
-            if sender.is_closed() {
-                shelf.idle.remove(place);
-            } else if sender.is_ready() {
-                return Some(shelf.idle.remove(place).0);
+        while let Some((conn, _)) = shelf.idle.pop() {
+            if conn.wire.is_quiet() {
+                return Some(conn);
             }
-            // Neither: its last response has only just ended, and it is not done with it yet.
         }
         None
     }
 
-    /// Keeps a connection whose response has ended.
-    pub(super) fn put_back(&self, conn: Conn) {
-        if conn.sender.is_closed() {
+    /// Keeps a connection whose response has ended, where the backend takes another request on it.
+    pub(super) fn put_back(&self, call: Call) {
+        let Some(wire) = call.exchange.into_idle() else {
             return;
-        }
+        };
+        let (link, origin) = (call.link, call.origin);
         let mut shelves = self.shelves.borrow_mut();
-        let shelf = Shelf::of(&mut shelves, conn.pool, conn.member);
-        if shelf.run == conn.run && shelf.idle.len() < IDLE_MAX {
+        let shelf = Shelf::of(&mut shelves, origin.pool, origin.member);
+        if shelf.run == origin.run && shelf.idle.len() < IDLE_MAX {
+            let conn = Conn { wire, link, origin };
             shelf.idle.push((conn, self.clock.now()));
         }
     }
@@ -157,40 +256,23 @@ impl Upstreams {
         name.clone()
     }
 
-    /// A new connection. `upgrades`: it may switch protocols.
-    pub(super) async fn dial(
-        &self,
-        pool: usize,
-        member: &Member,
-        upgrades: bool,
-    ) -> Result<Conn, AttemptFailure> {
+    /// A new connection.
+    pub(super) async fn dial(&self, pool: usize, member: &Member) -> Result<Conn, AttemptFailure> {
         let stream = self.connect(member).await?;
         // It matters where it works; where it does not, the request only takes longer.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(UpstreamIo::new(stream));
-        let (sender, connection) = http1::Builder::new()
-            .handshake(io)
-            .await
-            .map_err(|_| AttemptFailure::ConnectFailed)?;
-        // How a connection ended is told to the request on it; without one it matters to nobody.
-        let task = if upgrades {
-            tokio::task::spawn_local(async { drop(connection.with_upgrades().await) })
-        } else {
-            tokio::task::spawn_local(async { drop(connection.await) })
-        };
         let link = Rc::new(Link::default());
-        link.task.replace(Some(task.abort_handle()));
         self.links.borrow_mut().push(Rc::downgrade(&link));
-        {
-            let mut shelves = self.shelves.borrow_mut();
-            Shelf::of(&mut shelves, pool, member.index).enter(member.run);
-        }
+        let mut shelves = self.shelves.borrow_mut();
+        Shelf::of(&mut shelves, pool, member.index).enter(member.run);
         Ok(Conn {
-            sender,
+            wire: Wire::new(stream),
             link,
-            pool,
-            member: member.index,
-            run: member.run,
+            origin: Origin {
+                pool,
+                member: member.index,
+                run: member.run,
+            },
         })
     }
 
@@ -218,8 +300,8 @@ impl Upstreams {
                 && now >= since + limit + grain
             {
                 link.timed_out.set(true);
-                if let Some(task) = link.task.take() {
-                    task.abort();
+                if let Some(waker) = link.waker.take() {
+                    waker.wake();
                 }
             }
             true
@@ -227,26 +309,20 @@ impl Upstreams {
         for shelf in self.shelves.borrow_mut().iter_mut().flatten() {
             shelf
                 .idle
-                .retain(|(conn, since)| !conn.sender.is_closed() && now < *since + self.idle);
+                .retain(|(conn, since)| conn.wire.is_quiet() && now < *since + self.idle);
         }
     }
 }
 
-/// Why a request that was sent has no response.
-pub(super) fn failure_of(error: &hyper::Error) -> AttemptFailure {
-    use std::error::Error;
-    if error.is_parse() {
-        return AttemptFailure::BadResponse;
+/// Why a request that was sent has no whole response. `None`: the client's part of it could not be read.
+pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
+    match broken {
+        Broken::Io(error) => Some(match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => AttemptFailure::Reset,
+            _ => AttemptFailure::Closed,
+        }),
+        Broken::Ended => Some(AttemptFailure::Closed),
+        Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
+        Broken::Request => None,
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return match io.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => AttemptFailure::Reset,
-                _ => AttemptFailure::Closed,
-            };
-        }
-        source = cause.source();
-    }
-    AttemptFailure::Closed
 }

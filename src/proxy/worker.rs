@@ -15,6 +15,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::client::{self, Client, Host};
 use super::clock::Clock;
+use super::lent::{LastLines, Lent};
+use super::sticky::Cookies;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
 use crate::pool::{AccessLog, Counter, Pools};
@@ -46,12 +48,16 @@ pub(super) struct Worker {
     pub(super) counter: Counter,
     pub(super) clock: Clock,
     pub(super) upstreams: Upstreams,
+    pub(super) cookies: Cookies,
+    /// What backends wrote last, where clients may read that.
+    pub(super) last_lines: Option<LastLines>,
     /// Turns true once, when what cannot end by itself has to.
     pub(super) draining: watch::Sender<bool>,
     /// The host that was asked for last: a new connection most often asks for it too.
     pub(super) last_host: RefCell<Option<Rc<Host>>>,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
     next_client: std::cell::Cell<u64>,
+    tunnels: std::cell::Cell<usize>,
     left: Notify,
 }
 
@@ -60,10 +66,13 @@ impl Worker {
         settings: Arc<Balancer>,
         pools: Arc<Pools>,
         access: Arc<AccessLog>,
+        lent: Lent,
     ) -> Rc<Self> {
         let clock = Clock::new();
         Rc::new(Self {
             upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
+            cookies: Cookies::new(&lent.project, lent.sticky_key, &pools),
+            last_lines: lent.last_lines,
             settings,
             pools,
             counter: access.counter(),
@@ -73,6 +82,7 @@ impl Worker {
             draining: watch::Sender::new(false),
             clients: RefCell::default(),
             next_client: std::cell::Cell::new(0),
+            tunnels: std::cell::Cell::new(0),
             left: Notify::new(),
         })
     }
@@ -107,7 +117,7 @@ impl Worker {
         for client in self.clients.borrow().values() {
             client.finish();
         }
-        while !self.clients.borrow().is_empty() {
+        while !self.clients.borrow().is_empty() || self.tunnels.get() > 0 {
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => break,
                 () = self.left.notified() => {}
@@ -136,6 +146,18 @@ impl Worker {
         }
     }
 
+    /// One more tunnel, until what is returned is dropped: they say goodbye before the worker ends.
+    pub(super) fn begin_tunnel(self: &Rc<Self>) -> Tunnel {
+        self.tunnels.set(self.tunnels.get() + 1);
+        Tunnel(self.clone())
+    }
+
+    fn left(&self) {
+        if *self.draining.borrow() {
+            self.left.notify_one();
+        }
+    }
+
     fn enter(self: &Rc<Self>, client: &Rc<Client>) -> Entered {
         let key = self.next_client.get();
         self.next_client.set(key + 1);
@@ -157,9 +179,17 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let client = self.worker.clients.borrow_mut().remove(&self.key);
         drop(client);
-        if *self.worker.draining.borrow() {
-            self.worker.left.notify_one();
-        }
+        self.worker.left();
+    }
+}
+
+/// A tunnel that the worker waits for when it ends.
+pub(super) struct Tunnel(Rc<Worker>);
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.0.tunnels.set(self.0.tunnels.get() - 1);
+        self.0.left();
     }
 }
 

@@ -6,7 +6,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
 use crate::backend::BackendId;
-use crate::config::Live;
+use crate::config::defaults::MOST_BACKENDS;
+use crate::config::{Live, LiveChange};
 
 /// Why the supervisor did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,38 @@ pub enum Refused {
     /// It has no port, so there is nothing to drain.
     #[error("`{0}` has no port: it gets no requests that could be kept from it")]
     NotBalanced(BackendId),
+    /// A service whose backends would all have weight 0.
+    #[error("every backend of `{service}` would have weight 0: none would ever be picked")]
+    AllWeightsZero {
+        /// Which.
+        service: String,
+    },
+    /// There is no such service.
+    #[error("there is no service `{service}`")]
+    NoSuchService {
+        /// Which.
+        service: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// Its servers are somebody else's.
+    #[error("the servers of `{service}` were not started by lbdev")]
+    ExternalService {
+        /// Which.
+        service: String,
+    },
+    /// No number of backends that a service can have.
+    #[error("a service has from 1 to {MOST_BACKENDS} backends, not {count}")]
+    Count {
+        /// What was asked for.
+        count: u32,
+    },
+    /// No port is left above those that the service has.
+    #[error("no port is free above those of the service")]
+    NoPort,
+    /// A further backend cannot be made as the others were.
+    #[error("a further backend cannot be made: {0}")]
+    NotMade(String),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Vec<BackendView>, Refused>>;
@@ -33,10 +66,18 @@ pub(super) enum Command {
         verb: Verb,
         reply: Reply,
     },
-    Live(Live),
+    Live {
+        change: LiveChange,
+        reply: oneshot::Sender<Live>,
+    },
     Weight {
         ids: Vec<BackendId>,
         weight: u32,
+        reply: Reply,
+    },
+    Scale {
+        service: String,
+        count: u32,
         reply: Reply,
     },
     Shutdown,
@@ -84,16 +125,25 @@ impl Handle {
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
-    /// Changes the settings that can be changed while requests are answered.
-    pub async fn set_live(&self, live: Live) {
-        // A loop that has ended answers no requests either.
-        let _ = self.commands.send(Command::Live(live)).await;
-    }
-
-    /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests.
+    /// Changes settings that can be changed while requests are answered, and replies with all of them as they then are.
+    /// Two changes at once do not lose each other's settings: the loop makes them one after the other.
     ///
     /// # Errors
     /// When lbdev is ending.
+    pub async fn set_live(&self, change: impl Into<LiveChange>) -> Result<Live, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let change = change.into();
+        let sent = self.commands.send(Command::Live { change, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests. Those that have no
+    /// port are passed over, unless there are no others.
+    ///
+    /// # Errors
+    /// When nobody of a service but its backups would be left to get requests, or none has a port (then none is touched), or
+    /// lbdev is ending.
     pub async fn set_weight(
         &self,
         ids: Vec<BackendId>,
@@ -101,6 +151,24 @@ impl Handle {
     ) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Weight { ids, weight, reply };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Makes a service have so many backends: launches further ones, on the next ports that are free, or drains and stops the
+    /// last ones. Replies with all of the service once those are launched or told to stop; who has stopped is forgotten.
+    ///
+    /// # Errors
+    /// When there is no such service, it is external, the number is none that it can have, a further backend cannot be made,
+    /// or lbdev is ending.
+    pub async fn scale(&self, service: String, count: u32) -> Result<Vec<BackendView>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Scale {
+            service,
+            count,
+            reply,
+        };
         let sent = self.commands.send(command).await;
         sent.map_err(|_| Refused::Stopping)?;
         answer.await.unwrap_or(Err(Refused::Stopping))

@@ -1,8 +1,11 @@
 //! The loop that owns every backend: it receives events, calls [`Backend::step`](crate::backend::Backend::step), performs
 //! the effects, publishes what it sees.
 
+mod detect;
 mod handle;
 mod run;
+mod scale;
+mod slow_start;
 mod target;
 mod unit;
 mod words;
@@ -13,7 +16,7 @@ mod tests;
 pub use handle::{Handle, Refused};
 pub use run::{Parts, start};
 pub use target::{UnknownTarget, resolve_target};
-pub use words::{by_words, exit_words};
+pub use words::{by_words, exit_words, failing_words};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,15 +40,15 @@ pub struct BackendView {
     pub spec: Arc<BackendSpec>,
     /// Its share, as it was set last.
     pub weight: u32,
-    /// Its state in one word.
+    /// The state of its process in one word.
     pub phase: Phase,
     /// Somebody wants it up.
     pub desired: bool,
     /// The operator lets it have requests.
     pub enabled: bool,
-    /// Ready, and recent checks and traffic pass.
+    /// Ready, and recent checks and traffic pass, as the balancer believes: only with `detect = "instant"` it surely lives.
     pub healthy: bool,
-    /// Ready, healthy and enabled.
+    /// Ready, healthy and enabled, as the balancer believes.
     pub eligible: bool,
     /// The life its process leads.
     pub run: Option<RunId>,
@@ -99,6 +102,8 @@ pub struct Change {
     pub after: Duration,
     /// From the moment lbdev learnt of the cause to the moment no request is routed there any more, where that changed.
     pub out_after: Option<Duration>,
+    /// It may get requests from now on, which it could not before.
+    pub back: bool,
 }
 
 /// Why a phase changed.
@@ -118,6 +123,15 @@ pub enum Cause {
     Checked(Check),
     /// A user's request found its port refused.
     Refused,
+    /// Users' requests failed too often at it.
+    Failing {
+        /// So many.
+        failures: u32,
+        /// Within this time.
+        window: Duration,
+    },
+    /// The time for which it got no requests, since they had failed, is over.
+    FailTimeOver,
     /// Its last request in flight has ended.
     Drained,
     /// A time limit passed: of the drain, of the stop signal, of the backoff.
@@ -134,7 +148,10 @@ pub enum Verb {
     /// Drain, stop, start.
     Restart,
     /// No new requests; those in flight finish, and the process goes on. It holds across restarts.
-    Drain,
+    Drain {
+        /// Clients that stick to it go elsewhere too.
+        everyone: bool,
+    },
     /// New requests again.
     Undrain,
     /// A signal to the whole process tree, now. KILL keeps it down unless `restart`; another signal is only sent.
@@ -153,7 +170,7 @@ impl Verb {
             Verb::Start => "started",
             Verb::Stop => "stopped",
             Verb::Restart => "restarted",
-            Verb::Drain => "drained",
+            Verb::Drain { .. } => "drained",
             Verb::Undrain => "undrained",
             Verb::Kill { .. } => "killed",
         }

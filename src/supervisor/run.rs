@@ -8,11 +8,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::handle::{Command, Reply};
+use super::slow_start::{Ramp, next_step, shares};
 use super::unit::{Present, Unit};
-use super::{Cause, Change, Check, Handle, Refused, Verb, View};
+use super::{Cause, Change, Handle, Refused, Verb, View};
 use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
-use crate::config::BackendSpec;
-use crate::pool::{Pools, Trouble};
+use crate::config::{BackendSpec, More};
+use crate::pool::Pools;
 use crate::probe::{Prober, Report, Target};
 use crate::process::{Launch, News};
 
@@ -37,6 +38,10 @@ pub struct Parts {
     pub drain: Duration,
     /// The `Host` of HTTP checks.
     pub host: String,
+    /// The balancer's own port, which no further backend may have.
+    pub listen: u16,
+    /// By service, what makes further backends.
+    pub more: HashMap<String, More>,
 }
 
 /// Starts the loop within the present runtime. Its task ends after [`Handle::shutdown`] or [`Handle::abort`], when no
@@ -62,6 +67,9 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
         prober: parts.prober,
         pools: parts.pools,
         host: parts.host,
+        drain: parts.drain,
+        listen: parts.listen,
+        more: parts.more,
         fresh: RunId::FIRST,
         dice: fastrand::Rng::new(),
         stopping: false,
@@ -83,31 +91,35 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
 }
 
 /// The loop's clock: a test can pause it.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// A KILL whose sender waits for the end of these runs.
 struct PendingKill {
-    places: Vec<usize>,
+    ids: Vec<BackendId>,
     runs: Vec<RunId>,
     until: Instant,
     reply: Reply,
 }
 
-struct Supervisor {
-    units: Vec<Unit>,
+pub(super) struct Supervisor {
+    pub(super) units: Vec<Unit>,
     launcher: Arc<dyn Launch>,
-    prober: Prober,
-    pools: Arc<Pools>,
-    host: String,
-    fresh: RunId,
+    pub(super) prober: Prober,
+    pub(super) pools: Arc<Pools>,
+    pub(super) host: String,
+    pub(super) drain: Duration,
+    pub(super) listen: u16,
+    /// By service, what makes further backends.
+    pub(super) more: HashMap<String, More>,
+    pub(super) fresh: RunId,
     dice: fastrand::Rng,
-    stopping: bool,
+    pub(super) stopping: bool,
     kills: Vec<PendingKill>,
     view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
-    checks: mpsc::UnboundedSender<Report>,
+    pub(super) checks: mpsc::UnboundedSender<Report>,
 }
 
 impl Supervisor {
@@ -130,6 +142,7 @@ impl Supervisor {
                 () = sleep_until(due) => self.take_time(),
             }
             self.answer_kills();
+            self.forget();
             if self.stopping && self.units.iter().all(|unit| unit.backend.run().is_none()) {
                 self.publish_all();
                 return;
@@ -140,12 +153,14 @@ impl Supervisor {
     /// When something is due without an event.
     fn due(&self) -> Option<Instant> {
         let deadlines = self.units.iter().filter_map(|unit| unit.backend.deadline());
+        let ramps = next_step(self.units.iter().map(Unit::ramp), now());
         deadlines
             .chain(self.kills.iter().map(|kill| kill.until))
+            .chain(ramps)
             .min()
     }
 
-    fn place_of(&self, id: &BackendId) -> Option<usize> {
+    pub(super) fn place_of(&self, id: &BackendId) -> Option<usize> {
         self.units.iter().position(|unit| unit.spec.id == *id)
     }
 
@@ -202,20 +217,7 @@ impl Supervisor {
     }
 
     fn take_pool_news(&mut self) {
-        for pool in self.pools.clone().all() {
-            for (id, run, trouble) in pool.take_troubles() {
-                let Some(place) = self.place_of(&id) else {
-                    continue;
-                };
-                match trouble {
-                    Trouble::Refused => {
-                        self.apply(place, Event::Refused { run }, Cause::Refused, now());
-                    }
-                    // Health by traffic is the pool's own until the supervisor learns of it.
-                    Trouble::Failing => {}
-                }
-            }
-        }
+        self.take_troubles();
         for place in 0..self.units.len() {
             self.end_drain_when_idle(place);
         }
@@ -230,12 +232,18 @@ impl Supervisor {
                 let _ = reply.send(());
             }
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
-            Command::Live(live) => {
-                self.pools.set_live(live);
-                self.publish_all();
+            Command::Live { change, reply } => {
+                let live = change.over(&self.pools.live());
+                self.set_live(live.clone());
+                let _ = reply.send(live);
             }
             Command::Weight { ids, weight, reply } => {
-                let places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
+                let mut places: Vec<usize> =
+                    ids.iter().filter_map(|id| self.place_of(id)).collect();
+                if let Err(refused) = self.permit_weight(&mut places, weight) {
+                    let _ = reply.send(Err(refused));
+                    return;
+                }
                 for &place in &places {
                     self.units[place].weight = weight;
                     self.publish_pool(place);
@@ -245,6 +253,13 @@ impl Supervisor {
                     .iter()
                     .map(|&place| self.units[place].view())
                     .collect()));
+            }
+            Command::Scale {
+                service,
+                count,
+                reply,
+            } => {
+                let _ = reply.send(self.scale(&service, count));
             }
             Command::Shutdown => {
                 self.stopping = true;
@@ -259,6 +274,30 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Takes out of `places` what has no share of the requests, or says why it cannot have this weight.
+    fn permit_weight(&self, places: &mut Vec<usize>, weight: u32) -> Result<(), Refused> {
+        // Both are about who gets requests.
+        self.permit(places, Verb::Undrain)?;
+        if weight > 0 {
+            return Ok(());
+        }
+        for &place in places.iter() {
+            let service = self.units[place].spec.id.service();
+            let mut others = (0..self.units.len()).filter(|other| {
+                let unit = &self.units[*other];
+                unit.spec.id.service() == service && !unit.spec.backup
+            });
+            // Backups may all be at 0: nobody is then left who steps in, but the others serve.
+            if !self.units[place].spec.backup
+                && others.all(|other| places.contains(&other) || self.units[other].weight == 0)
+            {
+                let service = service.to_owned();
+                return Err(Refused::AllWeightsZero { service });
+            }
+        }
+        Ok(())
     }
 
     fn act(&mut self, ids: &[BackendId], verb: Verb, reply: Reply) {
@@ -281,7 +320,7 @@ impl Supervisor {
                 Verb::Start => Event::Start,
                 Verb::Stop => Event::Stop(By::Operator),
                 Verb::Restart => Event::Restart,
-                Verb::Drain => Event::Disable,
+                Verb::Drain { everyone } => Event::Disable { everyone },
                 Verb::Undrain => Event::Enable,
                 Verb::Kill { signal, restart } => Event::Kill { signal, restart },
             };
@@ -293,7 +332,7 @@ impl Supervisor {
                 ..
             } => {
                 self.kills.push(PendingKill {
-                    places,
+                    ids: ids.to_vec(),
                     runs,
                     until: heard + KILL_REPLY,
                     reply,
@@ -302,7 +341,7 @@ impl Supervisor {
             Verb::Start
             | Verb::Stop
             | Verb::Restart
-            | Verb::Drain
+            | Verb::Drain { .. }
             | Verb::Undrain
             | Verb::Kill { .. } => {
                 let _ = reply.send(Ok(places
@@ -318,7 +357,7 @@ impl Supervisor {
         let id = |place: usize| self.units[place].spec.id.clone();
         match verb {
             // Requests are lbdev's own to give, whoever runs the process.
-            Verb::Drain | Verb::Undrain => {
+            Verb::Drain { .. } | Verb::Undrain => {
                 let first = places.first().copied();
                 places.retain(|&place| self.units[place].place.is_some());
                 match first {
@@ -347,71 +386,37 @@ impl Supervisor {
             now >= kill.until || !self.units.iter().any(alive)
         };
         for kill in self.kills.extract_if(.., gone).collect::<Vec<_>>() {
-            let _ = kill.reply.send(Ok(kill
-                .places
-                .iter()
-                .map(|&place| self.units[place].view())
-                .collect()));
-        }
-    }
-
-    fn take_report(&mut self, report: Report) {
-        let Some(place) = self.place_of(&report.id) else {
-            return;
-        };
-        let unit = &mut self.units[place];
-        if unit.backend.run() != Some(report.run) {
-            return;
-        }
-        let (ok, refused) = (report.address.is_some(), report.refused);
-        let check = Check {
-            ok,
-            detail: report.detail,
-            at: report.at,
-        };
-        let news = unit
-            .last_check
-            .as_ref()
-            .is_none_or(|last| (last.ok, &last.detail) != (ok, &check.detail));
-        unit.last_check = Some(check.clone());
-        match unit.backend.state {
-            State::Starting { run, .. } => {
-                if ok {
-                    unit.present.address = report.address;
-                    unit.present.ready_after = unit
-                        .present
-                        .launched
-                        .map(|since| now().saturating_duration_since(since));
-                    self.apply(place, Event::Ready { run }, Cause::Ready, now());
-                } else if news {
-                    self.publish_view();
-                }
-            }
-            State::Up { run, .. } | State::Frozen { run, .. } => {
-                let event = if refused {
-                    Event::Refused { run }
-                } else {
-                    Event::Checked { run, ok }
-                };
-                self.apply(place, event, Cause::Checked(check), now());
-            }
-            State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => {}
+            let places = kill.ids.iter().filter_map(|id| self.place_of(id));
+            let _ = kill
+                .reply
+                .send(Ok(places.map(|place| self.units[place].view()).collect()));
         }
     }
 
     fn take_time(&mut self) {
         let now = now();
+        self.publish_ramps(now);
         for place in 0..self.units.len() {
-            if self.units[place]
-                .backend
-                .deadline()
-                .is_some_and(|due| due <= now)
-            {
-                self.apply(place, Event::Tick, Cause::TimeLimit, now);
+            let backend = &self.units[place].backend;
+            let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+            if is_due(backend.deadline()) {
+                let cause = match is_due(backend.belief.until()) {
+                    true => Cause::FailTimeOver,
+                    false => Cause::TimeLimit,
+                };
+                self.apply(place, Event::Tick, cause, now);
+            }
+        }
+    }
+
+    /// Those whose share grows get the one of this moment.
+    fn publish_ramps(&self, now: Instant) {
+        for place in 0..self.units.len() {
+            let slow_start = self.units[place].spec.slow_start;
+            let since = self.units[place].ramp().since;
+            // A little longer than it takes, for the last step.
+            if since.is_some_and(|since| now < since + slow_start * 2) {
+                self.publish_pool(place);
             }
         }
     }
@@ -425,13 +430,14 @@ impl Supervisor {
     }
 
     /// One event to one backend: step, publish, and only then act, so that nobody is routed to what is about to end.
-    fn apply(&mut self, place: usize, event: Event, cause: Cause, heard: Instant) {
+    pub(super) fn apply(&mut self, place: usize, event: Event, cause: Cause, heard: Instant) {
         let moment = Moment {
             now: now(),
             dice: self.dice.f64(),
             fresh: self.fresh,
         };
         self.fresh = self.fresh.next();
+        self.adopt_detect(place, moment.now);
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
         let (enabled, ending) = (unit.backend.enabled, is_ending(&unit.backend.state));
@@ -456,7 +462,9 @@ impl Supervisor {
         let changed =
             to != phase || unit.backend.run() != run || is_ending(&unit.backend.state) != ending;
         // What is down can be drained too: it is told, although its phase stays.
-        let told = changed || unit.backend.enabled != enabled;
+        // And where the balancer is not told what happens to the process, its belief changes by itself.
+        let told =
+            changed || unit.backend.enabled != enabled || unit.backend.eligible() != eligible;
         let after = if cause == Cause::Ready {
             unit.present.ready_after.unwrap_or_default()
         } else {
@@ -471,18 +479,22 @@ impl Supervisor {
             {
                 self.begin_checks(place);
             }
-            State::Stopping { .. } => unit.present.watch = None,
-            State::Up { health, .. } | State::Frozen { health, .. } => {
-                if let Some(watch) = &unit.present.watch {
-                    watch.set_healthy(health.healthy);
+            State::Stopping { .. } => {
+                unit.present.watch = None;
+                if ending {
+                    // Before the signal: what ends with the process is told by then.
+                    unit.present.life.end_streams();
                 }
             }
             State::Starting { .. }
+            | State::Up { .. }
+            | State::Frozen { .. }
             | State::Draining { .. }
             | State::Stopped { .. }
             | State::Backoff { .. }
             | State::Failed { .. } => {}
         }
+        self.tend_checks(place);
         self.publish_pool(place);
         let out_after =
             (eligible && !self.units[place].backend.eligible()).then(|| self::now() - heard);
@@ -501,6 +513,7 @@ impl Supervisor {
                 pid,
                 after,
                 out_after,
+                back: !eligible && self.units[place].backend.eligible(),
             };
             // Nobody may be listening.
             let _ = self.changes.send(change);
@@ -536,24 +549,36 @@ impl Supervisor {
             id: unit.spec.id.clone(),
             run,
             addresses: unit.spec.addresses.clone(),
+            was_ready: false,
             health: unit.spec.health.clone(),
             host: self.host.clone(),
         };
         unit.present.watch = Some(self.prober.begin(target, self.checks.clone()));
     }
 
-    fn publish_pool(&self, place: usize) {
-        let service = self.units[place].spec.id.service();
+    pub(super) fn publish_pool(&self, place: usize) {
+        self.publish_service(self.units[place].spec.id.service());
+    }
+
+    pub(super) fn publish_service(&self, service: &str) {
         if let Some(pool) = self.pools.of(service) {
-            let of_service = self
-                .units
-                .iter()
-                .filter(|unit| unit.spec.id.service() == service);
-            pool.publish(of_service.filter_map(Unit::member).collect());
+            let units = self.units.iter();
+            let mut of_service: Vec<&Unit> = units
+                .filter(|unit| unit.spec.id.service() == service)
+                .collect();
+            of_service.sort_by_key(|unit| unit.place);
+            let ramps: Vec<Ramp> = of_service.iter().map(|unit| unit.ramp()).collect();
+            let shares = shares(&ramps, now());
+            let members = of_service.iter().zip(shares);
+            pool.publish(
+                members
+                    .filter_map(|(unit, share)| unit.member(share))
+                    .collect(),
+            );
         }
     }
 
-    fn publish_view(&self) {
+    pub(super) fn publish_view(&self) {
         let backends = self.units.iter().map(Unit::view).collect();
         self.view.send_replace(Arc::new(View {
             backends,
@@ -561,7 +586,7 @@ impl Supervisor {
         }));
     }
 
-    fn publish_all(&self) {
+    pub(super) fn publish_all(&self) {
         for place in 0..self.units.len() {
             self.publish_pool(place);
         }

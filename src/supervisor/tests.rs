@@ -1,5 +1,6 @@
 //! The loop with a fake launcher, fake checks and a paused clock.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -64,7 +65,9 @@ struct FakeChecks(Mutex<Vec<(Target, mpsc::UnboundedSender<Report>)>>);
 
 impl Probe for FakeChecks {
     fn begin(&self, target: Target, out: mpsc::UnboundedSender<Report>) -> Watch {
-        out.send(report(&target, true)).unwrap();
+        if !target.was_ready {
+            out.send(report(&target, true)).unwrap();
+        }
         self.0.lock().unwrap().push((target, out));
         Watch::of(tokio::spawn(async {}).abort_handle())
     }
@@ -77,7 +80,9 @@ fn report(target: &Target, ok: bool) -> Report {
         run: target.run,
         address,
         refused: false,
+        http: true,
         detail: "fake".into(),
+        began: super::run::now(),
         at: SystemTime::now(),
     }
 }
@@ -150,6 +155,8 @@ impl Rig {
             pools: pools.clone(),
             drain: Duration::from_secs(2),
             host: "localhost:8080".into(),
+            listen: 8080,
+            more: HashMap::new(),
         });
         let changes = handle.changes();
         Self {
@@ -327,13 +334,16 @@ async fn a_drain_moves_requests_and_no_process_and_holds_across_a_restart() {
     let mut rig = Rig::up(2, false).await;
     let pool = rig.pools.all()[0].clone();
     let _kept = pool.pick(Turn::Next, &Tried::default()).unwrap();
-    let after = rig.act("8000", Verb::Drain).await.unwrap();
+    let after = rig
+        .act("8000", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     assert_eq!(
         (after[0].phase, after[0].why.as_deref()),
         (Phase::Draining, Some("drained by you"))
     );
     let change = rig.until(Phase::Draining).await;
-    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain { everyone: false }));
     assert!(change.out_after.is_some());
     assert_eq!(rig.eligible(), [8001]);
     // However long: nothing in flight is cut by it.
@@ -358,9 +368,11 @@ async fn what_is_down_is_drained_for_later_and_it_is_told() {
     let mut rig = Rig::up(1, false).await;
     rig.act("8000", KILL).await.unwrap();
     rig.until(Phase::Stopped).await;
-    rig.act("8000", Verb::Drain).await.unwrap();
+    rig.act("8000", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     let change = rig.until(Phase::Stopped).await;
-    assert_eq!(change.cause, Cause::Asked(Verb::Drain));
+    assert_eq!(change.cause, Cause::Asked(Verb::Drain { everyone: false }));
     rig.act("8000", Verb::Start).await.unwrap();
     rig.until(Phase::Draining).await;
     assert!(rig.eligible().is_empty());
@@ -378,13 +390,90 @@ async fn external_ones_are_drained_and_those_without_requests_are_not() {
     rig.until(Phase::Up).await;
     rig.until(Phase::Up).await;
     assert_eq!(
-        rig.act("worker", Verb::Drain).await.unwrap_err(),
+        rig.act("worker", Verb::Drain { everyone: false })
+            .await
+            .unwrap_err(),
         Refused::NotBalanced(BackendId::new("worker", Slot::Number(1)))
     );
-    let drained = rig.act("all", Verb::Drain).await.unwrap();
+    let drained = rig
+        .act("all", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
     assert_eq!(drained.len(), 1);
     assert!(rig.eligible().is_empty());
     assert_eq!(rig.act("8000", Verb::Undrain).await.unwrap().len(), 1);
     assert_eq!(rig.eligible(), [8000]);
     assert!(rig.processes.signals.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn stuck_clients_stay_through_a_drain_unless_it_is_for_everyone() {
+    let mut rig = Rig::up(2, false).await;
+    let stays = |rig: &Rig| {
+        let snapshot = rig.pools.all()[0].snapshot();
+        snapshot
+            .members
+            .iter()
+            .map(|one| one.stays)
+            .collect::<Vec<_>>()
+    };
+    for (everyone, expected) in [(false, [true, false]), (true, [false, false])] {
+        rig.act("8000", Verb::Drain { everyone }).await.unwrap();
+        assert_eq!(stays(&rig), expected);
+        assert_eq!(rig.eligible(), [8001]);
+        rig.act("8000", Verb::Undrain).await.unwrap();
+        assert_eq!(stays(&rig), [false, false]);
+        assert_eq!(rig.eligible(), [8000, 8001]);
+    }
+    rig.act("8000", Verb::Drain { everyone: false })
+        .await
+        .unwrap();
+    rig.act("8000", KILL).await.unwrap();
+    rig.until(Phase::Stopped).await;
+    assert_eq!(stays(&rig), [false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_comes_back_gets_its_share_little_by_little() {
+    let slow = BackendSpec {
+        slow_start: Duration::from_secs(10),
+        ..spec(8001, Kind::Managed)
+    };
+    let mut rig = Rig::new(vec![spec(8000, Kind::Managed), slow], false);
+    rig.handle.start_all().await;
+    rig.until(Phase::Up).await;
+    rig.until(Phase::Up).await;
+    let shares = |rig: &Rig| {
+        let snapshot = rig.pools.all()[0].snapshot();
+        snapshot
+            .members
+            .iter()
+            .map(|one| one.share)
+            .collect::<Vec<_>>()
+    };
+    let began = tokio::time::Instant::now();
+    for (seconds, expected) in [
+        (0, [10, 1]),
+        (1, [10, 2]),
+        (5, [10, 6]),
+        (8, [10, 9]),
+        (9, [1, 1]),
+    ] {
+        // A little after the step, so that it has been published.
+        tokio::time::sleep_until(began + Duration::from_millis(seconds * 1000 + 50)).await;
+        assert_eq!(shares(&rig), expected, "after {seconds} s");
+    }
+    let ids = resolve_target(
+        "8000",
+        rig.pools.all()[0].snapshot().members.iter().map(|m| &m.id),
+    )
+    .unwrap();
+    rig.handle.set_weight(ids, 3).await.unwrap();
+    assert_eq!(shares(&rig), [3, 1]);
+    rig.act("8001", Verb::Restart).await.unwrap();
+    rig.until(Phase::Starting).await;
+    rig.until(Phase::Up).await;
+    assert_eq!(shares(&rig), [30, 1]);
+}
+
+mod detect;

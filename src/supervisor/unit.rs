@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::slow_start::Ramp;
 use super::words::why_down;
 use super::{BackendView, Check};
-use crate::backend::{Backend, Phase, State, Timings};
+use crate::backend::{Backend, Detect, Phase, RunId, State, Timings};
 use crate::config::BackendSpec;
 use crate::pool::{Life, Member, Tally};
 use crate::probe::Watch;
@@ -20,10 +21,18 @@ pub(super) struct Unit {
     pub(super) tally: Arc<Tally>,
     /// Its share, as the configuration or a person set it.
     pub(super) weight: u32,
+    /// A person wants fewer backends: it goes as soon as its process has ended.
+    pub(super) leaving: bool,
     /// Its place in its service's pool, if it is balanced.
     pub(super) place: Option<usize>,
     pub(super) phase_since: Instant,
     pub(super) last_check: Option<Check>,
+    /// Where a run answered last.
+    pub(super) answered: Option<SocketAddr>,
+    /// What checks it since it was ready; with `active` it outlives the run.
+    pub(super) checker: Option<Watch>,
+    /// How users' requests failed at it last, in words.
+    pub(super) failing: Option<String>,
     pub(super) launch_failure: Option<String>,
     pub(super) present: Present,
 }
@@ -36,6 +45,7 @@ pub(super) struct Present {
     pub(super) address: Option<SocketAddr>,
     pub(super) launched: Option<Instant>,
     pub(super) ready_after: Option<Duration>,
+    /// What waits for its readiness.
     pub(super) watch: Option<Watch>,
 }
 
@@ -65,9 +75,13 @@ impl Unit {
             spec,
             backend,
             tally: Arc::default(),
+            leaving: false,
             place,
             phase_since: now,
             last_check: None,
+            answered: None,
+            checker: None,
+            failing: None,
             launch_failure: None,
             present: Present::default(),
         }
@@ -77,46 +91,59 @@ impl Unit {
         self.backend.phase()
     }
 
-    fn healthy(&self) -> bool {
-        match self.backend.state {
-            State::Up { health, .. } | State::Frozen { health, .. } => health.healthy,
-            State::Draining { .. } => true,
-            State::Starting { .. }
-            | State::Stopping { .. }
-            | State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => false,
-        }
-    }
-
     fn why(&self) -> Option<String> {
-        let check = self
-            .last_check
-            .as_ref()
-            .filter(|check| !check.ok)
-            .map(|check| check.detail.as_str());
+        let check = match self.backend.belief.failing() {
+            true => self.failing.as_deref(),
+            false => (self.last_check.as_ref())
+                .filter(|check| !check.ok)
+                .map(|check| check.detail.as_str()),
+        };
         why_down(&self.backend, self.launch_failure.as_deref(), check)
     }
 
-    /// How the proxy sees it.
-    pub(super) fn member(&self) -> Option<Arc<Member>> {
+    /// What it brings to the shares of its service.
+    pub(super) fn ramp(&self) -> Ramp {
+        let since = match self.backend.state {
+            State::Up { since, .. } if self.backend.eligible() => Some(since),
+            _ => None,
+        };
+        Ramp {
+            weight: self.weight,
+            since,
+            length: self.spec.slow_start,
+        }
+    }
+
+    /// The run whose connections are of use. Where nobody tells of deaths, that is the last one that was ready.
+    fn routed_run(&self) -> Option<RunId> {
+        match self.backend.belief.detect() {
+            Detect::Instant => self.backend.run(),
+            Detect::Passive | Detect::Active => {
+                self.backend.belief.run().or_else(|| self.backend.run())
+            }
+        }
+    }
+
+    /// How the proxy sees it, with this share among the backends of its service.
+    pub(super) fn member(&self, share: u32) -> Option<Arc<Member>> {
         let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Some(Arc::new(Member {
             index: self.place?,
             id: self.spec.id.clone(),
-            run: self.backend.run(),
+            run: self.routed_run(),
             address: self
                 .present
                 .address
+                .or(self.answered)
                 .or(self.spec.addresses.first().copied())
                 .unwrap_or(unknown),
             weight: self.weight,
-            share: self.weight,
+            share,
             backup: self.spec.backup,
             max_connections: self.spec.max_connections,
             eligible: self.backend.eligible(),
-            stays: false,
-            listed: self.backend.eligible(),
+            stays: self.backend.stays(),
+            listed: self.backend.listed(),
             phase: self.phase(),
             why: self.why(),
             life: self.present.life.clone(),
@@ -132,7 +159,7 @@ impl Unit {
             phase: self.phase(),
             desired: self.backend.desired,
             enabled: self.backend.enabled,
-            healthy: self.healthy(),
+            healthy: self.backend.healthy(),
             eligible: self.backend.eligible(),
             run: self.backend.run(),
             pid: self.present.pid,

@@ -1,5 +1,7 @@
 //! Ends of processes in words, for pages, status and events.
 
+use std::time::Duration;
+
 use crate::backend::{Backend, By, Exit, ExitStatus, State, signal_name};
 
 /// "exited with status 1", "killed by you (SIGKILL)", "ended from outside (SIGTERM)".
@@ -22,6 +24,12 @@ pub fn exit_words(exit: &Exit) -> String {
             By::Itself | By::Outside => format!("ended{by} ({})", signal_name(number)),
         },
     }
+}
+
+/// "failed 3 requests in 10 s".
+pub fn failing_words(failures: u32, window: Duration) -> String {
+    let requests = if failures == 1 { "request" } else { "requests" };
+    format!("failed {failures} {requests} in {} s", window.as_secs_f64())
 }
 
 /// Who ended a process, in words.
@@ -57,7 +65,7 @@ pub(super) fn why_down(
             Some(format!("{}, restart {attempt} is next", exit_words(last)))
         }
         State::Starting { .. } => last_check.map(str::to_owned),
-        State::Up { health, .. } | State::Frozen { health, .. } if !health.healthy => {
+        State::Up { .. } | State::Frozen { .. } if !backend.belief.good() => {
             last_check.map(str::to_owned)
         }
         State::Up { .. } if !backend.enabled => Some("drained by you".to_owned()),

@@ -14,7 +14,7 @@ pub fn name(backend: &BackendStatus) -> String {
     }
 }
 
-fn head(state: &str, backend: &BackendStatus, paint: Paint) -> String {
+pub(super) fn head(state: &str, backend: &BackendStatus, paint: Paint) -> String {
     let look = Look::of_word(state);
     look.paint(paint, &format!("{} {}", look.glyph, name(backend)))
 }
@@ -102,8 +102,11 @@ fn pid(backend: &BackendStatus) -> String {
 }
 
 /// `◑ 8000 drained (pid 4301) · 2 requests in flight finish, no new ones · lbdev undrain 8000 brings it back`
-pub fn drained(backend: &BackendStatus, paint: Paint) -> String {
+///
+/// With `stay` clients that stick to it are let alone.
+pub fn drained(backend: &BackendStatus, stay: bool, paint: Paint) -> String {
     let now = match (backend.state.as_str(), backend.in_flight) {
+        ("draining", _) if stay => "no new clients, those that stick to it stay".to_owned(),
         ("draining", 0) => "no new requests".to_owned(),
         ("draining", n) => {
             let n = usize::try_from(n).unwrap_or(usize::MAX);
@@ -151,6 +154,26 @@ pub fn up_but_drained(backend: &BackendStatus, paint: Paint) -> String {
     )
 }
 
+/// `web has 4 backends already`
+pub fn scaled_already(service: &str, count: u32) -> String {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    format!(
+        "{service} has {} already",
+        plural(count, "backend", "backends")
+    )
+}
+
+/// `✗ 8004 gone after 0.3 s (pid 4305)`: there is nothing left to start again.
+pub fn gone(backend: &BackendStatus, pid: Option<u32>, after: Duration, paint: Paint) -> String {
+    let pid = pid.map(|pid| format!(" (pid {pid})"));
+    format!(
+        "{} gone after {}{}",
+        head("stopped", backend, paint),
+        took(after),
+        pid.unwrap_or_default()
+    )
+}
+
 /// `✗ 8000 stopped after 0.3 s (pid 4301) · lbdev start 8000 brings it back`
 pub fn stopped(
     backend: &BackendStatus,
@@ -193,10 +216,11 @@ mod tests {
             ..backend.clone()
         };
         let drains = [
-            drained(&off(&on, 0), paint),
-            drained(&off(&on, 1), paint),
-            drained(&off(&on, 2), paint),
-            drained(&off(&down, 0), paint),
+            drained(&off(&on, 0), false, paint),
+            drained(&off(&on, 1), false, paint),
+            drained(&off(&on, 2), false, paint),
+            drained(&off(&on, 2), true, paint),
+            drained(&off(&down, 0), true, paint),
             drained_already(&off(&on, 0), paint),
             up_but_drained(&off(&on, 0), paint),
             up(&off(&on, 0), after, paint),
@@ -209,6 +233,7 @@ mod tests {
         ◑ 8000 drained (pid 4301) · no new requests · lbdev undrain 8000 brings it back
         ◑ 8000 drained (pid 4301) · 1 request in flight finishes, no new ones · lbdev undrain 8000 brings it back
         ◑ 8000 drained (pid 4301) · 2 requests in flight finish, no new ones · lbdev undrain 8000 brings it back
+        ◑ 8000 drained (pid 4301) · no new clients, those that stick to it stay · lbdev undrain 8000 brings it back
         ✗ 8001 drained · it is stopped, and gets no requests when it is up either · lbdev undrain 8001 brings it back
         ◑ 8000 is drained already
         ◑ 8000 is up already, but drained (pid 4301) · lbdev undrain 8000 brings it back
@@ -225,6 +250,8 @@ mod tests {
             already(&down, paint),
             up(&on, after, paint),
             stopped(&down, Some(4302), after, true, paint),
+            gone(&down, Some(4302), after, paint),
+            scaled_already("web", 1),
         ]
         .join("\n");
         insta::assert_snapshot!(text, @"
@@ -235,6 +262,8 @@ mod tests {
         ✗ 8001 is stopped already
         ● 8000 up after 0.6 s (pid 4301) · back in the rotation
         ✗ 8001 stopped after 0.6 s (pid 4302) · lbdev start 8001 brings it back
+        ✗ 8001 gone after 0.6 s (pid 4302)
+        web has 1 backend already
         ");
     }
 }

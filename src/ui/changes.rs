@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::units::{clock, timestamp, took};
 use super::{Look, Paint};
 use crate::backend::{BackendId, By, Exit, ExitStatus, Phase, Signal, signal_name};
-use crate::supervisor::{Cause, Change, Verb, by_words};
+use crate::supervisor::{Cause, Change, Verb, by_words, failing_words};
 
 /// What is said of one change.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -40,12 +40,17 @@ impl Teller {
         let words = words(change, story, starting && first);
         match &change.cause {
             // Who gets requests is another story than whose process ends.
-            Cause::Asked(Verb::Drain | Verb::Undrain) => {}
+            Cause::Asked(Verb::Drain { .. } | Verb::Undrain) => {}
             Cause::Asked(verb) => story.asked = Some(*verb),
             Cause::Exited(_) | Cause::Ready | Cause::LaunchFailed(_) | Cause::Shutdown => {
                 story.asked = None;
             }
-            Cause::Checked(_) | Cause::Refused | Cause::Drained | Cause::TimeLimit => {}
+            Cause::Checked(_)
+            | Cause::Refused
+            | Cause::Failing { .. }
+            | Cause::FailTimeOver
+            | Cause::Drained
+            | Cause::TimeLimit => {}
         }
         story.was_up |= change.to == Phase::Up || change.cause == Cause::Ready;
         let line = words.map(|words| {
@@ -94,7 +99,7 @@ fn look(change: &Change) -> Look {
 }
 
 fn back(change: &Change) -> bool {
-    change.to == Phase::Up && change.id.port().is_some()
+    change.back && change.id.port().is_some()
 }
 
 /// What is said after the backend's name; `None` where others say it, or said it.
@@ -116,10 +121,12 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         }
         Cause::Asked(Verb::Stop) => Some(format!("stopping, as you asked{pid}")),
         Cause::Asked(Verb::Restart) => Some(format!("restarting, as you asked{pid}")),
-        Cause::Asked(Verb::Drain) if change.to == Phase::Draining => Some(format!(
+        Cause::Asked(Verb::Drain { .. }) if change.to == Phase::Draining => Some(format!(
             "drained by you{pid}: requests in flight finish, no new ones come"
         )),
-        Cause::Asked(Verb::Drain) => Some("drained by you: no requests when it is up".to_owned()),
+        Cause::Asked(Verb::Drain { .. }) => {
+            Some("drained by you: no requests when it is up".to_owned())
+        }
         Cause::Asked(Verb::Undrain) if change.to == Phase::Up => {
             Some(format!("undrained by you{pid}"))
         }
@@ -156,6 +163,8 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         Cause::Checked(check) if check.ok => Some(format!("healthy again: {}", check.detail)),
         Cause::Checked(check) => Some(format!("unhealthy: {}", check.detail)),
         Cause::Refused => Some("refused a request's connection".to_owned()),
+        Cause::Failing { failures, window } => Some(failing_words(*failures, *window)),
+        Cause::FailTimeOver => Some("its fail time is over".to_owned()),
         Cause::Drained => None,
         Cause::TimeLimit => match (change.from, change.to) {
             (Phase::Draining, _) => Some(format!(
@@ -251,6 +260,7 @@ mod tests {
             pid: Some(4301),
             after: Duration::from_millis(600),
             out_after: None,
+            back: to == Phase::Up,
         }
     }
 
@@ -338,7 +348,7 @@ mod tests {
 
     #[test]
     fn drained_and_back() {
-        let drain = || Cause::Asked(Verb::Drain);
+        let drain = || Cause::Asked(Verb::Drain { everyone: false });
         let out = Change {
             out_after: Some(Duration::from_micros(400)),
             ..change(Phase::Up, Phase::Draining, drain())
@@ -360,6 +370,39 @@ mod tests {
         14:02:15 ● 8000 undrained by you (pid 4301) · back in the rotation
         14:02:15 ✗ 8000 drained by you: no requests when it is up
         14:02:15 ✗ 8000 undrained by you: requests when it is up
+        ");
+    }
+
+    /// With `passive` and `active` the process and what is believed of it change apart from each other.
+    #[test]
+    fn what_the_balancer_finds_out_by_itself() {
+        let failing = |from, to| Change {
+            out_after: Some(Duration::from_micros(400)),
+            ..change(
+                from,
+                to,
+                Cause::Failing {
+                    failures: 3,
+                    window: Duration::from_secs(10),
+                },
+            )
+        };
+        let over = |phase| Change {
+            back: true,
+            ..change(phase, phase, Cause::FailTimeOver)
+        };
+        insta::assert_snapshot!(story(&[
+            failing(Phase::Up, Phase::Unhealthy),
+            change(Phase::Unhealthy, Phase::Up, Cause::FailTimeOver),
+            failing(Phase::Stopped, Phase::Stopped),
+            over(Phase::Stopped),
+            Change { back: false, ..change(Phase::Starting, Phase::Up, Cause::Ready) },
+        ]), @"
+        14:02:15 ! 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ● 8000 its fail time is over · back in the rotation
+        14:02:15 ✗ 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ✗ 8000 its fail time is over · back in the rotation
+        14:02:15 ● 8000 up again after 0.6 s (pid 4301)
         ");
     }
 

@@ -16,6 +16,7 @@ pub mod changes;
 pub mod lines;
 pub mod ls;
 pub mod serving;
+pub mod settings;
 pub mod starting;
 pub mod status;
 pub mod units;

@@ -16,6 +16,12 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
     text.push('\n');
     let named = names(&status.backends);
     text.push_str(&rows(status, &named, paint, width));
+    if let Some(unnoticed) = unnoticed(status, &named).filter(|_| !text.contains(UNNOTICED)) {
+        text.push_str(&format!("{}  {unnoticed}\n", paint.dim("note")));
+    }
+    if let Some(spared) = spared(status, &named) {
+        text.push_str(&format!("{}  {spared}\n", paint.dim("note")));
+    }
     if let Some(last) = last(status, &named, zone) {
         text.push_str(&format!("{}  {last}\n", paint.dim("last")));
     }
@@ -65,11 +71,14 @@ pub(super) fn names(backends: &[BackendStatus]) -> Vec<String> {
 
 fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -> String {
     let by_port = status.backends.iter().all(|backend| backend.port.is_some());
+    // Where all weigh the same it says nothing.
+    let weighed = status.backends.iter().any(|backend| backend.weight != 1);
     let columns = [
         Column::left(if by_port { "PORT" } else { "BACKEND" }, KEEP),
         Column::left("STATE", KEEP),
         Column::right("PID", 70),
         Column::right("UPTIME", 60),
+        Column::right("WEIGHT", 75),
         Column::right("REQUESTS", 80),
         Column::right("SHARE", 50),
         Column::right("NOW", 40),
@@ -91,6 +100,7 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         .map(|(backend, name)| {
             let runs = backend.pid.is_some() || serves(backend);
             let why = match (&backend.why, &backend.last_check) {
+                _ if is_unnoticed(status, backend) => UNNOTICED.to_owned(),
                 (Some(why), _) if backend.state != "up" => why.clone(),
                 (_, Some(check)) => check.detail.clone(),
                 _ => dash(),
@@ -108,6 +118,7 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 } else {
                     dash()
                 },
+                count(u64::from(backend.weight)),
                 count(backend.requests),
                 share(backend.requests, all),
                 count(backend.in_flight),
@@ -118,7 +129,53 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
             ]
         })
         .collect();
+    if weighed {
+        return table(&columns, &rows, width);
+    }
+    let columns: Vec<Column> = without(&columns, WEIGHT_AT);
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| without(row, WEIGHT_AT)).collect();
     table(&columns, &rows, width)
+}
+
+/// Where the column of weights stands.
+const WEIGHT_AT: usize = 4;
+
+fn without<T: Clone>(all: &[T], place: usize) -> Vec<T> {
+    let (before, after) = all.split_at(place);
+    before.iter().chain(&after[1..]).cloned().collect()
+}
+
+const UNNOTICED: &str = "still gets requests: nobody has noticed yet";
+
+/// It cannot answer, and is sent requests all the same, since only traffic or checks can tell.
+fn is_unnoticed(status: &Status, backend: &BackendStatus) -> bool {
+    let down = ["stopped", "backoff", "failed", "starting"].contains(&backend.state.as_str());
+    backend.eligible && status.balancer.detect != "instant" && down
+}
+
+/// The same where the table has no room for it.
+fn unnoticed(status: &Status, names: &[String]) -> Option<String> {
+    let all = status.backends.iter().zip(names);
+    let named: Vec<&str> = all
+        .filter(|(backend, _)| is_unnoticed(status, backend))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    (!named.is_empty()).then(|| format!("{} {UNNOTICED}", named.join(", ")))
+}
+
+/// What `detect = "instant"` hides: the requests that would have met a dead backend.
+fn spared(status: &Status, names: &[String]) -> Option<String> {
+    let all = status.backends.iter().zip(names);
+    let mut parts = all
+        .filter(|(backend, _)| backend.spared > 0)
+        .map(|(backend, name)| (backend.spared, name));
+    let (number, name) = parts.next()?;
+    let requests = if number == 1 { "request" } else { "requests" };
+    let mut text = format!("{} {requests} would have gone to {name}", count(number));
+    for (number, name) in parts {
+        text.push_str(&format!(", {} to {name}", count(number)));
+    }
+    Some(text)
 }
 
 fn share(part: u64, all: u64) -> String {
@@ -201,163 +258,4 @@ fn next(status: &Status, names: &[String]) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::wire::{BalancerStatus, LastCheck, LastExit, VERSION};
-
-    pub(in crate::ui) fn backend(port: u16, state: &str) -> BackendStatus {
-        let up = state == "up";
-        BackendStatus {
-            id: format!("web:{port}"),
-            service: "web".into(),
-            index: u32::from(port) - 7999,
-            kind: "managed".into(),
-            address: Some(format!("127.0.0.1:{port}")),
-            port: Some(port),
-            pid: up.then_some(u32::from(port) - 3699),
-            state: state.into(),
-            desired: if up { "up" } else { "stopped" }.into(),
-            enabled: true,
-            healthy: up,
-            weight: 1,
-            backup: false,
-            uptime_s: if up { 724.2 } else { 0.0 },
-            restarts: 0,
-            requests: 1430,
-            failures: 0,
-            retried_elsewhere: 0,
-            in_flight: 0,
-            p50_ms: up.then_some(11.2),
-            p99_ms: up.then_some(44.0),
-            last_exit: None,
-            last_check: up.then(|| LastCheck {
-                ok: true,
-                detail: "ok 0.2 ms".into(),
-                at: jiff::Timestamp::UNIX_EPOCH,
-            }),
-            why: None,
-        }
-    }
-
-    pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
-        Status {
-            version: VERSION,
-            project: "mysite".into(),
-            dir: "/home/ada/mysite".into(),
-            pid: 4300,
-            state: "serving".into(),
-            uptime_s: 724.2,
-            balancer: BalancerStatus {
-                url: "http://localhost:8080".into(),
-                engine: "builtin".into(),
-                algorithm: "round_robin".into(),
-                sequence: "pages".into(),
-                sticky: "off".into(),
-                detect: "instant".into(),
-                requests: 1700,
-                retries: 7,
-                failures: 0,
-                waiting: 0,
-            },
-            backends,
-        }
-    }
-
-    fn killed() -> Status {
-        let mut dead = backend(8000, "stopped");
-        dead.requests = 412;
-        dead.retried_elsewhere = 7;
-        dead.failures = 7;
-        dead.why = Some("killed by you (SIGKILL)".into());
-        dead.last_exit = Some(LastExit {
-            signal: Some("SIGKILL".into()),
-            code: None,
-            at: "2026-11-22T14:13:41.123Z".parse().unwrap(),
-            by: "operator".into(),
-        });
-        let mut status = status(vec![dead, backend(8001, "up")]);
-        status.state = "degraded".into();
-        status
-    }
-
-    fn screen(status: &Status, width: Option<usize>) -> String {
-        render(status, Paint::new(false), width, &TimeZone::UTC)
-    }
-
-    #[test]
-    fn one_killed() {
-        insta::assert_snapshot!(screen(&killed(), None), @"
-        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
-        PORT  STATE       PID  UPTIME  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
-        8000  ✗ stopped     -       -       412  22.4%    0       7     -     -  killed by you (SIGKILL)
-        8001  ● up       4302  12m04s     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
-        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
-        next  lbdev start 8000
-        ");
-    }
-
-    #[test]
-    fn narrow() {
-        insta::assert_snapshot!(screen(&killed(), Some(40)), @"
-        mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
-        PORT  STATE       PID  UPTIME  REQUESTS
-        8000  ✗ stopped     -       -       412
-        8001  ● up       4302  12m04s     1,430
-        last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
-        next  lbdev start 8000
-        ");
-    }
-
-    #[test]
-    fn no_line_of_the_table_is_wider_than_the_terminal() {
-        for width in 20..120 {
-            let text = screen(&killed(), Some(width));
-            let table = text.lines().skip(1).take(3);
-            for line in table {
-                assert!(
-                    console::measure_text_width(line) <= width,
-                    "{width}: {line}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_to_type_next() {
-        let next = |backends: &[(u16, &str)]| {
-            let status = status(backends.iter().map(|(p, s)| backend(*p, s)).collect());
-            next(&status, &names(&status.backends)).unwrap_or_default()
-        };
-        for (backends, expected) in [
-            (&[(8000, "up"), (8001, "up")][..], "lbdev kill 8000"),
-            (&[(8000, "up")], ""),
-            (&[(8000, "up"), (8001, "stopped")], "lbdev start 8001"),
-            (&[(8000, "stopped"), (8001, "failed")], "lbdev logs 8001"),
-            (
-                &[(8000, "stopped"), (8001, "stopped")],
-                "lbdev start all   (2 backends)",
-            ),
-            (&[(8000, "draining"), (8001, "up")], ""),
-            (&[], ""),
-        ] {
-            assert_eq!(next(backends), expected);
-        }
-        let drained = |port| BackendStatus {
-            enabled: false,
-            ..backend(port, "draining")
-        };
-        let status = status(vec![drained(8000), drained(8001), backend(8002, "up")]);
-        let next = super::next(&status, &names(&status.backends));
-        assert_eq!(next.as_deref(), Some("lbdev undrain 8000,8001"));
-    }
-
-    #[test]
-    fn two_services_are_told_apart() {
-        let mut worker = backend(9000, "up");
-        worker.id = "worker.1".into();
-        worker.service = "worker".into();
-        worker.port = None;
-        let text = screen(&status(vec![backend(8000, "up"), worker]), None);
-        assert!(text.contains("BACKEND") && text.contains("web:8000") && text.contains("worker.1"));
-    }
-}
+pub(super) mod tests;

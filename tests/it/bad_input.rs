@@ -261,6 +261,22 @@ fn a_bad_file_says_everything_at_once() {
     lbdev.run(&["config"]).fails(2, "LB020");
     lbdev.assert_all_gone();
 
+    lbdev.write(
+        "lbdev.toml",
+        "[balancer]\nsticky = \"glue\"\nhold = \"16 kib\"\nretry = { budget = 20, statuses = [500] }\n\n\
+         [services.web]\ncommand = \"x {port}\"\nports = 8000\nhealth = { status = 200 }\nbackends.8000 = { weight = 0 }\n",
+    );
+    let output = lbdev.run(&["up", "-d"]).fails(2, "LB020");
+    for told in [
+        "lbdev.toml:2:10: `sticky`: `glue` is not one of `off` or `cookie`",
+        "lbdev.toml:3:8: `hold`: `16 kib` is not a size",
+        "lbdev.toml:4:20: `budget` must be a share",
+        "lbdev.toml:4:36: `statuses`: 500 is not one of 502, 503 or 504",
+        "lbdev.toml:9:21: `health.status` of `web` needs `health.path`",
+        "lbdev.toml:10:10: every backend of `web` has weight 0",
+    ] {
+        assert!(output.stderr.contains(told), "{told} is not in {output}");
+    }
     lbdev.write("lbdev.toml", "[balancer\nlisten = 8080\n");
     lbdev
         .run(&["up", "-d"])
@@ -346,6 +362,12 @@ fn wrong_usage() {
     check(&["up", "-c", "x {porto}"], "porto");
     check(&["up", "-c", "x '{port}"], "quot");
     check(&["demo", "--algorithm", "lottery"], "lottery");
+    check(&["demo", "--sticky", "glue"], "`off` or `cookie`");
+    check(&["demo", "--detect", "pasive"], "did you mean `passive`");
+    check(&["set"], "KEY=VALUE");
+    check(&["scale", "none"], "from 1 to 256");
+    check(&["scale", "web=0"], "from 1 to 256");
+    check(&["drain", "8000", "--off", "--everyone"], "--everyone");
     check(&["demo", "--wait-timeout", "soon"], "soon");
     lbdev.assert_all_gone();
 }
@@ -381,6 +403,9 @@ fn a_port_that_a_stranger_takes_while_a_backend_is_down() {
     lbdev.until_state(first, "stopped", s(10));
     let holder = std::net::TcpListener::bind(("127.0.0.1", first)).unwrap();
     let start = lbdev.start(&["start", &name]);
+    crate::wait::until(s(30), "it was told to start", || {
+        lbdev.backend(first)["desired"] == "up"
+    });
     let [_, others @ ..] = lbdev.ports.four();
     crate::rotation::goes_round(&lbdev.next_ports(6), &others);
     assert_ne!(lbdev.backend(first)["state"], "up");

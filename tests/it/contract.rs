@@ -22,6 +22,8 @@ fn status_json_has_its_fields() {
         ("/balancer/url", "string"),
         ("/balancer/engine", "\"builtin\""),
         ("/balancer/algorithm", "\"round_robin\""),
+        ("/balancer/hash_key", "\"path\""),
+        ("/balancer/retry_limit", "3"),
         ("/balancer/sequence", "\"pages\""),
         ("/balancer/sticky", "\"off\""),
         ("/balancer/detect", "\"instant\""),
@@ -39,6 +41,12 @@ fn status_json_has_its_fields() {
         ("/backends/0/enabled", "true"),
         ("/backends/0/healthy", "true"),
         ("/backends/0/weight", "1"),
+        ("/backends/0/backup", "false"),
+        ("/backends/0/eligible", "true"),
+        ("/backends/0/share", "1"),
+        ("/backends/0/max_connections", "0"),
+        ("/backends/0/spared", "0"),
+        ("/backends/0/failures_by", "{}"),
         ("/backends/0/uptime_s", "number"),
         ("/backends/0/restarts", "0"),
         ("/backends/0/requests", "1"),
@@ -616,8 +624,8 @@ fn help_lists_the_verbs() {
     }
     let help = lbdev.run(&["--help"]).ok();
     for verb in [
-        "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "logs", "init",
-        "config",
+        "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "drain",
+        "undrain", "scale", "set", "logs", "init", "config",
     ] {
         assert!(
             help.stdout.contains(&format!("  {verb}")),

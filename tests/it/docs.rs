@@ -126,6 +126,7 @@ fn the_readmes_commands_run() -> Result<()> {
                     | "restart"
                     | "drain"
                     | "undrain"
+                    | "set"
                     | "logs"
                     | "config")
             )

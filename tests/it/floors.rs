@@ -27,6 +27,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["ui"]),
     ("console", &["ui"]),
     ("clap", &["cli"]),
+    ("hmac", &["proxy::sticky"]),
+    ("sha2", &["proxy::sticky"]),
 ];
 
 fn repository() -> &'static Path {

@@ -150,12 +150,21 @@ impl Lbdev {
 
     /// An `lbdev.toml` with demo backends as the service `web`; `balancer` and `service` are further lines of the tables.
     pub fn demo_file(&self, balancer: &str, service: &str) {
+        self.service_file(
+            &format!("{LBDEV} __demo --port {{port}}"),
+            balancer,
+            service,
+        );
+    }
+
+    /// The same with another command.
+    pub fn service_file(&self, command: &str, balancer: &str, service: &str) {
         let (listen, range) = (self.ports.listen(), self.ports.range());
         self.write(
             "lbdev.toml",
             &format!(
                 "[balancer]\nlisten = \"localhost:{listen}\"\n{balancer}\n\n[services.web]\n\
-                 command = \"{LBDEV} __demo --port {{port}}\"\nports = \"{range}\"\n{service}\n"
+                 command = \"{command}\"\nports = \"{range}\"\n{service}\n"
             ),
         );
     }

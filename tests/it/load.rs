@@ -7,13 +7,41 @@ use std::time::{Duration, Instant};
 use crate::http::Connection;
 use crate::wait;
 
+/// One request that is to be sent.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub method: &'static str,
+    pub target: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    /// On a connection of its own, whatever is kept.
+    pub afresh: bool,
+}
+
+impl Ask {
+    /// A GET on a kept connection.
+    pub fn get(target: &str) -> Ask {
+        Ask {
+            method: "GET",
+            target: target.to_owned(),
+            headers: vec![("Accept", "text/plain, */*;q=0.1".to_owned())],
+            body: Vec::new(),
+            afresh: false,
+        }
+    }
+}
+
 /// What became of one request.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// Which of the load's requests it was, from 0.
+    pub number: u64,
     /// When it was sent.
     pub sent: Instant,
     /// From the moment it was due to the end of its response.
     pub latency: Duration,
+    /// From the moment it was sent to the end of its response.
+    pub took: Duration,
     /// Its response's status, or why there is none.
     pub result: Result<u16, String>,
     /// The port that `X-Lbdev-Backend` names.
@@ -34,20 +62,29 @@ pub struct Load {
 impl Load {
     /// GETs of `path`: `rate` a second, by `clients` kept connections.
     pub fn start(port: u16, path: &str, rate: u32, clients: usize) -> Load {
+        let ask = Ask::get(path);
+        Load::of(port, rate, clients, move |_| ask.clone())
+    }
+
+    /// What `ask` says for each number: `rate` a second, by as many as `clients` at once.
+    pub fn of<F>(port: u16, rate: u32, clients: usize, ask: F) -> Load
+    where
+        F: Fn(u64) -> Ask + Clone + Send + 'static,
+    {
         let stop = Arc::new(AtomicBool::new(false));
         let records = Arc::new(Mutex::new(Vec::new()));
         let next = Arc::new(AtomicU64::new(0));
         let begin = Instant::now();
         let client = |_| {
             let (stop, records, next) = (stop.clone(), records.clone(), next.clone());
-            let path = path.to_owned();
+            let ask = ask.clone();
             std::thread::spawn(move || {
                 let mut connection = None;
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let due = begin + Duration::from_secs_f64(number as f64 / f64::from(rate));
                     wait::at(due);
-                    let record = one(&mut connection, port, &path, due);
+                    let record = one(&mut connection, port, number, &ask(number), due);
                     records.lock().unwrap().push(record);
                 }
             })
@@ -63,6 +100,11 @@ impl Load {
     /// How many have been answered so far, or have failed.
     pub fn done(&self) -> usize {
         self.records.lock().unwrap().len()
+    }
+
+    /// Whether one of those that are through is of this kind.
+    pub fn any(&self, kind: impl Fn(&Record) -> bool) -> bool {
+        self.records.lock().unwrap().iter().any(kind)
     }
 
     /// Waits until `more` further requests are through.
@@ -84,17 +126,25 @@ impl Load {
     }
 }
 
-fn one(connection: &mut Option<Connection>, port: u16, path: &str, due: Instant) -> Record {
+fn one(
+    connection: &mut Option<Connection>,
+    port: u16,
+    number: u64,
+    ask: &Ask,
+    due: Instant,
+) -> Record {
     let sent = Instant::now();
-    let mut kept = match connection.take() {
+    let mut kept = match connection.take().filter(|_| !ask.afresh) {
         Some(kept) => Ok(kept),
         None => Connection::open(port),
     };
+    let headers = ask.headers.iter();
+    let headers: Vec<_> = headers.map(|(name, value)| (*name, &**value)).collect();
     let response = match &mut kept {
-        Ok(kept) => kept.request("GET", path, &[("Accept", "text/plain, */*;q=0.1")], b""),
+        Ok(kept) => kept.request(ask.method, &ask.target, &headers, &ask.body),
         Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
     };
-    let latency = due.elapsed();
+    let (latency, took) = (due.elapsed(), sent.elapsed());
     *connection = kept.ok().filter(Connection::is_usable);
     let attempts = |response: &crate::http::Response| {
         response
@@ -102,8 +152,10 @@ fn one(connection: &mut Option<Connection>, port: u16, path: &str, due: Instant)
             .and_then(|text| text.parse().ok())
     };
     Record {
+        number,
         sent,
         latency,
+        took,
         backend: response
             .as_ref()
             .ok()
@@ -141,6 +193,24 @@ impl Report {
             self.records.len(),
             &lost[..lost.len().min(5)]
         );
+    }
+
+    /// Those of this kind.
+    pub fn only(&self, kind: impl Fn(&Record) -> bool) -> Report {
+        let records = self.records.iter().filter(|record| kind(record));
+        Report {
+            records: records.cloned().collect(),
+        }
+    }
+
+    /// The longest time from its begin to its end in which nothing was answered.
+    pub fn pause(&self) -> Duration {
+        let first = self.records.iter().map(|record| record.sent).min();
+        let mut ends: Vec<_> = self.records.iter().map(|r| r.sent + r.took).collect();
+        ends.extend(first);
+        ends.sort();
+        let gaps = ends.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.max().unwrap_or_default()
     }
 
     /// Asserts that no request sent after `moment` was answered by this backend.

@@ -152,14 +152,14 @@ fn chromium_reloads_in_order() -> Result<()> {
 }
 
 /// A client with a cookie jar.
-struct Visitor {
+pub struct Visitor {
     connection: Connection,
     origin: String,
-    cookies: BTreeMap<String, String>,
+    pub cookies: BTreeMap<String, String>,
 }
 
 impl Visitor {
-    fn new(port: u16) -> Result<Visitor> {
+    pub fn new(port: u16) -> Result<Visitor> {
         Ok(Visitor {
             connection: Connection::open(port)?,
             origin: format!("http://localhost:{port}"),
@@ -167,7 +167,7 @@ impl Visitor {
         })
     }
 
-    fn request(
+    pub fn request(
         &mut self,
         method: &str,
         path: &str,
@@ -194,7 +194,7 @@ impl Visitor {
         Ok(response)
     }
 
-    fn get(&mut self, path: &str) -> Result<Response> {
+    pub fn get(&mut self, path: &str) -> Result<Response> {
         self.request("GET", path, &[], b"")
     }
 

@@ -56,11 +56,12 @@ pub const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How long a drill runs: `short`, or with `tests/run --long` ten times that.
+/// Whether the drills are to run longer: `tests/run --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("LBDEV_TEST_LONG").is_some_and(|value| value == "1")
+}
+
+/// How long a drill repeats itself: `short`, or with `tests/run --long` ten times that.
 pub fn drill(short: Duration) -> Duration {
-    if std::env::var_os("LBDEV_TEST_LONG").is_some_and(|value| value == "1") {
-        short * 10
-    } else {
-        short
-    }
+    if is_long() { short * 10 } else { short }
 }

@@ -1,9 +1,12 @@
 //! WebSockets through the balancer.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::harness::Lbdev;
@@ -86,16 +89,52 @@ async fn handshakes_go_round_and_count_as_in_flight() -> Result<()> {
     Ok(())
 }
 
-/// Open WebSockets do not hold up the end.
+/// The client is told, and the stream ends in order.
+async fn is_going_away(stream: &mut WebSocketStream<TcpStream>) -> Result<()> {
+    let message = next(stream).await?;
+    let Message::Close(Some(close)) = &message else {
+        anyhow::bail!("no close with a code: {message:?}");
+    };
+    assert_eq!(close.code, CloseCode::Away);
+    let after = tokio::time::timeout(s(20), stream.next()).await?;
+    assert!(after.is_none(), "{after:?}");
+    Ok(())
+}
+
+/// A drain waits for those that are open, and at its deadline they are told; a frame before it stays whole.
+#[tokio::test]
+async fn a_restart_tells_those_that_are_open() -> Result<()> {
+    let lbdev = Lbdev::new();
+    lbdev.demo_file("timeouts = { drain = \"1s\" }", "");
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    let (mut stream, backend) = connect(lbdev.ports.listen()).await?;
+    let (mut other, elsewhere) = connect(lbdev.ports.listen()).await?;
+    assert_ne!(backend, elsewhere);
+    let long: String = "0123456789abcdef".repeat(16 * 1024);
+    stream.send(Message::text(&long)).await?;
+    let began = Instant::now();
+    lbdev.run(&["restart", &backend.to_string()]).ok();
+    assert_eq!(next(&mut stream).await?, Message::text(&long));
+    is_going_away(&mut stream).await?;
+    let took = began.elapsed();
+    // Told at the deadline and not by the process, which would be later; `restart` itself takes a moment.
+    assert!(took < s(5), "{took:?}");
+    other.send(Message::text("still here?")).await?;
+    assert_eq!(next(&mut other).await?, Message::text("still here?"));
+    lbdev.until_state(backend, "up", s(30));
+    Ok(())
+}
+
+/// Open WebSockets do not hold up the end, and are told of it.
 #[tokio::test]
 async fn down_does_not_wait_for_open_ones() -> Result<()> {
     let lbdev = Lbdev::new();
     lbdev.demo();
     let (mut stream, _) = connect(lbdev.ports.listen()).await?;
-    let down = lbdev.run(&["down"]).ok();
+    let down = lbdev.start(&["down"]);
+    is_going_away(&mut stream).await?;
+    let down = down.output(s(90)).ok();
     assert!(down.took < s(5), "{down}");
-    let after = next(&mut stream).await;
-    assert!(!after.is_ok_and(|message| message.is_text()));
     lbdev.assert_all_gone();
     Ok(())
 }

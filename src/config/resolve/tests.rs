@@ -1,3 +1,5 @@
+mod settings;
+
 use std::ffi::OsString;
 use std::fs;
 
@@ -305,12 +307,18 @@ fn flags_that_cannot_be() {
         r.replicas = Some(0);
         r.ports = Some("8003-8000".into());
         r.listen = Some("nonsense".into());
-        r.algorithm = Some("peak_ewma".into());
+        r.algorithm = Some("peak_ewm".into());
+        r.sticky = Some("cookies".into());
+        r.detect = Some("magic".into());
         r.workers = Some(1000);
         r.services = vec!["wbe".into()];
     }), @r#"
 error[LB021]: `--listen`: `nonsense` is not an address to listen on; write for example `localhost:8080`, `8080`, `0.0.0.0:8080` or `[::1]:8080`
-error[LB021]: `--algorithm`: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
+error[LB021]: `--algorithm`: `peak_ewm` is not one of `round_robin`, `least_conn`, `random_two`, `peak_ewma`, `ip_hash` or `hash`
+  hint: did you mean `peak_ewma`?
+error[LB021]: `--sticky`: `cookies` is not one of `off` or `cookie`
+  hint: did you mean `cookie`?
+error[LB021]: `--detect`: `magic` is not one of `instant`, `passive` or `active`
 error[LB021]: `--workers` must be from 1 to 64, not 1000
 error[LB021]: `--ports`: the range `8003-8000` runs backwards
 error[LB021]: `-n` must be from 1 to 256, not 0
@@ -366,7 +374,11 @@ algorithm = "least-conn"
 hash_key = "header:X-User"
 sequence = "requests"
 retries = 1
-retry = { deadline = "3s" }
+sticky = "cookie"
+detect = "Passive"
+retry = { body = "512kb", budget = "off", deadline = "3s", non_idempotent = true, statuses = [504, 502, 502] }
+hold = 1000
+passive = { failures = 0, window = "1m30s" }
 queue = { max = 10, timeout = "1s" }
 timeouts = { connect = "200ms", backend_head = "off", idle = "1m", drain = "0s" }
 workers = 2
@@ -379,11 +391,13 @@ env = { N = 1, URL = "http://x:{port}", "B" = true }
 env_file = ".env"
 cwd = "sub{index}"
 routes = ["/", "web.localhost"]
-health = { path = "/up/{index}", interval = "2s", timeout = "500ms", rise = 3, fall = 4 }
+health = { path = "/up/{index}", interval = "2s", timeout = "500ms", rise = 3, fall = 4, status = "200-299", body = "\"ok\"" }
+slow_start = "30s"
+max_connections = 16
 restart = { policy = "always", backoff = "1s..2s", max = 3 }
 stop = { signal = "SIGINT", timeout = "1s" }
 backends.8005 = { weight = 3, backup = true }
-backends.8006 = { backup = true }
+backends.8006 = { backup = true, max_connections = 2 }
 
 [services.worker]
 command = "cat x1 | sort {index}"
@@ -392,6 +406,7 @@ replicas = 2
 [services.old]
 external = ["127.0.0.1:7000", "[::1]:7001", "7002"]
 routes = ["/old"]
+max_connections = 0
 "#;
 
 fn whole() -> Bench {
@@ -502,12 +517,12 @@ fn every_error_at_once() {
 speed = "fast"
 [balancer]
 algoritm = "x"
-algorithm = "peak_ewma"
+algorithm = "peak_ewms"
 sequence = "page"
-sticky = "cookie"
+allow_hosts = ["x"]
 retries = "3"
 listen = "nowhere"
-retry = { deadline = 5, budget = "20%" }
+retry = { deadline = 5, budget = "20" }
 queue = { max = -1 }
 timeouts = { connect = "0s", backend_head = "1ms" }
 workers = 99999999999999999999
@@ -540,16 +555,17 @@ error[LB020]: lbdev.toml:4:1: unknown key `algoritm` in [balancer]
   4 | algoritm = "x"
     | ^^^^^^^^
   hint: did you mean `algorithm`?
-error[LB020]: lbdev.toml:5:13: the algorithm `peak_ewma` is not in this version of lbdev yet; known: `round_robin`, `least_conn`, `random_two`, `ip_hash` or `hash`
-  5 | algorithm = "peak_ewma"
+error[LB020]: lbdev.toml:5:13: `algorithm`: `peak_ewms` is not one of `round_robin`, `least_conn`, `random_two`, `peak_ewma`, `ip_hash` or `hash`
+  5 | algorithm = "peak_ewms"
     |             ^^^^^^^^^^^
+  hint: did you mean `peak_ewma`?
 error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requests`
   6 | sequence = "page"
     |            ^^^^^^
   hint: did you mean `pages`?
-error[LB020]: lbdev.toml:7:1: `sticky` in [balancer] is not in this version of lbdev yet
-  7 | sticky = "cookie"
-    | ^^^^^^
+error[LB020]: lbdev.toml:7:1: `allow_hosts` in [balancer] is not in this version of lbdev yet
+  7 | allow_hosts = ["x"]
+    | ^^^^^^^^^^^
   hint: take it out
 error[LB020]: lbdev.toml:8:11: `retries` must be a whole number, not a string
   8 | retries = "3"
@@ -558,12 +574,11 @@ error[LB020]: lbdev.toml:9:10: `listen`: `nowhere` is not an address to listen o
   9 | listen = "nowhere"
     |          ^^^^^^^^^
 error[LB020]: lbdev.toml:10:22: `deadline` must be a duration such as "5s", not a whole number
-  10 | retry = { deadline = 5, budget = "20%" }
+  10 | retry = { deadline = 5, budget = "20" }
      |                      ^
-error[LB020]: lbdev.toml:10:25: `budget` in [balancer.retry] is not in this version of lbdev yet
-  10 | retry = { deadline = 5, budget = "20%" }
-     |                         ^^^^^^
-  hint: take it out
+error[LB020]: lbdev.toml:10:34: `budget`: `20` is not a share of the requests; write for example `20%` (up to `100%`), or `off` for no limit
+  10 | retry = { deadline = 5, budget = "20" }
+     |                                  ^^^^
 error[LB020]: lbdev.toml:11:17: `max` must be from 0 to 100000, not -1
   11 | queue = { max = -1 }
      |                 ^^

@@ -1,5 +1,7 @@
 //! What the pages say.
 
+use std::time::{Duration, Instant};
+
 use hyper::Method;
 use serde_json::json;
 
@@ -145,15 +147,19 @@ async fn a_counter_says_what_ran() {
     assert_eq!(commit("a").await["committed"], 1);
     assert_eq!(commit("b").await["times"], 1);
     assert_eq!(commit("a").await["times"], 2);
+    let begun = Instant::now();
+    let slow = demo.request(Method::POST, "/counter?ms=60").send();
+    assert_eq!(slow.await.status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(60));
     let form = demo.request(Method::POST, "/counter").body("request_id=c");
-    assert!(form.send().await.text().contains("commit 4 "));
+    assert!(form.send().await.text().contains("commit 5 "));
     let state = demo.get("/counter?json").await.json();
-    assert_eq!(state["count"], 4);
+    assert_eq!(state["count"], 5);
     assert_eq!(state["requests"], json!({"a": 2, "b": 1, "c": 1}));
     let asked = demo.request(Method::GET, "/counter");
     let page = asked.header("accept", "text/html").send().await;
     assert!(
-        page.text().contains("number 4, transaction"),
+        page.text().contains("number 5, transaction"),
         "{}",
         page.text()
     );

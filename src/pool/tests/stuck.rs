@@ -30,7 +30,7 @@ fn a_client_keeps_its_backend_while_that_is_there() {
     check("drained and about to stop", &about_to_stop, false, false);
     let refused = |one: &mut Member| {
         drained(one);
-        one.life.mark_refused();
+        one.life.marks.set(Trouble::Refused);
     };
     check("drained and refused", &refused, false, false);
     check("a backup", &|one| one.backup = true, true, false);

@@ -2,8 +2,11 @@
 
 mod ends;
 mod failover;
+mod goodbyes;
 mod limits;
+mod pages;
 mod speaking;
+mod sticky;
 mod streaming;
 
 use std::future::Future;
@@ -43,6 +46,19 @@ struct Front {
     proxy: Proxy,
 }
 
+/// What the application would lend.
+fn lent() -> Lent {
+    let lines = |id: &BackendId, most: usize| {
+        let line = |n| format!("\u{1b}[31mline {n} of {id}\u{1b}[0m <b>");
+        (0..20).map(line).take(most).collect()
+    };
+    Lent {
+        project: "site".to_owned(),
+        sticky_key: StickyKey::new(&[7; 32]),
+        last_lines: Some(LastLines::new(lines)),
+    }
+}
+
 fn front(backends: &[SocketAddr]) -> Front {
     front_with(backends, |_| {})
 }
@@ -57,7 +73,14 @@ fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Fro
     access.want();
     let bound = bind(&settings.listen, settings.workers).unwrap();
     let address = bound.addresses()[0];
-    let proxy = start(Arc::new(settings), bound, pools.clone(), access.clone()).unwrap();
+    let proxy = start(
+        Arc::new(settings),
+        bound,
+        pools.clone(),
+        access.clone(),
+        lent(),
+    )
+    .unwrap();
     Front {
         address,
         pools,

@@ -125,7 +125,7 @@ async fn no_route_lists_the_routes() {
     pools.all()[0].publish(members(&[stub.address], RunId::FIRST));
     let bound = bind(&settings().listen, 1).unwrap();
     let address = bound.addresses()[0];
-    let proxy = start(Arc::new(settings()), bound, pools, Arc::default()).unwrap();
+    let proxy = start(Arc::new(settings()), bound, pools, Arc::default(), lent()).unwrap();
     let api = Front {
         address,
         proxy,

@@ -1,0 +1,358 @@
+//! What is changed while requests are answered: from names and values, as somebody sends them, to a [`LiveChange`].
+
+use serde_json::{Map, Value};
+
+use super::Live;
+use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
+use super::problem::{Problem, Where};
+use super::resolve::report_of;
+use super::value::{self, ValueError, alike};
+use crate::backend::Detect;
+use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
+use crate::error::Report;
+
+/// Names of the settings of [`Live`], as in `[balancer]`.
+pub const LIVE_KEYS: [&str; 6] = [
+    "algorithm",
+    "hash_key",
+    "sequence",
+    "sticky",
+    "detect",
+    "retries",
+];
+/// The setting of one backend that can be changed live.
+pub const WEIGHT_KEY: &str = "weight";
+/// Keys that other versions know.
+const LATER: [&str; 1] = ["allow_hosts"];
+
+/// Some settings of [`Live`], each checked. What is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LiveChange {
+    /// How the next backend is chosen.
+    pub algorithm: Option<Algorithm>,
+    /// What a hash goes by.
+    pub hash_key: Option<HashKey>,
+    /// What moves the choice on.
+    pub sequence: Option<Sequence>,
+    /// Whether a client stays with its backend.
+    pub sticky: Option<Sticky>,
+    /// How a death is noticed.
+    pub detect: Option<Detect>,
+    /// Further backends tried.
+    pub retries: Option<u32>,
+}
+
+impl LiveChange {
+    /// Reads settings by their names in `[balancer]`. Each value is the text that a file or `KEY=VALUE` has; `retries` may
+    /// be a number too.
+    ///
+    /// # Errors
+    /// LB021 for the first that is unknown, or whose value cannot be; also where there is none.
+    pub fn read(settings: &Map<String, Value>) -> Result<Self, Report> {
+        if settings.is_empty() {
+            let message = format!("there is nothing to set; known: {}", known());
+            return Err(Report::usage("LB021", message));
+        }
+        let mut change = Self::default();
+        for (key, said) in settings {
+            match key.as_str() {
+                "algorithm" => change.algorithm = Some(choice(key, said, Algorithm::NAMES)?),
+                "hash_key" => change.hash_key = Some(text(key, said, value::hash_key)?),
+                "sequence" => change.sequence = Some(choice(key, said, Sequence::NAMES)?),
+                "sticky" => change.sticky = Some(choice(key, said, Sticky::NAMES)?),
+                "detect" => change.detect = Some(choice(key, said, Detect::NAMES)?),
+                "retries" => change.retries = Some(number(key, said, &RETRIES_RANGE)?),
+                _ => return Err(unknown_setting(key)),
+            }
+        }
+        Ok(change)
+    }
+
+    /// `live` with this change made to it.
+    pub fn over(&self, live: &Live) -> Live {
+        Live {
+            algorithm: self.algorithm.unwrap_or(live.algorithm),
+            hash_key: self.hash_key.as_ref().unwrap_or(&live.hash_key).clone(),
+            sequence: self.sequence.unwrap_or(live.sequence),
+            sticky: self.sticky.unwrap_or(live.sticky),
+            detect: self.detect.unwrap_or(live.detect),
+            retries: self.retries.unwrap_or(live.retries),
+        }
+    }
+}
+
+/// Every setting at once.
+impl From<Live> for LiveChange {
+    fn from(live: Live) -> Self {
+        Self {
+            algorithm: Some(live.algorithm),
+            hash_key: Some(live.hash_key),
+            sequence: Some(live.sequence),
+            sticky: Some(live.sticky),
+            detect: Some(live.detect),
+            retries: Some(live.retries),
+        }
+    }
+}
+
+/// Reads `{"weight": 3}`: what can be set of one backend.
+///
+/// # Errors
+/// LB021 where it is missing, out of its range, or anything else is there.
+pub fn read_weight(settings: &Map<String, Value>) -> Result<u32, Report> {
+    if let Some(other) = settings.keys().find(|key| *key != WEIGHT_KEY) {
+        return Err(unknown_of_backend(other));
+    }
+    let Some(said) = settings.get(WEIGHT_KEY) else {
+        let message = format!("there is nothing to set; known for a backend: `{WEIGHT_KEY}`");
+        return Err(Report::usage("LB021", message));
+    };
+    number(WEIGHT_KEY, said, &WEIGHT_RANGE)
+}
+
+/// The report of a key that is no setting of the whole balancer.
+pub fn unknown_setting(key: &str) -> Report {
+    if LATER.contains(&key) {
+        let message = format!("`{key}` cannot be set in this version of lbdev yet");
+        return Report::usage("LB021", message);
+    }
+    if key == WEIGHT_KEY {
+        let message = format!("`{WEIGHT_KEY}` is a setting of a backend, and none is named");
+        return Report::usage("LB021", message)
+            .hint("name it first, as in `lbdev set 8000 weight=3`");
+    }
+    unknown(key, &known(), LIVE_KEYS.into_iter().chain([WEIGHT_KEY]))
+}
+
+/// The report of a key that is no setting of a backend.
+pub fn unknown_of_backend(key: &str) -> Report {
+    if LIVE_KEYS.contains(&key) {
+        let message = format!("`{key}` is a setting of the whole balancer, not of a backend");
+        return Report::usage("LB021", message).hint(format!("run `lbdev set {key}=…`"));
+    }
+    unknown(key, &format!("`{WEIGHT_KEY}`"), std::iter::once(WEIGHT_KEY))
+}
+
+fn unknown<'a>(key: &str, known: &str, words: impl Iterator<Item = &'a str>) -> Report {
+    let report = Report::usage("LB021", format!("`{key}` cannot be set; known: {known}"));
+    match alike(key, words) {
+        Some(like) => report.hint(format!("did you mean `{like}`?")),
+        None => report,
+    }
+}
+
+fn known() -> String {
+    value::list(LIVE_KEYS.into_iter())
+}
+
+fn choice<T: Copy>(key: &str, said: &Value, names: &[(&'static str, T)]) -> Result<T, Report> {
+    text(key, said, |text| value::choice(text, names))
+}
+
+fn text<T>(
+    key: &str,
+    said: &Value,
+    read: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<T, Report> {
+    let Value::String(text) = said else {
+        return Err(wrong_type(key, "a string", said));
+    };
+    read(text).map_err(|source| {
+        let key = key.to_owned();
+        report_of(Problem::Value { key, source }, Where::Nowhere)
+    })
+}
+
+/// A whole number, or the text of one.
+fn number(key: &str, said: &Value, range: &std::ops::RangeInclusive<u64>) -> Result<u32, Report> {
+    let read = match said {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        Value::String(_) => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return Err(wrong_type(key, "a whole number", said));
+        }
+    };
+    let number = read.filter(|number| range.contains(number));
+    number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
+        let problem = Problem::OutOfRange {
+            key: key.to_owned(),
+            least: *range.start(),
+            most: *range.end(),
+            found: match said {
+                Value::String(text) => format!("`{text}`"),
+                other => other.to_string(),
+            },
+        };
+        report_of(problem, Where::Nowhere)
+    })
+}
+
+fn wrong_type(key: &str, wanted: &'static str, said: &Value) -> Report {
+    let found = match said {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    let problem = Problem::WrongType {
+        key: key.to_owned(),
+        wanted,
+        found: found.to_owned(),
+    };
+    report_of(problem, Where::Nowhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Balancer;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn only_what_is_said_changes() {
+        let before = Balancer::default().live;
+        let change = LiveChange::read(&object(json!({
+            "algorithm": "least-conn", "hash_key": "header:X-User", "retries": "7",
+        })))
+        .unwrap();
+        let expected = Live {
+            algorithm: Algorithm::LeastConn,
+            hash_key: HashKey::Header("x-user".into()),
+            retries: 7,
+            ..before.clone()
+        };
+        assert_eq!(change.over(&before), expected);
+        let rest = LiveChange::read(&object(json!({
+            "sequence": "Requests", "sticky": "cookie", "detect": "passive", "retries": 0,
+        })))
+        .unwrap();
+        let all = rest.over(&expected);
+        assert_eq!(all.algorithm, Algorithm::LeastConn);
+        assert_eq!(
+            (all.sequence, all.sticky, all.detect, all.retries),
+            (Sequence::Requests, Sticky::Cookie, Detect::Passive, 0)
+        );
+        assert_eq!(LiveChange::from(all.clone()).over(&before), all);
+    }
+
+    /// What the file calls a setting, `set` does too.
+    #[test]
+    fn every_live_key_is_read() {
+        for key in LIVE_KEYS {
+            let wrong = LiveChange::read(&object(json!({ key: "?" }))).unwrap_err();
+            assert!(wrong.message.starts_with(&format!("`{key}`")), "{wrong}");
+            assert!(wrong.message.contains('?'), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_set() {
+        let check = |settings: Value, message: &str, hint: Option<&str>| {
+            let report = LiveChange::read(&object(settings)).unwrap_err();
+            assert_eq!((report.code, report.exit.code()), ("LB021", 2));
+            assert_eq!(report.message, message);
+            assert_eq!(report.hint.as_deref(), hint, "{message}");
+        };
+        let known = "`algorithm`, `hash_key`, `sequence`, `sticky`, `detect` or `retries`";
+        check(
+            json!({}),
+            &format!("there is nothing to set; known: {known}"),
+            None,
+        );
+        check(
+            json!({"retries": 1, "algoritm": "hash"}),
+            &format!("`algoritm` cannot be set; known: {known}"),
+            Some("did you mean `algorithm`?"),
+        );
+        check(
+            json!({"allow_hosts": "x"}),
+            "`allow_hosts` cannot be set in this version of lbdev yet",
+            None,
+        );
+        check(
+            json!({"weight": 3}),
+            "`weight` is a setting of a backend, and none is named",
+            Some("name it first, as in `lbdev set 8000 weight=3`"),
+        );
+        check(
+            json!({"detect": "pasive"}),
+            "`detect`: `pasive` is not one of `instant`, `passive` or `active`",
+            Some("did you mean `passive`?"),
+        );
+        check(
+            json!({"sticky": true}),
+            "`sticky` must be a string, not true or false",
+            None,
+        );
+        check(
+            json!({"retries": 101}),
+            "`retries` must be from 0 to 100, not 101",
+            None,
+        );
+        check(
+            json!({"retries": -1}),
+            "`retries` must be from 0 to 100, not -1",
+            None,
+        );
+        check(
+            json!({"retries": "+1"}),
+            "`retries` must be from 0 to 100, not `+1`",
+            None,
+        );
+        check(
+            json!({"retries": 1.5}),
+            "`retries` must be from 0 to 100, not 1.5",
+            None,
+        );
+        check(
+            json!({"retries": null}),
+            "`retries` must be a whole number, not null",
+            None,
+        );
+    }
+
+    #[test]
+    fn weights() {
+        let check = |settings: Value, expected: Result<u32, &str>| {
+            let read = read_weight(&object(settings)).map_err(|report| report.message);
+            assert_eq!(read, expected.map_err(str::to_owned));
+        };
+        check(json!({"weight": 3}), Ok(3));
+        check(json!({"weight": "0"}), Ok(0));
+        check(
+            json!({"weight": 257}),
+            Err("`weight` must be from 0 to 256, not 257"),
+        );
+        check(
+            json!({"weight": "x"}),
+            Err("`weight` must be from 0 to 256, not `x`"),
+        );
+        check(
+            json!({"weight": ""}),
+            Err("`weight` must be from 0 to 256, not ``"),
+        );
+        check(
+            json!({}),
+            Err("there is nothing to set; known for a backend: `weight`"),
+        );
+        check(
+            json!({"weight": 1, "wieght": 3}),
+            Err("`wieght` cannot be set; known: `weight`"),
+        );
+        check(
+            json!({"retries": 3}),
+            Err("`retries` is a setting of the whole balancer, not of a backend"),
+        );
+    }
+}

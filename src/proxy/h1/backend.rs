@@ -1,0 +1,330 @@
+//! The backend's half: one request sent, its response read, on a connection that may take another one afterwards.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use hyper::Method;
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use tokio::net::TcpStream;
+
+use super::wire::Wire;
+use super::{
+    BadChunk, BadHead, Chunk, Chunked, Framing, RequestFraming, ResponseHead, read_head,
+    write_chunk, write_head, write_last_chunk,
+};
+use crate::proxy::quickack;
+
+/// Why there is no (whole) response.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum Broken {
+    /// The connection failed.
+    #[error("the connection failed")]
+    Io(#[from] io::Error),
+    /// It ended before the response did.
+    #[error("the connection ended too early")]
+    Ended,
+    /// What came is no response.
+    #[error("what came is not HTTP")]
+    Head(#[from] BadHead),
+    /// What came is not the body that the head speaks of.
+    #[error("the body is not in the framing that its head names")]
+    Chunk(#[from] BadChunk),
+    /// The request's own body could not be read: the client's fault.
+    #[error("the request's body could not be read")]
+    Request,
+}
+
+/// A request's body on its way, and how far it is.
+#[derive(Debug)]
+enum Sending<B> {
+    Body(B, RequestFraming),
+    Done,
+}
+
+/// A connection with a request on it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Exchange<B> {
+    wire: Wire,
+    method: Method,
+    sending: Sending<B>,
+    reading: Reading,
+    persists: bool,
+    /// Written on the connection before this request.
+    before: u64,
+}
+
+/// Where the response is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    Done,
+}
+
+impl<B> Exchange<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    /// Puts the request on the connection; nothing is written before the first poll.
+    pub(in crate::proxy) fn new(mut wire: Wire, head: &Parts, body: Option<B>) -> Self {
+        let framing = match &body {
+            None if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) => {
+                RequestFraming::Length(0)
+            }
+            None => RequestFraming::None,
+            Some(body) => match body.size_hint().exact() {
+                Some(length) => RequestFraming::Length(length),
+                None => RequestFraming::Chunked,
+            },
+        };
+        write_head(
+            &mut wire.output,
+            &head.method,
+            &head.uri,
+            &head.headers,
+            framing,
+        );
+        Self {
+            before: wire.written(),
+            wire,
+            method: head.method.clone(),
+            sending: body.map_or(Sending::Done, |body| Sending::Body(body, framing)),
+            reading: Reading::Head,
+            persists: false,
+        }
+    }
+
+    /// No byte of the request has left: the backend cannot have seen it.
+    pub(in crate::proxy) fn is_unsent(&self) -> bool {
+        self.wire.written() == self.before
+    }
+
+    /// Some byte of a response has come.
+    pub(in crate::proxy) fn has_begun(&self) -> bool {
+        !self.wire.input.is_empty()
+    }
+
+    /// Sends what can be sent, and reads the next head: an interim one (1xx but 101) or that of the response.
+    ///
+    /// # Errors
+    /// When no response can come any more. A backend that answers before it has read the whole request, and closes, is
+    /// heard: its answer counts more than the failed write.
+    pub(in crate::proxy) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Broken>> {
+        let sent = match self.poll_send(cx) {
+            Poll::Ready(Err(Broken::Request)) => return Poll::Ready(Err(Broken::Request)),
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        };
+        loop {
+            if let Some(head) = read_head(&mut self.wire.input, &self.method)? {
+                if head.is_interim() {
+                    return Poll::Ready(Ok(head));
+                }
+                self.begin(&head);
+                return Poll::Ready(Ok(head));
+            }
+            match self.wire.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(sent.unwrap_or(Broken::Ended))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(sent.unwrap_or(error.into()))),
+                Poll::Pending => {
+                    if self.has_begun() {
+                        quickack::acknowledge(self.wire.stream());
+                    }
+                    // A failed write is told once it is clear that no answer has come with it.
+                    return match sent {
+                        Some(error) => Poll::Ready(Err(error)),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, head: &ResponseHead) {
+        self.persists = head.persists;
+        self.reading = match head.framing {
+            Framing::None => Reading::Done,
+            Framing::Length(length) => Reading::Length(length),
+            Framing::Chunked => Reading::Chunked(Chunked::default()),
+            Framing::UntilClose => Reading::UntilClose,
+        };
+    }
+
+    /// The length of the body that is to come, where it is known.
+    pub(in crate::proxy) fn length(&self) -> Option<u64> {
+        match self.reading {
+            Reading::Done => Some(0),
+            Reading::Length(length) => Some(length),
+            Reading::Head | Reading::Chunked(_) | Reading::UntilClose => None,
+        }
+    }
+
+    /// The whole of a body of known length has come, though it may not have been read.
+    pub(in crate::proxy) fn is_whole(&self) -> bool {
+        self.length()
+            .is_some_and(|length| length <= self.wire.input.len() as u64)
+    }
+
+    /// Reads until [`Exchange::is_whole`].
+    ///
+    /// # Errors
+    /// When it ends before.
+    pub(in crate::proxy) fn poll_whole(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        if let Poll::Ready(Err(_)) = self.poll_send(cx) {
+            self.give_up_sending();
+        }
+        while !self.is_whole() {
+            match self.wire.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Broken::Ended)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    quickack::acknowledge(self.wire.stream());
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes written on the connection.
+    pub(in crate::proxy) fn written(&self) -> u64 {
+        self.wire.written()
+    }
+
+    /// What becomes of the rest of a request matters to nobody once there is an answer.
+    fn give_up_sending(&mut self) {
+        self.sending = Sending::Done;
+        self.persists = false;
+    }
+
+    /// The response has ended.
+    pub(in crate::proxy) fn is_done(&self) -> bool {
+        self.reading == Reading::Done
+    }
+
+    /// Reads the next part of the response's body, and goes on sending the request's.
+    ///
+    /// # Errors
+    /// When the body ends too early or is in no framing.
+    pub(in crate::proxy) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Poll::Ready(Err(_)) = self.poll_send(cx) {
+            self.give_up_sending();
+        }
+        loop {
+            match self.take() {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if self.is_done() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            match self.wire.poll_fill(cx) {
+                Poll::Ready(Ok(0)) if self.reading == Reading::UntilClose => {
+                    self.reading = Reading::Done
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(Broken::Ended))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Pending => {
+                    quickack::acknowledge(self.wire.stream());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// What of the body is here already.
+    fn take(&mut self) -> Result<Option<Frame<Bytes>>, Broken> {
+        match &mut self.reading {
+            Reading::Head | Reading::Done => Ok(None),
+            Reading::Length(left) => {
+                if self.wire.input.is_empty() {
+                    return Ok(None);
+                }
+                let here = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(self.wire.input.len());
+                *left -= here as u64;
+                if *left == 0 {
+                    self.reading = Reading::Done;
+                }
+                Ok(Some(Frame::data(self.wire.input.split_to(here).freeze())))
+            }
+            Reading::UntilClose => {
+                let all = self.wire.input.split().freeze();
+                Ok((!all.is_empty()).then(|| Frame::data(all)))
+            }
+            Reading::Chunked(coding) => match coding.read(&mut self.wire.input)? {
+                None => Ok(None),
+                Some(Chunk::Data(data)) => Ok(Some(Frame::data(data))),
+                Some(Chunk::End(trailers)) => {
+                    self.reading = Reading::Done;
+                    Ok(trailers.map(Frame::trailers))
+                }
+            },
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            ready!(self.wire.poll_flush(cx))?;
+            let Sending::Body(body, framing) = &mut self.sending else {
+                return Poll::Ready(Ok(()));
+            };
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => match (frame.into_data(), *framing) {
+                    (Ok(data), RequestFraming::Chunked) => {
+                        write_chunk(&mut self.wire.output, &data)
+                    }
+                    (Ok(data), _) => self.wire.push(data),
+                    (Err(frame), RequestFraming::Chunked) => {
+                        let trailers: Option<HeaderMap> = frame.into_trailers().ok();
+                        write_last_chunk(&mut self.wire.output, trailers.as_ref());
+                        self.sending = Sending::Done;
+                    }
+                    // Trailers have no place after a body with a length.
+                    (Err(_), _) => {}
+                },
+                Some(Err(_)) => return Poll::Ready(Err(Broken::Request)),
+                None => {
+                    if *framing == RequestFraming::Chunked {
+                        write_last_chunk(&mut self.wire.output, None);
+                    }
+                    self.sending = Sending::Done;
+                }
+            }
+        }
+    }
+
+    /// The connection for another request, if the whole of both messages went over it and the backend takes one.
+    pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
+        let sent = matches!(self.sending, Sending::Done) && self.wire.is_flushed();
+        // A backend that speaks unasked is not understood: what it said could pass for the next answer.
+        let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
+        fit.then(|| {
+            self.wire.rest();
+            self.wire
+        })
+    }
+
+    /// After a switch of protocols: the socket, and what came behind the head.
+    pub(in crate::proxy) fn into_parts(self) -> (TcpStream, bytes::BytesMut) {
+        self.wire.into_parts()
+    }
+}

@@ -1,0 +1,37 @@
+//! Short responses are held until they are whole, so that a backend that dies in the middle of one can still be replaced
+//! by another, or its failure told as such.
+
+use std::time::Duration;
+
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+
+use super::upstream::Call;
+use crate::pool::AttemptFailure;
+
+/// A response is held so long at most: about as long as nobody notices.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Whether this response is to be held: its length is known and at most `limit`, and it did not come whole.
+pub(super) fn wants(call: &Call, headers: &HeaderMap, limit: u64) -> bool {
+    match call.length() {
+        None | Some(0) => false,
+        Some(length) if length > limit => false,
+        Some(_) => !call.is_whole() && !is_event_stream(headers),
+    }
+}
+
+/// Waits until it is whole or the patience is over; then the rest follows as it comes.
+///
+/// # Errors
+/// When its connection ends before it is whole.
+pub(super) async fn complete(call: &mut Call) -> Result<(), AttemptFailure> {
+    tokio::time::timeout(PATIENCE, call.whole())
+        .await
+        .unwrap_or(Ok(()))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}

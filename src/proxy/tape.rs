@@ -1,0 +1,132 @@
+//! A request's body on its way to backends: what came is kept while it is short enough, so that another backend can have
+//! it from the start.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+
+/// The client's half. It outlives every connection that its body is sent on.
+#[derive(Debug)]
+pub(super) struct Tape {
+    body: Incoming,
+    /// Its length, where the client said it.
+    length: Option<u64>,
+    /// The parts that came, or `None` once they were too long to keep.
+    kept: Option<Vec<Bytes>>,
+    /// Bytes that may still be kept.
+    room: u64,
+    trailers: Option<HeaderMap>,
+    ended: bool,
+}
+
+impl Tape {
+    /// Of which up to `limit` bytes are kept; nothing of one that says that it is longer.
+    pub(super) fn new(body: Incoming, limit: u64) -> Rc<RefCell<Self>> {
+        let length = body.size_hint().exact();
+        let keeps = length.is_none_or(|length| length <= limit);
+        Rc::new(RefCell::new(Self {
+            body,
+            length,
+            kept: keeps.then(Vec::new),
+            room: limit,
+            trailers: None,
+            ended: false,
+        }))
+    }
+
+    /// It can be sent from the start once more.
+    pub(super) fn is_replayable(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// It is certain that it can be, whatever is still to come.
+    pub(super) fn stays_replayable(&self) -> bool {
+        self.kept.is_some() && self.length.is_some()
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        let length = data.len() as u64;
+        match &mut self.kept {
+            Some(kept) if length <= self.room => {
+                self.room -= length;
+                kept.push(data.clone());
+            }
+            _ => self.kept = None,
+        }
+    }
+}
+
+/// The body, once, from its start.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    tape: Rc<RefCell<Tape>>,
+    /// The next part, of those that were kept.
+    place: usize,
+}
+
+impl Outgoing {
+    /// Of `tape`; one at a time.
+    pub(super) fn of(tape: &Rc<RefCell<Tape>>) -> Self {
+        Self {
+            tape: tape.clone(),
+            place: 0,
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let mut tape = this.tape.borrow_mut();
+        if let Some(part) = tape.kept.as_ref().and_then(|kept| kept.get(this.place)) {
+            this.place += 1;
+            return Poll::Ready(Some(Ok(Frame::data(part.clone()))));
+        }
+        if tape.ended {
+            let trailers = match this.place {
+                usize::MAX => None,
+                _ => tape.trailers.clone(),
+            };
+            this.place = usize::MAX;
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        match ready!(Pin::new(&mut tape.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    tape.keep(data);
+                    this.place += 1;
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    tape.trailers = Some(trailers.clone());
+                    tape.ended = true;
+                    this.place = usize::MAX;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => {
+                tape.ended = true;
+                this.place = usize::MAX;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.tape.borrow().length {
+            Some(length) => SizeHint::with_exact(length),
+            None => SizeHint::default(),
+        }
+    }
+}
