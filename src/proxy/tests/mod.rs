@@ -4,6 +4,7 @@ mod ends;
 mod failover;
 mod goodbyes;
 mod limits;
+mod matrix;
 mod pages;
 mod speaking;
 mod sticky;
