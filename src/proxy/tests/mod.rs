@@ -4,9 +4,12 @@ mod ends;
 mod failover;
 mod goodbyes;
 mod pages;
+mod replay;
 mod speaking;
+mod stale;
 mod sticky;
 mod streaming;
+mod taking;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
