@@ -192,3 +192,17 @@ impl Front {
         each.map(|member| member.tally.failures()).collect()
     }
 }
+
+/// A backend that answers so as soon as it has a request's head, and reads the rest afterwards.
+pub(super) async fn refusing(answer: &'static str) -> Stub {
+    stub(move |mut stream, _, heads| async move {
+        let Some(head) = read_head(&mut stream).await else {
+            return;
+        };
+        heads.lock().unwrap().push(head);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    })
+    .await
+}
