@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 
 use super::client::{Client, Host};
 use super::h1::ResponseHead;
-use super::retry::is_idempotent;
+use super::retry::{Why, is_idempotent};
 use super::tape::{Outgoing, Tape};
 use super::upstream::{Call, NoHead, failure_of};
 use super::worker::Worker;
@@ -43,10 +43,14 @@ impl Outbound {
         }
     }
 
-    /// It may be sent again to another backend after one may have seen it.
-    pub(super) fn replayable(&self) -> bool {
+    /// What stands against sending it again to another backend after one may have seen it.
+    pub(super) fn hindrance(&self) -> Option<Why> {
         let kept = |tape: &Rc<RefCell<Tape>>| tape.borrow().is_replayable();
-        self.repeatable && self.body.as_ref().is_none_or(kept)
+        match self.body.as_ref().is_none_or(kept) {
+            _ if !self.repeatable => Some(Why::NotReplayable),
+            true => None,
+            false => Some(Why::LongBody),
+        }
     }
 
     /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again for certain,

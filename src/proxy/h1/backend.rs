@@ -53,6 +53,8 @@ pub(in crate::proxy) struct Exchange<B> {
     sending: Sending<B>,
     reading: Reading,
     persists: bool,
+    /// An interim head has come.
+    interim: bool,
     /// Written on the connection before this request.
     before: u64,
 }
@@ -97,6 +99,7 @@ where
             sending: body.map_or(Sending::Done, |body| Sending::Body(body, framing)),
             reading: Reading::Head,
             persists: false,
+            interim: false,
         }
     }
 
@@ -107,7 +110,7 @@ where
 
     /// Some byte of a response has come.
     pub(in crate::proxy) fn has_begun(&self) -> bool {
-        !self.wire.input.is_empty()
+        self.interim || !self.wire.input.is_empty()
     }
 
     /// Sends what can be sent, and reads the next head: an interim one (1xx but 101) or that of the response.
@@ -127,6 +130,7 @@ where
         loop {
             if let Some(head) = read_head(&mut self.wire.input, &self.method)? {
                 if head.is_interim() {
+                    self.interim = true;
                     return Poll::Ready(Ok(head));
                 }
                 self.begin(&head);
