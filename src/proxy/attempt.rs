@@ -48,7 +48,7 @@ impl Outbound {
         self.repeatable && self.body.as_ref().is_none_or(kept)
     }
 
-    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again for certain.
+    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again.
     fn bears_a_stale_connection(&self) -> bool {
         let stays = |tape: &Rc<RefCell<Tape>>| tape.borrow().stays_replayable();
         self.repeatable && self.body.as_ref().is_none_or(stays)
@@ -67,6 +67,8 @@ pub(super) enum Failed {
     },
     /// The client's part of the request could not be read.
     Client,
+    /// The client's part of the request did not come in time.
+    Starved,
 }
 
 /// Sends the request to `member` and waits for the head of its response. What bears it goes on an idle connection first:
@@ -100,10 +102,11 @@ pub(super) async fn run(
         let failure = match call.head(&worker.clock).await {
             Ok(head) => return Ok((head, call)),
             Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
+            Err(NoHead::Starved) => return Err(Failed::Starved),
             Err(NoHead::Broken(broken)) => failure_of(&broken).ok_or(Failed::Client)?,
         };
         let gone = matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);
-        if was_idle && gone && !call.has_begun() {
+        if was_idle && gone && !call.has_begun() && out.bears_a_stale_connection() {
             // The backend closed it while the request was on its way, which is nobody's fault. One such is enough to
             // trust none of the others.
             take_idle = false;

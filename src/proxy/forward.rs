@@ -283,6 +283,7 @@ async fn forward(
                 return Page::bad_request("its body ended before it was whole")
                     .response(accept, flight);
             }
+            Err(Failed::Starved) => return Page::starved().response(accept, flight),
             Err(Failed::Backend { failure, sent }) => (failure, sent, None),
         };
         pool.failed(&lease, failure);

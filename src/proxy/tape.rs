@@ -11,6 +11,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
+/// Parts that are kept at most: a body in single bytes would else take many times its length.
+const PARTS_MAX: usize = 16 * 1024;
+
 /// The client's half. It outlives every connection that its body is sent on.
 #[derive(Debug)]
 pub(super) struct Tape {
@@ -45,7 +48,7 @@ impl Tape {
         self.kept.is_some()
     }
 
-    /// It is certain that it can be, whatever is still to come.
+    /// It should still be when all of it has come: it is short enough by its length.
     pub(super) fn stays_replayable(&self) -> bool {
         self.kept.is_some() && self.length.is_some()
     }
@@ -53,7 +56,7 @@ impl Tape {
     fn keep(&mut self, data: &Bytes) {
         let length = data.len() as u64;
         match &mut self.kept {
-            Some(kept) if length <= self.room => {
+            Some(kept) if length <= self.room && kept.len() < PARTS_MAX => {
                 self.room -= length;
                 kept.push(data.clone());
             }
