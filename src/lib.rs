@@ -28,6 +28,8 @@
 //! | **algorithm / picker** | what the user chose (an enum) / the object that chooses |
 //! | **attempt / failover** | one try at one backend / a later attempt elsewhere |
 //! | **ready, healthy, enabled** | its first check passed / recent checks and traffic pass / the operator allows it. **eligible** is all three |
+//! | **belief** ([`backend::Belief`]) | what the balancer takes a backend for; unless `detect` is `instant`, its process may be dead meanwhile |
+//! | **listed** | was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
 //! | **rise, fall** | how many checks in a row flip health |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |

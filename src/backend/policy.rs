@@ -67,7 +67,8 @@ impl Detect {
     }
 }
 
-/// When users' requests take a backend out: so many failures within a window, and with `detect = "passive"` for as long.
+/// When users' requests take a backend out: so many failures within a window. With `detect = "passive"` it is out for as
+/// long (nginx's `max_fails` and `fail_timeout`); with `instant` until a check is answered; with `active` never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassivePolicy {
     /// How many; 0 means never (nginx's `max_fails=0`).
@@ -81,7 +82,7 @@ pub struct PassivePolicy {
 pub struct HealthPolicy {
     /// The path of an HTTP check; without one, readiness asks for `/` and takes any answer, and an `up` backend gets TCP checks.
     pub path: Option<String>,
-    /// Between two checks of a backend that is up.
+    /// From the end of a check of a backend that is up to the beginning of the next.
     pub interval: Duration,
     /// How long one check may take.
     pub timeout: Duration,
@@ -89,10 +90,10 @@ pub struct HealthPolicy {
     pub rise: u32,
     /// Failed checks in a row that make a healthy backend unhealthy.
     pub fall: u32,
-    /// The statuses that pass an HTTP check after the first readiness, first and last; `None`: with a `path` 200 to 399,
-    /// without one any.
+    /// The statuses that pass an HTTP check, readiness included, first and last; `None`: with a `path` 200 to 399, without
+    /// one any. A redirect is not followed.
     pub status: Option<(u16, u16)>,
-    /// Text that the body of a check's answer has to hold.
+    /// Text that the body of a check's answer has to hold in its first 64 KiB.
     pub body: Option<String>,
 }
 

@@ -7,11 +7,12 @@ mod peak_ewma;
 mod random_two;
 mod ring;
 mod round_robin;
+mod ties;
 
 pub use budget::Budget;
 pub use hash_key::HashKey;
 pub use least_conn::LeastConn;
-pub use peak_ewma::{Expected, PeakAverage, PeakEwma};
+pub use peak_ewma::{Latency, PeakEwma};
 pub use random_two::random_two;
 pub use ring::{Ring, place};
 pub use round_robin::RoundRobin;

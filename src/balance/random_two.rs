@@ -22,7 +22,7 @@ pub fn random_two(
     }
 }
 
-/// One by weight.
+/// One by weight; the last one where some have gone while it looked.
 fn draw(
     candidates: impl Iterator<Item = Candidate> + Clone,
     dice: &mut impl FnMut(u64) -> u64,
@@ -32,11 +32,13 @@ fn draw(
         return None;
     }
     let mut left = dice(total).min(total - 1);
+    let mut last = None;
     for one in candidates {
         match left.checked_sub(u64::from(one.weight)) {
             Some(less) => left = less,
             None => return Some(one),
         }
+        last = Some(one);
     }
-    None
+    last
 }

@@ -16,7 +16,7 @@ pub struct RoundRobin {
 impl RoundRobin {
     /// The next of `candidates`: pairs of an index and a weight, by rising index, which breaks ties. Weights of 0 are
     /// never picked, and those that `skip` names have their turn passed over: a failover is simply the next one.
-    /// `None` when nobody is left.
+    /// `None` when nobody is left. Whom `skip` names may change while it looks.
     pub fn next(
         &mut self,
         candidates: impl Iterator<Item = (usize, u32)> + Clone,
@@ -30,13 +30,21 @@ impl RoundRobin {
         if self.candidates.iter().all(|&(index, _)| skip(index)) {
             return None;
         }
-        loop {
+        // In one cycle everybody has its turn.
+        for _ in 0..self.cycle() {
             let index = self.turn()?;
             self.last = Some(index);
             if !skip(index) {
                 return Some(index);
             }
         }
+        None
+    }
+
+    /// After so many turns the order repeats.
+    fn cycle(&self) -> u64 {
+        let weights = self.candidates.iter().map(|&(_, weight)| u64::from(weight));
+        weights.sum()
     }
 
     /// Puts the totals where they are just after the last pick, or after the one before it in line if that is gone.
@@ -52,12 +60,7 @@ impl RoundRobin {
         else {
             return;
         };
-        let cycle: u64 = self
-            .candidates
-            .iter()
-            .map(|&(_, weight)| u64::from(weight))
-            .sum();
-        for _ in 0..cycle {
+        for _ in 0..self.cycle() {
             if self.turn() == Some(stop) {
                 break;
             }

@@ -36,6 +36,11 @@ impl Totals {
     }
 }
 
+/// It gets requests and its process lives: with some `detect` the balancer believes in dead ones too.
+fn serves(backend: &BackendView) -> bool {
+    backend.eligible && matches!(backend.phase, Phase::Up | Phase::Frozen)
+}
+
 /// The project's state in one word.
 pub(super) fn project_state(view: &View) -> &'static str {
     let count = |wanted: fn(&BackendView) -> bool| {
@@ -44,7 +49,7 @@ pub(super) fn project_state(view: &View) -> &'static str {
             .filter(|backend| wanted(backend))
             .count()
     };
-    let serving = count(|backend| backend.eligible);
+    let serving = count(serves);
     let first_start = count(|backend| {
         backend.phase == Phase::Starting && backend.restarts == 0 && backend.last_exit.is_none()
     });
@@ -74,7 +79,7 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
     let counted = |read: fn(&Member) -> u64| member.map_or(0, |member| read(member));
     let uptime = backend
         .launched
-        .or(backend.eligible.then_some(backend.since));
+        .or(serves(backend).then_some(backend.since));
     BackendStatus {
         id: spec.id.to_string(),
         service: spec.id.service().to_owned(),
@@ -104,7 +109,9 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         failures: counted(|member| member.tally.failures()),
         failures_by: member.map_or_else(BTreeMap::new, |member| {
             let by = member.tally.failures_by();
-            by.map(|(kind, count)| (kind.to_owned(), count)).collect()
+            by.filter(|(_, count)| *count > 0)
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .collect()
         }),
         spared: counted(|member| member.tally.spared()),
         retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),

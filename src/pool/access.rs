@@ -34,8 +34,8 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
-    /// The name of each kind, as JSON and configuration spell it, by [`AttemptFailure::place`].
-    pub const KINDS: [&str; 9] = [
+    /// The name of each kind, as JSON and configuration spell it, each at its [`AttemptFailure::kind`].
+    pub const NAMES: [&str; 9] = [
         "refused",
         "connect_timeout",
         "connect_failed",
@@ -47,8 +47,11 @@ impl AttemptFailure {
         "status",
     ];
 
-    /// Its place among the kinds.
-    pub fn place(self) -> usize {
+    /// How many kinds there are.
+    pub(super) const KINDS: usize = Self::NAMES.len();
+
+    /// Its place among all kinds.
+    pub(super) fn kind(self) -> usize {
         match self {
             AttemptFailure::Refused => 0,
             AttemptFailure::ConnectTimeout => 1,
@@ -60,6 +63,11 @@ impl AttemptFailure {
             AttemptFailure::CutBody => 7,
             AttemptFailure::Status(_) => 8,
         }
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.kind()]
     }
 
     /// In words, after "8000": `8000 refused the connection`.

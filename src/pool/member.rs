@@ -2,16 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::AttemptFailure;
-use super::queue::Queue;
 use super::traffic::{Marks, Traffic};
+use super::{AttemptFailure, Pool, Tried};
 use crate::backend::{BackendId, Phase, RunId};
-use crate::balance::PeakAverage;
+use crate::balance::Latency;
 use crate::history::Window;
 
 /// One backend in a [`super::Snapshot`].
@@ -55,18 +54,21 @@ impl Member {
         self.eligible && !self.life.marks.any() && !self.life.is_draining()
     }
 
-    /// Whether it may be picked now: it takes requests, and has not as many as `max_connections`.
-    pub fn is_open(&self) -> bool {
-        self.takes_requests() && self.has_room()
+    /// Whether it has room for one more request that has `tried` others.
+    pub(super) fn is_open(&self, tried: &Tried) -> bool {
+        let has_room = self.max_connections == 0 || self.life.in_flight() < self.max_connections;
+        has_room && !tried.has(self)
     }
 
-    fn has_room(&self) -> bool {
-        self.max_connections == 0 || self.life.in_flight() < self.max_connections
+    /// Whether it is known to be gone, and a balancer that is not told of that would send it requests.
+    pub(super) fn is_ghost(&self) -> bool {
+        self.listed && !self.eligible
     }
 
     /// Whether clients that stick to it may have it: a drain keeps only others away.
     pub fn takes_stuck_requests(&self) -> bool {
-        (self.takes_requests() || (self.stays && !self.life.is_draining())) && self.has_room()
+        let is_there = !self.life.marks.any() && !self.life.is_draining();
+        (self.eligible || self.stays) && is_there
     }
 
     /// Whether it is up and gets no requests only because the operator said so; one that is about to stop is not.
@@ -85,8 +87,10 @@ pub struct Life {
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
     /// itself on it.
     news: OnceLock<Arc<Notify>>,
-    /// Those who wait for the end of a request, where `max_connections` is set.
-    queue: OnceLock<Arc<Queue>>,
+    /// Who has requests waiting for the end of others. Only where there is a limit.
+    room: OnceLock<Weak<Pool>>,
+    /// How fast this run answers: the next one may be another program.
+    latency: Latency,
     /// Turns true when what would never end by itself has to. Made for the first that waits for it: most requests do not.
     streams: OnceLock<watch::Sender<bool>>,
 }
@@ -122,21 +126,13 @@ impl Life {
         self.news.get_or_init(|| news.clone());
     }
 
-    /// Whoever waits in `queue` is called when a request ends.
-    pub(super) fn call(&self, queue: &Arc<Queue>) {
-        self.queue.get_or_init(|| queue.clone());
+    /// It has a limit, and its pool hears of each request that ends.
+    pub(super) fn tell_room(&self, pool: &Weak<Pool>) {
+        self.room.get_or_init(|| pool.clone());
     }
 
-    /// One more in flight, unless there are `max` (0 is no limit).
-    fn enter(&self, max: u32) -> bool {
-        if max == 0 {
-            self.in_flight.fetch_add(1, Ordering::SeqCst);
-            return true;
-        }
-        let one_more = |now: u32| (now < max).then_some(now + 1);
-        self.in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
-            .is_ok()
+    pub(super) fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -154,18 +150,12 @@ impl Life {
 #[derive(Debug, Default)]
 pub struct Tally {
     requests: AtomicU64,
-    /// By [`AttemptFailure::place`].
-    failures: [AtomicU64; AttemptFailure::KINDS.len()],
+    /// By [`AttemptFailure::kind`].
+    failures: [AtomicU64; AttemptFailure::KINDS],
     retried_elsewhere: AtomicU64,
     spared: AtomicU64,
-    latency: Mutex<Latency>,
+    latency: Mutex<Window>,
     pub(super) traffic: Traffic,
-}
-
-#[derive(Debug, Default)]
-struct Latency {
-    window: Window,
-    peak: PeakAverage,
 }
 
 impl Tally {
@@ -180,19 +170,15 @@ impl Tally {
         each.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// The same by their kind: the names of `failures_by`, without those that never happened.
+    /// The same by [`AttemptFailure::name`], those that never happened too.
     pub fn failures_by(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = self
-            .failures
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        AttemptFailure::KINDS
-            .into_iter()
-            .zip(counts)
-            .filter(|(_, count)| *count > 0)
+        let counts = self.failures.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        AttemptFailure::NAMES.into_iter().zip(counts)
     }
 
-    /// Requests that would have gone to it, had its death not been known.
+    /// Requests that it would have had while it was gone, if nobody had been told of that: by the same algorithm, over all
+    /// that a balancer without a supervisor would take for alive. Each counts once, when it comes.
     pub fn spared(&self) -> u64 {
         self.spared.load(Ordering::Relaxed)
     }
@@ -208,17 +194,17 @@ impl Tally {
 
     /// The median and the 99th percentile of the last minute, from the pick to the response head.
     pub fn latency(&self, now: Instant) -> Option<[Duration; 2]> {
-        self.lock().window.quantiles([0.5, 0.99], now)
+        self.latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .quantiles([0.5, 0.99], now)
     }
+}
 
-    /// What [`PeakAverage`] says of it, in seconds.
-    pub(super) fn expected(&self, now: Instant) -> Option<f64> {
-        self.lock().peak.seconds(now)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Latency> {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The time since one moment, which the averages of latencies count from.
+pub(super) fn since_start(now: Instant) -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    now.saturating_duration_since(*START)
 }
 
 /// One attempt at one backend. It counts as in flight until it is dropped: keep it until the *body* has ended.
@@ -229,9 +215,21 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// `None` where `max_connections` was reached by another thread since somebody looked.
+    /// `None` when the member has as many requests as it may, however many threads ask at once.
     pub(super) fn take(member: &Arc<Member>, since: Instant) -> Option<Self> {
-        member.life.enter(member.max_connections).then(|| Self {
+        let in_flight = &member.life.in_flight;
+        match member.max_connections {
+            0 => {
+                in_flight.fetch_add(1, Ordering::SeqCst);
+            }
+            max => {
+                let one_more = |now: u32| (now < max).then_some(now + 1);
+                in_flight
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+                    .ok()?;
+            }
+        }
+        Some(Self {
             member: member.clone(),
             since,
         })
@@ -251,14 +249,20 @@ impl Lease {
     pub fn answered(&self, now: Instant) {
         self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
         let took = now.saturating_duration_since(self.since);
-        let mut latency = self.member.tally.lock();
-        latency.window.record(took, now);
-        latency.peak.observe(took, now);
+        let mut latency = self
+            .member
+            .tally
+            .latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        latency.record(took, now);
+        // Under the same lock, which makes it one at a time.
+        self.member.life.latency.observe(took, since_start(now));
     }
 
     /// The attempt came to nothing.
     pub(super) fn count_failure(&self, failure: AttemptFailure) {
-        self.member.tally.failures[failure.place()].fetch_add(1, Ordering::Relaxed);
+        self.member.tally.failures[failure.kind()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// After [`super::Pool::failed`]: the request goes to another backend.
@@ -281,9 +285,9 @@ impl Drop for Lease {
             news.notify_one();
         }
         if self.member.max_connections > 0
-            && let Some(queue) = life.queue.get()
+            && let Some(pool) = life.room.get().and_then(Weak::upgrade)
         {
-            queue.call(1);
+            pool.room();
         }
     }
 }

@@ -1,167 +1,194 @@
 //! Requests that wait because no backend can have them: bounded, in order.
+//!
+//! Whoever makes room (a lease that ends at a backend with a limit, a publication) hands leases to those that wait, first come
+//! first: nobody is woken in vain, and who wakes has its backend. A lease for somebody who has left goes to the next.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+
+use super::{Lease, Pool, Tried, Turn};
 
 /// Why a request did not get a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailable {
     /// As many wait already as may.
-    QueueFull,
+    QueueFull(Lack),
     /// It waited as long as it may.
-    TimedOut,
+    TimedOut(Lack),
+}
+
+/// What a pool lacks that has no backend to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Nobody is eligible.
+    Eligible,
+    /// All who are eligible have a weight of 0.
+    Weight,
+    /// All who are eligible have as many requests as they may.
+    Room,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    turn: Turn,
+    tried: Tried,
+    reply: oneshot::Sender<Lease>,
 }
 
 /// The queue of one pool.
 #[derive(Debug)]
 pub(super) struct Queue {
     max: usize,
-    line: Mutex<Line>,
-    /// Those who were called and have not said yet what became of it.
-    called: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    next: u64,
-    /// By ticket: who comes back keeps the place.
-    waiters: BTreeMap<u64, oneshot::Sender<Call>>,
+    waiters: Mutex<VecDeque<Waiter>>,
+    /// How many are in it. Stored before the waiter looks at the backends a last time, read after a lease has ended: one of
+    /// the two sees the other.
+    count: AtomicUsize,
+    /// Calls of [`Pool::serve`] that are not done. Whoever makes it 1 does the work for all: a lease that ends while leases are
+    /// handed out must neither be missed nor wait for a lock of its own thread.
+    calls: AtomicUsize,
 }
 
 impl Queue {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            line: Mutex::default(),
-            called: AtomicUsize::new(0),
+            waiters: Mutex::default(),
+            count: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those still there: who left has dropped its end.
-    pub(super) fn len(&self) -> usize {
-        self.lock().present(u64::MAX).count()
+    /// Whether anybody waits; some may have left.
+    pub(super) fn anybody(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// Somebody waits, or was called and has not said yet what became of it: whoever comes now stands behind.
-    pub(super) fn is_ahead(&self) -> bool {
-        self.called.load(Ordering::Acquire) > 0 || self.len() > 0
+    /// Takes a place at the end. `None` when there is none left.
+    fn join(&self, turn: Turn, tried: Tried) -> Option<oneshot::Receiver<Lease>> {
+        let mut waiters = self.lock();
+        if waiters.len() >= self.max {
+            waiters.retain(|waiter| !waiter.reply.is_closed());
+        }
+        if waiters.len() >= self.max {
+            return None;
+        }
+        let (reply, granted) = oneshot::channel();
+        waiters.push_back(Waiter { turn, tried, reply });
+        self.count.store(waiters.len(), Ordering::SeqCst);
+        Some(granted)
     }
+}
 
-    /// Waits until it is called, at the place of `again` if it was called before. There is no need to where there is
-    /// `room`, and nobody ahead if the `order` matters; `room` is asked with the queue locked, so that no call is missed.
-    pub(super) async fn wait(
+impl Pool {
+    /// Waits, in order of arrival, for a lease on a backend. A request that has `tried` some gets another one, as long as
+    /// there is another that could have it in the end. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// When the queue is full, or `limit` has passed.
+    pub async fn wait(
         &self,
-        again: Option<Ticket>,
+        turn: Turn,
+        tried: &Tried,
         limit: Duration,
-        order: bool,
-        room: impl Fn() -> bool,
-    ) -> Result<Ticket, Unavailable> {
-        let called = {
-            let mut line = self.lock();
-            let number = again.map_or(line.next, |ticket| ticket.number);
-            let ahead = order
-                && (self.called.load(Ordering::Acquire) > 0
-                    || line.present(number).next().is_some());
-            if !ahead && room() {
-                return Ok(Ticket {
-                    number,
-                    called: false,
-                });
-            }
-            if line.waiters.len() >= self.max {
-                line.waiters.retain(|_, waiter| !waiter.is_closed());
-            }
-            if line.waiters.len() >= self.max {
-                return Err(Unavailable::QueueFull);
-            }
-            line.next = line.next.max(number + 1);
-            let (call, called) = oneshot::channel();
-            line.waiters.insert(number, call);
-            called
+    ) -> Result<Lease, Unavailable> {
+        let Some(granted) = self.queue.join(turn, tried.clone()) else {
+            return Err(Unavailable::QueueFull(self.lack()));
         };
-        match tokio::time::timeout(limit, called).await {
-            Ok(Ok(call)) => Ok(call.heard()),
-            // The queue outlives those who wait in it.
-            Ok(Err(_)) | Err(_) => Err(Unavailable::TimedOut),
+        self.serve();
+        match tokio::time::timeout(limit, granted).await {
+            Ok(Ok(lease)) => Ok(lease),
+            // Its end is kept until it has sent, but where the pool itself is gone.
+            Ok(Err(_)) | Err(_) => Err(Unavailable::TimedOut(self.lack())),
         }
     }
 
-    /// Calls the first `count`.
-    pub(super) fn call(self: &Arc<Self>, count: usize) {
-        let mut left = count;
-        while left > 0 {
-            let Some((number, waiter)) = self.lock().waiters.pop_first() else {
-                return;
-            };
-            if waiter.is_closed() {
+    /// Why nobody can have a request now.
+    pub fn lack(&self) -> Lack {
+        let snapshot = self.snapshot.load();
+        let eligible = || snapshot.members.iter().filter(|one| one.takes_requests());
+        match eligible().any(|one| one.share > 0) {
+            true if snapshot.has_limits => Lack::Room,
+            // Somebody became eligible this instant, or nobody is.
+            true => Lack::Eligible,
+            false if eligible().next().is_some() => Lack::Weight,
+            false => Lack::Eligible,
+        }
+    }
+
+    /// Requests that wait now: who has left is not counted.
+    pub fn waiting(&self) -> usize {
+        let waiters = self.queue.lock();
+        let here = waiters.iter().filter(|one| !one.reply.is_closed());
+        here.count()
+    }
+
+    /// There may be room: hands out what there is.
+    pub(super) fn room(&self) {
+        if self.queue.anybody() {
+            self.serve();
+        }
+    }
+
+    /// Hands leases to those that wait, as long as there are backends for them.
+    pub(super) fn serve(&self) {
+        let calls = &self.queue.calls;
+        if calls.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        let mut seen = 1;
+        loop {
+            self.serve_once();
+            match calls.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return,
+                Err(more) => seen = more,
+            }
+        }
+    }
+
+    fn serve_once(&self) {
+        let none = Tried::default();
+        let now = Instant::now();
+        // What somebody else cannot have either who only wants the next one.
+        let mut nothing_is_left = false;
+        let mut waiters = self.queue.lock();
+        let mut place = 0;
+        while let Some(waiter) = waiters.get(place) {
+            if waiter.reply.is_closed() {
+                waiters.remove(place);
                 continue;
             }
-            self.called.fetch_add(1, Ordering::AcqRel);
-            // Whoever leaves at this moment drops the call, which goes on to the next.
-            let _ = waiter.send(Call {
-                queue: self.clone(),
-                number,
-                heard: false,
-            });
-            left -= 1;
+            let tried = match self.snapshot.load().is_anybody_left(&waiter.tried) {
+                true => &waiter.tried,
+                false => &none,
+            };
+            // Others may want less than everybody: who sticks to a drained backend, or comes from a failure of the only one
+            // with room.
+            let is_plain = tried.is_empty() && !matches!(waiter.turn, Turn::Stuck(_));
+            let lease = match is_plain && nothing_is_left {
+                true => None,
+                false => self.choose(waiter.turn, tried, now),
+            };
+            match lease {
+                Some(lease) => {
+                    // A lease that comes back, since who waited left this instant, ends here, and that is a call more.
+                    if let Some(waiter) = waiters.remove(place) {
+                        let _ = waiter.reply.send(lease);
+                    }
+                }
+                None => {
+                    nothing_is_left |= is_plain;
+                    place += 1;
+                }
+            }
         }
-    }
-
-    /// Somebody has got what there was, or found that there is nothing.
-    pub(super) fn settle(&self, ticket: &mut Ticket) {
-        if std::mem::take(&mut ticket.called) {
-            self.called.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-impl Line {
-    /// Those before `number` who are still there.
-    fn present(&self, number: u64) -> impl Iterator<Item = &oneshot::Sender<Call>> {
-        let before = self.waiters.range(..number).map(|(_, waiter)| waiter);
-        before.filter(|waiter| !waiter.is_closed())
-    }
-}
-
-/// A place in the line of those who wait.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ticket {
-    number: u64,
-    /// It was called, and its holder has not settled yet.
-    called: bool,
-}
-
-/// On its way to the one who is called; if that one has left, it calls the next.
-#[derive(Debug)]
-struct Call {
-    queue: Arc<Queue>,
-    number: u64,
-    heard: bool,
-}
-
-impl Call {
-    fn heard(mut self) -> Ticket {
-        self.heard = true;
-        Ticket {
-            number: self.number,
-            called: true,
-        }
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if !self.heard {
-            self.queue.called.fetch_sub(1, Ordering::AcqRel);
-            self.queue.call(1);
-        }
+        self.queue.count.store(waiters.len(), Ordering::SeqCst);
     }
 }

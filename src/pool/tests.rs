@@ -1,13 +1,16 @@
+mod limits;
+mod live;
+mod pickers;
+mod spared;
+mod stuck;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::backend::{Phase, RunId, Slot};
 use crate::balance::{Algorithm, place};
-
-mod limits;
-mod live;
 
 fn member(index: usize, eligible: bool) -> Arc<Member> {
     let port = 8000 + u16::try_from(index).unwrap();
@@ -28,6 +31,13 @@ fn member(index: usize, eligible: bool) -> Arc<Member> {
         life: Arc::default(),
         tally: Arc::default(),
     })
+}
+
+/// The same backend with something else about it.
+fn but(member: &Member, change: impl FnOnce(&mut Member)) -> Arc<Member> {
+    let mut changed = member.clone();
+    change(&mut changed);
+    Arc::new(changed)
 }
 
 fn pools_by(algorithm: Algorithm, routes: &[(&str, &[Route])]) -> Pools {
@@ -279,6 +289,13 @@ fn a_lease_counts_until_it_is_dropped() {
     assert_eq!(life.in_flight(), 0);
 }
 
+/// Waits for the next backend and gives it back at once: which it was.
+async fn wait_next(pool: &Pool) -> Result<usize, Unavailable> {
+    let none = Tried::default();
+    let lease = pool.wait(Turn::Next, &none, Duration::from_secs(10));
+    lease.await.map(|lease| lease.member().index)
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_wait_in_order_bounded_in_number_and_time() {
     let pools = web(&[false]);
@@ -287,7 +304,7 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
     let wait = |name: u8| {
         let (pool, order) = (pool.clone(), order.clone());
         tokio::spawn(async move {
-            pool.wait(None, Duration::from_secs(10)).await?;
+            wait_next(&pool).await?;
             order.lock().unwrap().push(name);
             Ok::<_, Unavailable>(())
         })
@@ -297,23 +314,23 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
         tokio::task::yield_now().await;
     }
     assert_eq!(
-        pool.wait(None, Duration::from_secs(10)).await.map(drop),
-        Err(Unavailable::QueueFull)
+        wait_next(&pool).await,
+        Err(Unavailable::QueueFull(Lack::Eligible))
     );
     pool.publish(vec![member(0, true)]);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
     assert_eq!(*order.lock().unwrap(), [1, 2]);
     assert_eq!(
-        pool.wait(None, Duration::from_secs(10)).await.map(drop),
-        Ok(()),
+        wait_next(&pool).await,
+        Ok(0),
         "nobody waits while somebody is eligible"
     );
 
     pool.publish(vec![member(0, false)]);
     assert_eq!(
-        pool.wait(None, Duration::from_secs(10)).await.map(drop),
-        Err(Unavailable::TimedOut)
+        wait_next(&pool).await,
+        Err(Unavailable::TimedOut(Lack::Eligible))
     );
     let left = wait(3);
     while pool.waiting() == 0 {

@@ -61,6 +61,10 @@ impl Rules {
         // Under `instant` each run is judged by its own failures: the supervisor knows when one has ended.
         let run = member.run.filter(|_| detect == Detect::Instant);
         let mut traffic = member.tally.traffic.lock();
+        if run < traffic.run && detect == Detect::Instant {
+            // Of a run that is over.
+            return None;
+        }
         if traffic.run != run {
             traffic.run = run;
             traffic.failures = Failures::default();

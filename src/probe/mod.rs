@@ -97,11 +97,6 @@ impl Watch {
         self.course
             .send_if_modified(|now| std::mem::replace(now, course) != course);
     }
-
-    /// How it is checked.
-    pub fn course(&self) -> Course {
-        *self.course.borrow()
-    }
 }
 
 impl Drop for Watch {

@@ -10,6 +10,7 @@ use hyper::http::request::Parts;
 
 use super::client::{Client, Host};
 use super::h1::ResponseHead;
+use super::retry::is_idempotent;
 use super::tape::{Outgoing, Tape};
 use super::upstream::{Call, NoHead, failure_of};
 use super::worker::Worker;
@@ -48,10 +49,11 @@ impl Outbound {
         self.repeatable && self.body.as_ref().is_none_or(kept)
     }
 
-    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again.
+    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again, without a
+    /// word. What only a key makes repeatable is not: each time it was sent is to be seen in the attempts.
     fn bears_a_stale_connection(&self) -> bool {
         let stays = |tape: &Rc<RefCell<Tape>>| tape.borrow().stays_replayable();
-        self.repeatable && self.body.as_ref().is_none_or(stays)
+        is_idempotent(&self.head.method) && self.body.as_ref().is_none_or(stays)
     }
 }
 

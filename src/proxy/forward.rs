@@ -25,7 +25,7 @@ use super::sticky::Sticks;
 use super::upstream::Call;
 use super::{key, turn};
 use crate::balance::{Algorithm, Sequence, Sticky};
-use crate::pool::{AttemptFailure, Lease, Pool, Ticket, Tried, Turn};
+use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
 
 /// A request that is fit to be forwarded.
 struct Fit {
@@ -177,9 +177,6 @@ fn turn_of(client: &Client, headers: &HeaderMap, found: Found, path: &str) -> Tu
     turn::of(dest.map(|dest| dest.as_bytes()), path, client.peer, agent)
 }
 
-/// Between two looks at a pool that has an eligible backend and gives none.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-
 /// Tries backends until one answers, waits where none takes requests, gives up where the rules say so.
 async fn forward(
     client: &Rc<Client>,
@@ -195,22 +192,24 @@ async fn forward(
         retries: worker.pools.live().retries,
         deadline: settings.retry.deadline,
     };
-    pool.came(fit.turn, flight.started);
+    pool.came(flight.started);
     let mut tried = Tried::default();
     // The attempt that failed last, until it is known what follows.
     let mut setback: Option<Setback> = None;
     let mut spent = false;
     let mut sends = 0;
-    // The place in the queue, once it waited there.
-    let mut ticket: Option<Ticket> = None;
+    // What the queue gave.
+    let mut granted: Option<Lease> = None;
     loop {
-        let lease = match (spent, &mut ticket) {
-            (true, _) => None,
-            (false, Some(ticket)) => pool.pick_called(fit.turn, &tried, ticket),
-            (false, None) if tried.is_empty() => pool.pick_at(fit.turn, &tried, flight.started),
-            (false, None) => pool.pick(fit.turn, &tried),
+        let lease = match granted.take() {
+            Some(lease) => Some(lease),
+            None if spent => None,
+            None if flight.attempts.is_empty() => pool.pick_first(fit.turn, flight.started),
+            None => pool.pick(fit.turn, &tried),
         };
         let Some(lease) = lease else {
+            // Others are there, and have as many requests as they may: this one stands in line for them.
+            let busy = !spent && pool.is_anybody_busy(&tried);
             if let Some(last) = &setback {
                 if last.answer.is_some() {
                     break;
@@ -228,10 +227,8 @@ async fn forward(
                     spent = false;
                     continue;
                 }
-                // Others are there, and have as many requests as they may: this one stands in line for them.
-                let in_line = !spent && pool.is_busy_for(&tried);
                 // Every candidate failed. With a whole pool killed at once, that is seen here before the news of it.
-                if !in_line && Box::pin(attempt::anybody_left(worker, pool)).await {
+                if !busy && Box::pin(attempt::anybody_left(worker, pool)).await {
                     return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
                         .after(last.lease.member(), worker, place)
                         .response(accept, flight);
@@ -240,19 +237,17 @@ async fn forward(
             if let Some(last) = setback.take() {
                 last.lease.retried_elsewhere();
                 pool.count_retry();
-            } else if ticket.is_some() && pool.any_eligible() {
-                // Called, and too late, or open only to those who stick to it: the next round must not come before anything
-                // else has its turn. (Boxed, as all that is rare: the future is copied for every request.)
-                Box::pin(tokio::time::sleep(LOOK_AGAIN)).await;
-                flight.waited += LOOK_AGAIN;
             }
+            if !busy {
+                tried.clear();
+                spent = false;
+            }
+            // (Boxed, as all that is rare: the future is copied for every request.)
             let limit = settings.queue_timeout;
-            match Box::pin(wait(pool, ticket.take(), limit, &mut flight)).await {
-                Ok(place) => ticket = Some(place),
+            match Box::pin(wait(pool, fit.turn, &tried, limit, &mut flight)).await {
+                Ok(lease) => granted = Some(lease),
                 Err(page) => return page.response(accept, flight),
             }
-            tried.clear();
-            spent = false;
             continue;
         };
         if let Some(last) = setback.take() {
@@ -359,15 +354,16 @@ fn hand_on(
 /// Waits for a backend. All waits of one request together are bounded by `limit`.
 async fn wait(
     pool: &Arc<Pool>,
-    again: Option<Ticket>,
+    turn: Turn,
+    tried: &Tried,
     limit: Duration,
     flight: &mut Flight,
-) -> Result<Ticket, Box<Page>> {
+) -> Result<Lease, Box<Page>> {
     let left = limit.saturating_sub(flight.waited);
     let began = Instant::now();
     let waited = match left.is_zero() {
-        true => Err(crate::pool::Unavailable::TimedOut),
-        false => pool.wait(again, left).await,
+        true => Err(Unavailable::TimedOut(pool.lack())),
+        false => pool.wait(turn, tried, left).await,
     };
     flight.waited += began.elapsed();
     waited.map_err(|why| Page::unavailable(pool, &flight.attempts, why, limit))

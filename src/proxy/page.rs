@@ -14,7 +14,7 @@ use super::retry::Why;
 use super::worker::Worker;
 use crate::backend::{BackendId, Phase};
 use crate::config::Route;
-use crate::pool::{Attempt, AttemptFailure, Member, Pool, Pools, Unavailable};
+use crate::pool::{Attempt, AttemptFailure, Lack, Member, Pool, Pools, Unavailable};
 use crate::process::strip_escapes;
 use bytes::Bytes;
 use form::Accept;
@@ -172,31 +172,53 @@ impl Page {
         limit: std::time::Duration,
     ) -> Box<Self> {
         pool.count_unanswered();
-        let said = match why {
-            Unavailable::QueueFull => {
+        let (Unavailable::QueueFull(lack) | Unavailable::TimedOut(lack)) = why;
+        let snapshot = pool.snapshot();
+        let drained = snapshot.members.iter().any(|one| one.is_drained());
+        let service = &pool.service;
+        let (title, all, next) = match lack {
+            Lack::Room => (
+                format!("every backend of `{service}` is at its limit"),
+                "all are at `max_connections`",
+                "lbdev status".to_owned(),
+            ),
+            Lack::Weight => (
+                format!("every backend of `{service}` has weight 0"),
+                "all have weight 0",
+                format!("lbdev set {service} weight=1"),
+            ),
+            Lack::Eligible if drained => (
+                format!("no backend of `{service}` takes requests"),
+                "",
+                format!("lbdev undrain {service}"),
+            ),
+            Lack::Eligible => (
+                format!("no backend of `{service}` is up"),
+                "",
+                format!("lbdev start {service}"),
+            ),
+        };
+        let mut said = match why {
+            Unavailable::QueueFull(_) => {
                 "no backend takes requests, and as many requests wait already as may".to_owned()
             }
-            Unavailable::TimedOut => format!(
+            Unavailable::TimedOut(_) => format!(
                 "no backend took requests for {} s, the longest that a request waits",
                 limit.as_secs_f64()
             ),
         };
-        let drained = pool.snapshot().members.iter().any(|one| one.is_drained());
-        let (is, brings_back) = match drained {
-            true => ("takes requests", "undrain"),
-            false => ("is up", "start"),
-        };
-        let title = format!("no backend of `{}` {is}", pool.service);
+        if !all.is_empty() {
+            said.push_str(": ");
+            said.push_str(all);
+        }
         let mut page = Self::new(StatusCode::SERVICE_UNAVAILABLE, &title, said);
         page.backends(pool, failed);
-        page.next
-            .push(format!("lbdev {brings_back} {}", pool.service));
-        let troubled = pool.snapshot();
-        let troubled = troubled
-            .members
-            .iter()
+        page.next.push(next);
+        let troubled = (snapshot.members.iter())
             .find(|member| matches!(member.phase, Phase::Failed | Phase::Backoff));
-        if let Some(member) = troubled.or(pool.snapshot().members.first()) {
+        if lack == Lack::Eligible
+            && let Some(member) = troubled.or(snapshot.members.first())
+        {
             page.next.push(format!("lbdev logs {}", member.id.short()));
         }
         page.fields

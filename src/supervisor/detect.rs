@@ -181,8 +181,10 @@ impl Supervisor {
     /// Whether the way in which this backend's death is noticed is another one now.
     pub(super) fn adopt_detect(&mut self, place: usize, now: Instant) -> bool {
         let detect = self.pools.live().detect;
-        let backend = &mut self.units[place].backend;
-        if backend.belief.detect() == detect {
+        let unit = &mut self.units[place];
+        let backend = &mut unit.backend;
+        // What gets no requests and no checks is known by its process alone.
+        if unit.place.is_none() || backend.belief.detect() == detect {
             return false;
         }
         let window = self.pools.passive().window;

@@ -102,6 +102,8 @@ pub struct Change {
     pub after: Duration,
     /// From the moment lbdev learnt of the cause to the moment no request is routed there any more, where that changed.
     pub out_after: Option<Duration>,
+    /// It may get requests from now on, which it could not before.
+    pub back: bool,
 }
 
 /// Why a phase changed.

@@ -513,6 +513,7 @@ impl Supervisor {
                 pid,
                 after,
                 out_after,
+                back: !eligible && self.units[place].backend.eligible(),
             };
             // Nobody may be listening.
             let _ = self.changes.send(change);

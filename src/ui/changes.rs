@@ -99,8 +99,7 @@ fn look(change: &Change) -> Look {
 }
 
 fn back(change: &Change) -> bool {
-    let back = change.to == Phase::Up || change.cause == Cause::FailTimeOver;
-    back && change.id.port().is_some()
+    change.back && change.id.port().is_some()
 }
 
 /// What is said after the backend's name; `None` where others say it, or said it.
@@ -261,6 +260,7 @@ mod tests {
             pid: Some(4301),
             after: Duration::from_millis(600),
             out_after: None,
+            back: to == Phase::Up,
         }
     }
 
@@ -370,6 +370,39 @@ mod tests {
         14:02:15 ● 8000 undrained by you (pid 4301) · back in the rotation
         14:02:15 ✗ 8000 drained by you: no requests when it is up
         14:02:15 ✗ 8000 undrained by you: requests when it is up
+        ");
+    }
+
+    /// With `passive` and `active` the process and what is believed of it change apart from each other.
+    #[test]
+    fn what_the_balancer_finds_out_by_itself() {
+        let failing = |from, to| Change {
+            out_after: Some(Duration::from_micros(400)),
+            ..change(
+                from,
+                to,
+                Cause::Failing {
+                    failures: 3,
+                    window: Duration::from_secs(10),
+                },
+            )
+        };
+        let over = |phase| Change {
+            back: true,
+            ..change(phase, phase, Cause::FailTimeOver)
+        };
+        insta::assert_snapshot!(story(&[
+            failing(Phase::Up, Phase::Unhealthy),
+            change(Phase::Unhealthy, Phase::Up, Cause::FailTimeOver),
+            failing(Phase::Stopped, Phase::Stopped),
+            over(Phase::Stopped),
+            Change { back: false, ..change(Phase::Starting, Phase::Up, Cause::Ready) },
+        ]), @"
+        14:02:15 ! 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ● 8000 its fail time is over · back in the rotation
+        14:02:15 ✗ 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ✗ 8000 its fail time is over · back in the rotation
+        14:02:15 ● 8000 up again after 0.6 s (pid 4301)
         ");
     }
 

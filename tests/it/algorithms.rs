@@ -1,5 +1,7 @@
 //! Who gets the next request, by the algorithm of the set-up.
 
+mod slow;
+
 use crate::harness::Lbdev;
 use crate::http::{Connection, send};
 use crate::rotation::goes_round;
@@ -47,6 +49,7 @@ fn who_is_busy_gets_less() {
     check("round_robin", 10..=10);
     check("least_conn", 0..=0);
     check("random_two", 0..=0);
+    check("peak_ewma", 0..=0);
 }
 
 /// The same path stays at one backend, moves on when that is killed, and comes home when it is back.

@@ -21,6 +21,7 @@ mod wait;
 mod algorithms;
 mod bad_input;
 mod contract;
+mod detect;
 mod docs;
 mod drills;
 mod ending;

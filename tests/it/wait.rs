@@ -46,6 +46,11 @@ pub fn at(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
+/// How long a stub takes for an answer: its work, not a synchronisation.
+pub async fn work(lasts: Duration) {
+    tokio::time::sleep(lasts).await;
+}
+
 /// Seconds, for limits.
 pub const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

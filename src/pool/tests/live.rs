@@ -1,187 +1,113 @@
-//! What changes while requests are answered, and what would have been without lbdev.
+//! Another algorithm while requests come.
 
 use super::*;
 
-fn with(each: &[(bool, bool)]) -> Vec<Arc<Member>> {
-    let each = each
-        .iter()
-        .enumerate()
-        .map(|(index, &(eligible, listed))| Member {
-            listed,
-            ..(*member(index, eligible)).clone()
-        });
-    each.map(Arc::new).collect()
-}
-
-fn set(pools: &Pools, algorithm: Algorithm) {
-    let mut live = (**pools.live()).clone();
-    live.algorithm = algorithm;
+fn go_by(pools: &Pools, algorithm: Algorithm) {
+    let live = Live {
+        algorithm,
+        ..(**pools.live()).clone()
+    };
     pools.set_live(live);
 }
 
 #[test]
-fn the_algorithm_changes_and_the_same_one_goes_on() {
+fn another_algorithm_chooses_from_the_next_request_on() {
     let pools = web(&[true; 3]);
     let pool = &pools.all()[0];
-    assert_eq!(picks(pool, &[Turn::Next]), [0]);
-    set(&pools, Algorithm::RoundRobin);
-    assert_eq!(picks(pool, &[Turn::Next]), [1], "nothing was changed");
-    set(&pools, Algorithm::Hash);
-    let key = Turn::Key(place(b"a"));
-    let home = picks(pool, &[key]);
-    assert_eq!(picks(pool, &[key; 5]), home.repeat(5));
-    let held = pool.pick(key, &Tried::default()).unwrap();
-    set(&pools, Algorithm::LeastConn);
-    assert_ne!(
-        picks(pool, &[key, key]),
-        home.repeat(2),
-        "keys mean nothing any more"
+    let busy: Vec<Lease> = (0..2)
+        .map(|_| pool.pick(Turn::Next, &Tried::default()).unwrap())
+        .collect();
+    go_by(&pools, Algorithm::LeastConn);
+    assert_eq!(picks(pool, &[Turn::Next; 3]), [2; 3]);
+    let keys: Vec<Turn> = (0..40u8).map(|n| Turn::Key(place(&[n]))).collect();
+    go_by(&pools, Algorithm::Hash);
+    let home = picks(pool, &keys);
+    assert_eq!(picks(pool, &keys), home);
+    assert!((0..3).all(|index| home.contains(&index)));
+    go_by(&pools, Algorithm::IpHash);
+    assert_eq!(picks(pool, &keys), home, "it is the same ring");
+    go_by(&pools, Algorithm::RoundRobin);
+    assert!(pool.snapshot().ring.is_none());
+    assert_eq!(
+        picks(pool, &keys[..4]),
+        [0, 1, 2, 0],
+        "a key of before takes the next"
     );
-    assert_eq!(held.member().life.in_flight(), 1);
-    drop(held);
-    assert_eq!(pools.live().algorithm, Algorithm::LeastConn);
+    let lives = pool.snapshot().members.clone();
+    assert_eq!(
+        lives.iter().map(|one| one.life.in_flight()).sum::<u32>(),
+        2,
+        "what is in flight counts on"
+    );
+    drop(busy);
+    assert!(lives.iter().all(|one| one.life.in_flight() == 0));
 }
 
 #[test]
-fn publishing_and_switching_at_once_lose_neither() {
-    let pools = web(&[true; 2]);
+fn what_does_not_change_goes_on_where_it_was() {
+    let pools = web(&[true; 3]);
     let pool = &pools.all()[0];
-    std::thread::scope(|scope| {
-        scope.spawn(|| (0..500).for_each(|_| pool.publish(with(&[(true, true); 4]))));
-        for algorithm in [Algorithm::Hash, Algorithm::PeakEwma]
-            .into_iter()
-            .cycle()
-            .take(500)
-        {
-            set(&pools, algorithm);
+    assert_eq!(picks(pool, &[Turn::Next; 2]), [0, 1]);
+    let live = Live {
+        retries: 7,
+        ..(**pools.live()).clone()
+    };
+    pools.set_live(live);
+    assert_eq!(pools.live().retries, 7);
+    assert_eq!(picks(pool, &[Turn::Next]), [2]);
+    pool.publish((0..3).map(|index| member(index, true)).collect());
+    assert_eq!(picks(pool, &[Turn::Next; 2]), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_goes_by_the_new_algorithm() {
+    let pools = web(&[false; 3]);
+    let pool = pools.all()[0].clone();
+    let home = {
+        let pools = web_by(Algorithm::Hash, &[true; 3]);
+        picks(&pools.all()[0], &[Turn::Key(99)])[0]
+    };
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let none = Tried::default();
+            let lease = pool.wait(Turn::Key(99), &none, Duration::from_secs(10));
+            lease.await.unwrap().member().index
         }
     });
-    set(&pools, Algorithm::RoundRobin);
-    assert_eq!(picks(pool, &[Turn::Next; 4]), [0, 1, 2, 3]);
-}
-
-#[test]
-fn shares_decide_not_weights_and_0_is_nobodys() {
-    let pools = web(&[]);
-    let pool = &pools.all()[0];
-    let shares = |shares: [u32; 3]| -> Vec<Arc<Member>> {
-        let each = shares.iter().enumerate().map(|(index, &share)| Member {
-            share,
-            ..(*member(index, true)).clone()
-        });
-        each.map(Arc::new).collect()
-    };
-    pool.publish(shares([5, 1, 1]));
-    assert_eq!(picks(pool, &[Turn::Next; 7]), [0, 0, 1, 0, 2, 0, 0]);
-    pool.publish(shares([0, 0, 0]));
-    assert!(!pool.any_eligible());
-    assert!(pool.pick(Turn::Next, &Tried::default()).is_none());
-    assert!(
-        pool.pick(Turn::Stuck(1), &Tried::default()).is_some(),
-        "who sticks to it stays"
-    );
-}
-
-#[test]
-fn a_client_sticks_to_a_drained_backend_until_it_is_gone() {
-    let pools = web(&[true; 3]);
-    let pool = &pools.all()[0];
-    assert_eq!(picks(pool, &[Turn::Stuck(2); 3]), [2, 2, 2]);
-    let drained = |stays| {
-        let mut members = with(&[(true, true), (true, true), (false, true)]);
-        members[2] = Arc::new(Member {
-            stays,
-            ..(*members[2]).clone()
-        });
-        members
-    };
-    pool.publish(drained(true));
-    assert_eq!(
-        picks(pool, &[Turn::Stuck(2), Turn::Next, Turn::Next]),
-        [2, 0, 1]
-    );
-    let mut tried = Tried::default();
-    tried.add(&pool.snapshot().members[2]);
-    assert_ne!(pool.pick(Turn::Stuck(2), &tried).unwrap().member().index, 2);
-    pool.publish(drained(false));
-    assert!(!picks(pool, &[Turn::Stuck(2); 3]).contains(&2));
-    assert!(
-        pool.pick(Turn::Stuck(9), &Tried::default()).is_some(),
-        "there is no such one"
-    );
-}
-
-fn spared(pool: &Pool) -> Vec<u64> {
-    let snapshot = pool.snapshot();
-    snapshot
-        .members
-        .iter()
-        .map(|one| one.tally.spared())
-        .collect()
-}
-
-#[test]
-fn one_in_four_would_have_gone_to_the_one_of_four_that_is_dead() {
-    let pools = web(&[]);
-    let pool = &pools.all()[0];
-    let came = |times: usize| (0..times).for_each(|_| pool.came(Turn::Next, Instant::now()));
-    pool.publish(with(&[(true, true); 4]));
-    came(8);
-    assert_eq!(spared(pool), [0; 4]);
-    let mut members = pool.snapshot().members.clone();
-    members[1] = Arc::new(Member {
-        eligible: false,
-        ..(*members[1]).clone()
-    });
-    pool.publish(members.clone());
-    came(12);
-    assert_eq!(spared(pool), [0, 3, 0, 0]);
-    members[1] = Arc::new(Member {
-        listed: false,
-        ..(*members[1]).clone()
-    });
-    pool.publish(members);
-    came(12);
-    assert_eq!(spared(pool), [0, 3, 0, 0], "it was taken out on purpose");
-}
-
-#[test]
-fn keys_and_stuck_clients_would_have_gone_home() {
-    let pools = web_by(Algorithm::Hash, &[]);
-    let pool = &pools.all()[0];
-    pool.publish(with(&[(true, true), (true, true), (true, true)]));
-    let key = Turn::Key(place(b"a"));
-    let home = picks(pool, &[key])[0];
-    let mut members = pool.snapshot().members.clone();
-    members[home] = Arc::new(Member {
-        eligible: false,
-        ..(*members[home]).clone()
-    });
-    pool.publish(members);
-    let now = Instant::now();
-    pool.came(key, now);
-    pool.came(Turn::Stuck(home), now);
-    pool.came(Turn::Stuck((home + 1) % 3), now);
-    assert_eq!(spared(pool)[home], 2);
-    assert_eq!(spared(pool).iter().sum::<u64>(), 2);
-}
-
-#[test]
-fn failures_are_counted_by_kind() {
-    let pools = web(&[true]);
-    let pool = &pools.all()[0];
-    for failure in [
-        AttemptFailure::Closed,
-        AttemptFailure::Status(503),
-        AttemptFailure::Closed,
-    ] {
-        let lease = pool.pick(Turn::Next, &Tried::default()).unwrap();
-        pool.failed(&lease, failure);
+    while pool.waiting() == 0 {
+        tokio::task::yield_now().await;
     }
-    let tally = &pool.snapshot().members[0].tally;
-    let by: Vec<_> = tally.failures_by().collect();
-    assert_eq!(
-        (by, tally.failures()),
-        (vec![("closed", 2), ("status", 1)], 3)
-    );
+    go_by(&pools, Algorithm::Hash);
+    assert_eq!(pool.waiting(), 1);
+    pool.publish((0..3).map(|index| member(index, true)).collect());
+    assert_eq!(waiting.await.unwrap(), home);
+}
+
+/// Neither of two writers undoes what the other one did, and every view is whole.
+#[test]
+fn publishing_and_choosing_another_algorithm_do_not_race() {
+    let pools = web(&[true; 2]);
+    let pool = &pools.all()[0];
+    let algorithms = [Algorithm::Hash, Algorithm::RoundRobin, Algorithm::PeakEwma];
+    for round in 0..300usize {
+        let count = 1 + round % 4;
+        let algorithm = algorithms[round % 3];
+        std::thread::scope(|threads| {
+            threads.spawn(|| pool.publish((0..count).map(|index| member(index, true)).collect()));
+            threads.spawn(|| go_by(&pools, algorithm));
+            threads.spawn(|| {
+                let snapshot = pool.snapshot();
+                let keys = snapshot.pickers.algorithm == Algorithm::Hash;
+                assert_eq!(snapshot.ring.is_some(), keys);
+                assert!(pool.pick(Turn::Key(7), &Tried::default()).is_some());
+            });
+        });
+        let snapshot = pool.snapshot();
+        assert_eq!(snapshot.members.len(), count);
+        assert_eq!(snapshot.pickers.algorithm, algorithm);
+        let ring = snapshot.ring.as_ref();
+        assert_eq!(ring.is_some(), algorithm == Algorithm::Hash);
+        assert!(ring.is_none_or(|ring| ring.is_of((0..count).map(|index| (index, 1)))));
+    }
 }

@@ -165,6 +165,14 @@ fn the_failures_of_the_run_before() {
         pool.publish(members);
         pool.failed(&old, AttemptFailure::Closed);
         assert_eq!(!is_in(pool, 0), out, "{detect:?}");
+        if detect == Detect::Instant {
+            // Nor does what is left of the old run make the new one's count start anew.
+            fail(pool, 2, AttemptFailure::Closed);
+            pool.failed(&old, AttemptFailure::Closed);
+            assert!(is_in(pool, 0));
+            fail(pool, 1, AttemptFailure::Closed);
+            assert!(!is_in(pool, 0));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod blame;
 mod ends;
 mod failover;
 mod goodbyes;
+mod limits;
 mod pages;
 mod speaking;
 mod sticky;
