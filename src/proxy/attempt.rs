@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 
 use super::client::{Client, Host};
 use super::h1::ResponseHead;
-use super::retry::is_idempotent;
+use super::retry::{Why, is_idempotent};
 use super::tape::{Outgoing, Tape};
 use super::upstream::{Call, NoHead, failure_of};
 use super::worker::Worker;
@@ -43,10 +43,17 @@ impl Outbound {
         }
     }
 
-    /// It may be sent again to another backend after one may have seen it.
-    pub(super) fn replayable(&self) -> bool {
-        let kept = |tape: &Rc<RefCell<Tape>>| tape.borrow().is_replayable();
-        self.repeatable && self.body.as_ref().is_none_or(kept)
+    /// What stands against sending it again to another backend after one may have seen it.
+    pub(super) fn hindrance(&self) -> Option<Why> {
+        let Some(body) = self.body.as_ref().map(|body| body.borrow()) else {
+            return (!self.repeatable).then_some(Why::NotReplayable);
+        };
+        match body.is_replayable() {
+            _ if !self.repeatable => Some(Why::NotReplayable),
+            true => None,
+            false if body.is_torn() => Some(Why::TornBody),
+            false => Some(Why::LongBody),
+        }
     }
 
     /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again, without a

@@ -293,7 +293,7 @@ async fn forward(
         let facts = Facts {
             failure,
             sent,
-            replayable: fit.out.replayable(),
+            hindrance: fit.out.hindrance(),
             tries: tried.len(),
             sends,
             elapsed: flight.started.elapsed(),

@@ -30,8 +30,11 @@ pub(super) async fn complete(call: &mut Call) -> Result<(), AttemptFailure> {
         .unwrap_or(Ok(()))
 }
 
+/// A media type in any case (RFC 9110 §8.3.1), whatever parameters follow it.
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    let name = b"text/event-stream";
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().get(..name.len());
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name))
+    })
 }

@@ -22,8 +22,8 @@ pub(super) struct Facts {
     pub(super) failure: AttemptFailure,
     /// The backend may have seen the request.
     pub(super) sent: bool,
-    /// It can be sent once more, and nobody minds if it is carried out twice.
-    pub(super) replayable: bool,
+    /// What stands against sending it once more, if a backend has seen it.
+    pub(super) hindrance: Option<Why>,
     /// Backends tried since the request came or last waited, this one counted.
     pub(super) tries: usize,
     /// Backends that may have seen it since it came, this one counted; waiting does not clear it.
@@ -57,6 +57,10 @@ pub(super) enum Verdict {
 pub(super) enum Why {
     /// The backend may have acted on it already.
     NotReplayable,
+    /// It could be repeated, had its body been short enough to be kept.
+    LongBody,
+    /// The client failed or left in the middle of its body.
+    TornBody,
     /// Failover is off.
     Off,
     /// Every backend that takes requests was tried, or as many as may be.
@@ -78,6 +82,8 @@ impl Why {
             Why::NotReplayable => {
                 "the backend may already have acted on it, and a repetition could act twice"
             }
+            Why::LongBody => "its body is longer than what is kept for another try (`retry.body`)",
+            Why::TornBody => "its body ended before it was whole",
             Why::Off => "`retries` is 0",
             Why::NobodyLeft => "no backend is left to try",
             Why::Deadly => {
@@ -105,8 +111,10 @@ pub(super) fn verdict(facts: Facts, limits: Limits, may_repeat: impl FnOnce() ->
         | AttemptFailure::BadResponse => {}
     }
     let over = |count: usize| count > usize::try_from(limits.retries).unwrap_or(usize::MAX);
-    if facts.sent && !facts.replayable {
-        Verdict::GiveUp(Why::NotReplayable)
+    if facts.sent
+        && let Some(why) = facts.hindrance
+    {
+        Verdict::GiveUp(why)
     } else if limits.retries == 0 {
         Verdict::GiveUp(Why::Off)
     } else if facts.sent && over(facts.sends) {
@@ -133,7 +141,7 @@ mod tests {
         let facts = Facts {
             failure: Refused,
             sent: false,
-            replayable: true,
+            hindrance: None,
             tries: 1,
             sends: 1,
             elapsed: Duration::ZERO,
@@ -144,7 +152,7 @@ mod tests {
             ..facts
         };
         let post = Facts {
-            replayable: false,
+            hindrance: Some(Why::NotReplayable),
             ..facts
         };
         let late = Duration::from_secs(10);
@@ -156,17 +164,26 @@ mod tests {
             (
                 "closed post, sent",
                 Facts {
-                    replayable: false,
+                    hindrance: Some(Why::NotReplayable),
                     ..sent
                 },
                 3,
                 give_up(Why::NotReplayable),
             ),
             (
+                "closed put, too long to be kept",
+                Facts {
+                    hindrance: Some(Why::LongBody),
+                    ..sent
+                },
+                3,
+                give_up(Why::LongBody),
+            ),
+            (
                 "closed post, unsent",
                 Facts {
                     sent: false,
-                    replayable: false,
+                    hindrance: Some(Why::NotReplayable),
                     ..sent
                 },
                 3,
@@ -266,7 +283,7 @@ mod tests {
         let facts = Facts {
             failure: AttemptFailure::Closed,
             sent: true,
-            replayable: true,
+            hindrance: None,
             tries: 1,
             sends: 1,
             elapsed: Duration::ZERO,

@@ -56,6 +56,11 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         self.kept.is_some()
     }
 
+    /// It will never be whole.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// It should still be when all of it has come: it is short enough by its length.
     pub(super) fn stays_replayable(&self) -> bool {
         self.kept.is_some() && self.length.is_some()

@@ -53,10 +53,10 @@ pub(in crate::proxy) struct Exchange<B> {
     sending: Sending<B>,
     reading: Reading,
     persists: bool,
+    /// An interim head has come.
+    interim: bool,
     /// Written on the connection before this request.
     before: u64,
-    /// Some byte has come since.
-    begun: bool,
     /// All that came of the request's body has left, and more of it is to come.
     starved: bool,
 }
@@ -101,7 +101,7 @@ where
             sending: body.map_or(Sending::Done, |body| Sending::Body(body, framing)),
             reading: Reading::Head,
             persists: false,
-            begun: false,
+            interim: false,
             starved: false,
         }
     }
@@ -113,7 +113,7 @@ where
 
     /// Some byte of a response has come, be it an interim one.
     pub(in crate::proxy) fn has_begun(&self) -> bool {
-        self.begun
+        self.interim || !self.wire.input.is_empty()
     }
 
     /// The backend has all there is of the request: it is the client who is waited for.
@@ -138,6 +138,7 @@ where
         loop {
             if let Some(head) = read_head(&mut self.wire.input, &self.method)? {
                 if head.is_interim() {
+                    self.interim = true;
                     return Poll::Ready(Ok(head));
                 }
                 self.begin(&head);
@@ -145,7 +146,7 @@ where
             }
             match self.wire.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(sent.unwrap_or(Broken::Ended))),
-                Poll::Ready(Ok(_)) => self.begun = true,
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(sent.unwrap_or(error.into()))),
                 Poll::Pending => {
                     if !self.wire.input.is_empty() {

@@ -110,7 +110,7 @@ fn what_is_torn_is_torn_for_everybody_and_nobody_gets_it_again() {
     for expected in [&b"hello"[..], b"", b""] {
         let got = play(&tape, 100);
         assert_eq!((got.data.as_slice(), got.end), (expected, End::Torn));
-        assert!(!tape.borrow().is_replayable());
+        assert!(!tape.borrow().is_replayable() && tape.borrow().is_torn());
     }
 }
 

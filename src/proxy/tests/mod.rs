@@ -4,11 +4,18 @@ mod blame;
 mod ends;
 mod failover;
 mod goodbyes;
+mod hold;
 mod limits;
 mod pages;
+mod replay;
 mod speaking;
+mod stale;
+mod statuses;
 mod sticky;
+mod storm;
 mod streaming;
+mod taking;
+mod timing;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
