@@ -183,6 +183,11 @@ impl Tally {
         self.spared.load(Ordering::Relaxed)
     }
 
+    /// After [`super::Pool::failed`]: the request goes to another backend.
+    pub fn count_retried_elsewhere(&self) {
+        self.retried_elsewhere.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn count_spared(&self) {
         self.spared.fetch_add(1, Ordering::Relaxed);
     }
@@ -263,14 +268,6 @@ impl Lease {
     /// The attempt came to nothing.
     pub(super) fn count_failure(&self, failure: AttemptFailure) {
         self.member.tally.failures[failure.kind()].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// After [`super::Pool::failed`]: the request goes to another backend.
-    pub fn retried_elsewhere(&self) {
-        self.member
-            .tally
-            .retried_elsewhere
-            .fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -139,18 +139,7 @@ impl Pool {
 
     /// Hands leases to those that wait, as long as there are backends for them.
     pub(super) fn serve(&self) {
-        let calls = &self.queue.calls;
-        if calls.fetch_add(1, Ordering::SeqCst) > 0 {
-            return;
-        }
-        let mut seen = 1;
-        loop {
-            self.serve_once();
-            match calls.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return,
-                Err(more) => seen = more,
-            }
-        }
+        one_for_all(&self.queue.calls, || self.serve_once());
     }
 
     fn serve_once(&self) {
@@ -190,5 +179,44 @@ impl Pool {
             }
         }
         self.queue.count.store(waiters.len(), Ordering::SeqCst);
+    }
+}
+
+/// Does `work`, or leaves it to the caller that is doing it: it is begun at least once after each call. `calls` are those that
+/// are not done.
+fn one_for_all(calls: &AtomicUsize, mut work: impl FnMut()) {
+    if calls.fetch_add(1, Ordering::SeqCst) > 0 {
+        return;
+    }
+    let mut seen = 1;
+    loop {
+        work();
+        match calls.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => return,
+            Err(more) => seen = more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_while_the_work_is_done_has_it_done_again() {
+        let calls = AtomicUsize::new(0);
+        // How often the work finds that there is more, and how often it is done.
+        for (more, wanted) in [(0, 1), (1, 2), (5, 6)] {
+            let mut done = 0;
+            one_for_all(&calls, || {
+                done += 1;
+                if done <= more {
+                    one_for_all(&calls, || panic!("two at once"));
+                    one_for_all(&calls, || panic!("two at once"));
+                }
+            });
+            assert_eq!(done, wanted);
+            assert_eq!(calls.load(Ordering::SeqCst), 0);
+        }
     }
 }

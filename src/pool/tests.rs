@@ -1,6 +1,7 @@
 mod limits;
 mod live;
 mod pickers;
+mod races;
 mod spared;
 mod stuck;
 

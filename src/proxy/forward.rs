@@ -240,10 +240,8 @@ async fn forward(
                         .response(accept, flight);
                 }
             }
-            if let Some(last) = setback.take() {
-                last.lease.retried_elsewhere();
-                pool.count_retry();
-            }
+            // While it waits, it holds no place at the backend that failed it.
+            let failed = setback.take().map(|last| last.lease.member().clone());
             if !busy {
                 tried.clear();
                 spent = false;
@@ -251,13 +249,19 @@ async fn forward(
             // (Boxed, as all that is rare: the future is copied for every request.)
             let limit = settings.queue_timeout;
             match Box::pin(wait(pool, fit.turn, &tried, limit, &mut flight)).await {
-                Ok(lease) => granted = Some(lease),
+                Ok(lease) => {
+                    if let Some(member) = failed {
+                        member.tally.count_retried_elsewhere();
+                        pool.count_retry();
+                    }
+                    granted = Some(lease);
+                }
                 Err(page) => return page.response(accept, flight),
             }
             continue;
         };
         if let Some(last) = setback.take() {
-            last.lease.retried_elsewhere();
+            last.lease.member().tally.count_retried_elsewhere();
             pool.count_retry();
         }
         let member = lease.member();

@@ -6,6 +6,7 @@ mod failover;
 mod goodbyes;
 mod hold;
 mod limits;
+mod matrix;
 mod pages;
 mod replay;
 mod speaking;
