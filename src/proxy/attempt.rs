@@ -45,16 +45,19 @@ impl Outbound {
 
     /// What stands against sending it again to another backend after one may have seen it.
     pub(super) fn hindrance(&self) -> Option<Why> {
-        let kept = |tape: &Rc<RefCell<Tape>>| tape.borrow().is_replayable();
-        match self.body.as_ref().is_none_or(kept) {
+        let Some(body) = self.body.as_ref().map(|body| body.borrow()) else {
+            return (!self.repeatable).then_some(Why::NotReplayable);
+        };
+        match body.is_replayable() {
             _ if !self.repeatable => Some(Why::NotReplayable),
             true => None,
+            false if body.is_torn() => Some(Why::TornBody),
             false => Some(Why::LongBody),
         }
     }
 
-    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again for certain,
-    /// without a word. What only a key makes repeatable is not: each time it was sent is to be seen in the attempts.
+    /// It may go on a connection that was used before: if that turns out to be stale, it can be sent again, without a
+    /// word. What only a key makes repeatable is not: each time it was sent is to be seen in the attempts.
     fn bears_a_stale_connection(&self) -> bool {
         let stays = |tape: &Rc<RefCell<Tape>>| tape.borrow().stays_replayable();
         is_idempotent(&self.head.method) && self.body.as_ref().is_none_or(stays)
@@ -73,6 +76,8 @@ pub(super) enum Failed {
     },
     /// The client's part of the request could not be read.
     Client,
+    /// The client's part of the request did not come in time.
+    Starved,
 }
 
 /// Sends the request to `member` and waits for the head of its response. What bears it goes on an idle connection first:
@@ -106,10 +111,11 @@ pub(super) async fn run(
         let failure = match call.head(&worker.clock).await {
             Ok(head) => return Ok((head, call)),
             Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
+            Err(NoHead::Starved) => return Err(Failed::Starved),
             Err(NoHead::Broken(broken)) => failure_of(&broken).ok_or(Failed::Client)?,
         };
         let gone = matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);
-        if was_idle && gone && !call.has_begun() {
+        if was_idle && gone && !call.has_begun() && out.bears_a_stale_connection() {
             // The backend closed it while the request was on its way, which is nobody's fault. One such is enough to
             // trust none of the others.
             take_idle = false;

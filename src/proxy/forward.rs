@@ -210,10 +210,16 @@ async fn forward(
         let Some(lease) = lease else {
             // Others are there, and have as many requests as they may: this one stands in line for them.
             let busy = !spent && pool.is_anybody_busy(&tried);
+            if let Some(Setback {
+                lease,
+                answer: Some(answer),
+            }) = setback.take_if(|last| last.answer.is_some())
+            {
+                // What the last one said is the answer, and its attempt was not in vain.
+                flight.attempts.pop();
+                return hand_on(client, flight, fit, lease, answer);
+            }
             if let Some(last) = &setback {
-                if last.answer.is_some() {
-                    break;
-                }
                 let full = flight
                     .attempts
                     .last()
@@ -282,6 +288,7 @@ async fn forward(
                 return Page::bad_request("its body ended before it was whole")
                     .response(accept, flight);
             }
+            Err(Failed::Starved) => return Page::starved().response(accept, flight),
             Err(Failed::Backend { failure, sent }) => (failure, sent, None),
         };
         pool.failed(&lease, failure);
@@ -320,16 +327,6 @@ async fn forward(
             }
         }
     }
-    let Some(Setback {
-        lease,
-        answer: Some(answer),
-    }) = setback
-    else {
-        unreachable!("the loop is left only with an answer")
-    };
-    // Nobody else is left to ask: what the last one said is the answer, and its attempt was not in vain.
-    flight.attempts.pop();
-    hand_on(client, flight, fit, lease, answer)
 }
 
 /// An attempt that failed.

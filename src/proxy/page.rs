@@ -18,7 +18,9 @@ use crate::pool::{Attempt, AttemptFailure, Lack, Member, Pool, Pools, Unavailabl
 use crate::process::strip_escapes;
 use bytes::Bytes;
 use form::Accept;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 
 /// Lines of a backend's output that are shown.
@@ -92,6 +94,18 @@ impl Page {
             "a request that cannot be passed on",
             format!("lbdev did not pass this request on: {why}"),
         )
+    }
+
+    /// The client began a request and did not go on with it (RFC 9110 §15.5.9).
+    pub(super) fn starved() -> Box<Self> {
+        let mut page = Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "a request that did not end",
+            "lbdev waited for the rest of this request's body, and nothing came",
+        );
+        page.fields
+            .push((CONNECTION, HeaderValue::from_static("close")));
+        page
     }
 
     /// No service answers this host and path.

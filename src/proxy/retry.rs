@@ -59,6 +59,8 @@ pub(super) enum Why {
     NotReplayable,
     /// It could be repeated, had its body been short enough to be kept.
     LongBody,
+    /// The client failed or left in the middle of its body.
+    TornBody,
     /// Failover is off.
     Off,
     /// Every backend that takes requests was tried, or as many as may be.
@@ -81,6 +83,7 @@ impl Why {
                 "the backend may already have acted on it, and a repetition could act twice"
             }
             Why::LongBody => "its body is longer than what is kept for another try (`retry.body`)",
+            Why::TornBody => "its body ended before it was whole",
             Why::Off => "`retries` is 0",
             Why::NobodyLeft => "no backend is left to try",
             Why::Deadly => {

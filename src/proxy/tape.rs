@@ -11,10 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
+/// Parts that are kept at most: a body in single bytes would else take many times its length.
+const PARTS_MAX: usize = 16 * 1024;
+
 /// The client's half. It outlives every connection that its body is sent on.
 #[derive(Debug)]
-pub(super) struct Tape {
-    body: Incoming,
+pub(super) struct Tape<B = Incoming> {
+    body: B,
     /// Its length, where the client said it.
     length: Option<u64>,
     /// The parts that came, or `None` once they were too long to keep.
@@ -23,11 +26,18 @@ pub(super) struct Tape {
     room: u64,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// It will never be whole: hyper says so once, and speaks of an end from then on.
+    torn: bool,
 }
 
-impl Tape {
+/// The client failed or left before its body was whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request's body ended before it was whole")]
+pub(super) struct Torn;
+
+impl<B: Body<Data = Bytes>> Tape<B> {
     /// Of which up to `limit` bytes are kept; nothing of one that says that it is longer.
-    pub(super) fn new(body: Incoming, limit: u64) -> Rc<RefCell<Self>> {
+    pub(super) fn new(body: B, limit: u64) -> Rc<RefCell<Self>> {
         let length = body.size_hint().exact();
         let keeps = length.is_none_or(|length| length <= limit);
         Rc::new(RefCell::new(Self {
@@ -37,6 +47,7 @@ impl Tape {
             room: limit,
             trailers: None,
             ended: false,
+            torn: false,
         }))
     }
 
@@ -45,7 +56,12 @@ impl Tape {
         self.kept.is_some()
     }
 
-    /// It is certain that it can be, whatever is still to come.
+    /// It will never be whole.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// It should still be when all of it has come: it is short enough by its length.
     pub(super) fn stays_replayable(&self) -> bool {
         self.kept.is_some() && self.length.is_some()
     }
@@ -53,7 +69,7 @@ impl Tape {
     fn keep(&mut self, data: &Bytes) {
         let length = data.len() as u64;
         match &mut self.kept {
-            Some(kept) if length <= self.room => {
+            Some(kept) if length <= self.room && kept.len() < PARTS_MAX => {
                 self.room -= length;
                 kept.push(data.clone());
             }
@@ -64,15 +80,15 @@ impl Tape {
 
 /// The body, once, from its start.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    tape: Rc<RefCell<Tape>>,
+pub(super) struct Outgoing<B = Incoming> {
+    tape: Rc<RefCell<Tape<B>>>,
     /// The next part, of those that were kept.
     place: usize,
 }
 
-impl Outgoing {
+impl<B> Outgoing<B> {
     /// Of `tape`; one at a time.
-    pub(super) fn of(tape: &Rc<RefCell<Tape>>) -> Self {
+    pub(super) fn of(tape: &Rc<RefCell<Tape<B>>>) -> Self {
         Self {
             tape: tape.clone(),
             place: 0,
@@ -80,16 +96,19 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Torn;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
         let this = &mut *self;
         let mut tape = this.tape.borrow_mut();
+        if tape.torn {
+            return Poll::Ready(Some(Err(Torn)));
+        }
         if let Some(part) = tape.kept.as_ref().and_then(|kept| kept.get(this.place)) {
             this.place += 1;
             return Poll::Ready(Some(Ok(Frame::data(part.clone()))));
@@ -114,7 +133,11 @@ impl Body for Outgoing {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            Some(Err(_)) => {
+                tape.torn = true;
+                tape.kept = None;
+                Poll::Ready(Some(Err(Torn)))
+            }
             None => {
                 tape.ended = true;
                 this.place = usize::MAX;
@@ -130,3 +153,6 @@ impl Body for Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,10 @@ impl Call {
         let (exchange, link) = (&mut self.exchange, &self.link);
         let head = poll_fn(|cx| {
             if link.timed_out.get() {
-                return Poll::Ready(Err(NoHead::TimedOut));
+                return Poll::Ready(Err(match exchange.is_starved() {
+                    true => NoHead::Starved,
+                    false => NoHead::TimedOut,
+                }));
             }
             let before = exchange.written();
             loop {
@@ -161,6 +164,8 @@ impl Call {
 pub(super) enum NoHead {
     /// It did not come in time.
     TimedOut,
+    /// In that time nothing came of the rest of the request either: the client owes that.
+    Starved,
     /// It cannot come any more.
     Broken(Broken),
 }

@@ -57,6 +57,8 @@ pub(in crate::proxy) struct Exchange<B> {
     interim: bool,
     /// Written on the connection before this request.
     before: u64,
+    /// All that came of the request's body has left, and more of it is to come.
+    starved: bool,
 }
 
 /// Where the response is.
@@ -100,6 +102,7 @@ where
             reading: Reading::Head,
             persists: false,
             interim: false,
+            starved: false,
         }
     }
 
@@ -108,9 +111,14 @@ where
         self.wire.written() == self.before
     }
 
-    /// Some byte of a response has come.
+    /// Some byte of a response has come, be it an interim one.
     pub(in crate::proxy) fn has_begun(&self) -> bool {
         self.interim || !self.wire.input.is_empty()
+    }
+
+    /// The backend has all there is of the request: it is the client who is waited for.
+    pub(in crate::proxy) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// Sends what can be sent, and reads the next head: an interim one (1xx but 101) or that of the response.
@@ -141,7 +149,7 @@ where
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(sent.unwrap_or(error.into()))),
                 Poll::Pending => {
-                    if self.has_begun() {
+                    if !self.wire.input.is_empty() {
                         quickack::acknowledge(self.wire.stream());
                     }
                     // A failed write is told once it is clear that no answer has come with it.
@@ -286,12 +294,15 @@ where
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.starved = false;
         loop {
             ready!(self.wire.poll_flush(cx))?;
             let Sending::Body(body, framing) = &mut self.sending else {
                 return Poll::Ready(Ok(()));
             };
-            match ready!(Pin::new(body).poll_frame(cx)) {
+            let next = Pin::new(body).poll_frame(cx);
+            self.starved = next.is_pending();
+            match ready!(next) {
                 Some(Ok(frame)) => match (frame.into_data(), *framing) {
                     (Ok(data), RequestFraming::Chunked) => {
                         write_chunk(&mut self.wire.output, &data)

@@ -29,7 +29,8 @@ async fn a_death_in_a_short_answer_is_no_half_of_one() {
     assert_eq!(field(&answer, "x-lbdev-attempts"), Some("2"));
     let access = front.access().await;
     assert_eq!(access.attempts[0].failure, AttemptFailure::CutBody);
-    let by: Vec<_> = front.member(0).tally.failures_by().collect();
+    let tally = &front.member(0).tally;
+    let by: Vec<_> = tally.failures_by().filter(|one| one.1 > 0).collect();
     assert_eq!(by, [("cut_body", 1)]);
 
     let answer = front.ask(post).await;

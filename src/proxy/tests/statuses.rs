@@ -27,7 +27,8 @@ async fn another_backend_is_asked() {
     };
     assert_eq!(attempt.failure, AttemptFailure::Status(503));
     assert_eq!(attempt.failure.words(), "answered 503");
-    let by: Vec<_> = front.member(0).tally.failures_by().collect();
+    let tally = &front.member(0).tally;
+    let by: Vec<_> = tally.failures_by().filter(|one| one.1 > 0).collect();
     assert_eq!(by, [("status", 1)]);
     assert_eq!(front.member(0).tally.retried_elsewhere(), 1);
     assert_eq!((front.pool().retries(), front.pool().unanswered()), (1, 0));
