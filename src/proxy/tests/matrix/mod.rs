@@ -146,8 +146,9 @@ struct Seen {
     unanswered: u64,
 }
 
-const REASONS: [&str; 4] = [
+const REASONS: [&str; 5] = [
     "could act twice",
+    "longer than what is kept",
     "no backend is left",
     "only slow",
     "no backend took requests",
@@ -195,6 +196,7 @@ fn expected(failure: Failure, asked: Asked, which: Try) -> Vec<Seen> {
     let before_any_answer = |heads: usize| match (asked.is_replayable(), which) {
         (true, Try::First) => retried((heads, 1)),
         (true, Try::Last) => gave_up(502, "no backend is left", heads),
+        (false, _) if asked == Asked::LongPut => gave_up(502, "longer than what is kept", heads),
         (false, _) => gave_up(502, "could act twice", heads),
     };
     match failure {
