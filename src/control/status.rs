@@ -109,9 +109,7 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         failures: counted(|member| member.tally.failures()),
         failures_by: member.map_or_else(BTreeMap::new, |member| {
             let by = member.tally.failures_by();
-            by.filter(|(_, count)| *count > 0)
-                .map(|(kind, count)| (kind.to_owned(), count))
-                .collect()
+            by.map(|(kind, count)| (kind.to_owned(), count)).collect()
         }),
         spared: counted(|member| member.tally.spared()),
         retried_elsewhere: counted(|member| member.tally.retried_elsewhere()),

@@ -170,11 +170,12 @@ impl Tally {
         each.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// The same by [`AttemptFailure::name`], those that never happened too.
+    /// The same by [`AttemptFailure::name`], without those that never happened.
     pub fn failures_by(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.failures.iter();
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
-        AttemptFailure::NAMES.into_iter().zip(counts)
+        let all = AttemptFailure::NAMES.into_iter().zip(counts);
+        all.filter(|(_, count)| *count > 0)
     }
 
     /// Requests that it would have had while it was gone, if nobody had been told of that: by the same algorithm, over all

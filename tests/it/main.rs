@@ -18,6 +18,7 @@ mod scan;
 mod wait;
 
 // Tests, by topic.
+mod abuse;
 mod algorithms;
 mod bad_input;
 mod contract;

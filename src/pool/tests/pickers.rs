@@ -170,7 +170,6 @@ fn failures_count_by_their_reason() {
         pool.failed(&lease, failure);
     }
     assert_eq!(tally.failures(), 3);
-    let by: Vec<_> = tally.failures_by().filter(|one| one.1 > 0).collect();
+    let by: Vec<_> = tally.failures_by().collect();
     assert_eq!(by, [("reset", 2), ("cut_body", 1)]);
-    assert_eq!(tally.failures_by().count(), AttemptFailure::KINDS);
 }

@@ -33,7 +33,7 @@ async fn only_what_can_surely_be_repeated_goes_on_a_used_connection() {
         ),
         ("PATCH", post("PATCH / HTTP/1.1"), false),
         (
-            "POST with a key",
+            "POST with a key, each of whose tries is to be seen",
             post("POST / HTTP/1.1\r\nIdempotency-Key: k"),
             false,
         ),

@@ -157,12 +157,14 @@ impl Storm {
         storm
     }
 
-    /// What backends got since the start, and what a budget of 20 % allows.
+    /// What backends got since the start, and the most that a budget of 20 % allows.
     fn received_and_allowed(&self) -> (usize, usize) {
-        let received = self.site.received();
         let seconds = usize::try_from(self.began.elapsed().as_secs()).unwrap() + 1;
-        let reserve = RESERVE * seconds.max(WINDOW);
-        (received, self.load.sent + self.load.sent / 5 + reserve)
+        // Past the first window, each one has the reserve anew, and a share of what came in the one before it too.
+        let windows = seconds.div_ceil(WINDOW);
+        let sent = self.load.sent;
+        let tries = windows.min(2) * sent / 5 + windows * WINDOW * RESERVE;
+        (self.site.received(), sent + tries)
     }
 }
 

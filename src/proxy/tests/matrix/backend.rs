@@ -35,7 +35,10 @@ impl Backend {
 
     async fn of(failure: Option<Failure>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = match failure {
+            Some(Failure::Refuse) => nobody().await,
+            _ => listener.local_addr().unwrap(),
+        };
         let (armed, asked, over) = (
             Arc::new(AtomicBool::new(false)),
             Arc::default(),
@@ -48,19 +51,12 @@ impl Backend {
             over: Arc::clone(&over),
         };
         let task = tokio::spawn(async move {
-            // Dropped here, the port refuses.
-            if failure == Some(Failure::Refuse) {
-                return;
-            }
             let mut running = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 running.spawn(script.clone().serve(stream));
             }
         });
-        if failure == Some(Failure::Refuse) {
-            eventually(|| task.is_finished()).await;
-        }
         Self {
             address,
             failure,
