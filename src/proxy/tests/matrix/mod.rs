@@ -147,8 +147,8 @@ struct Seen {
 }
 
 const REASONS: [&str; 5] = [
-    "longer than",
     "could act twice",
+    "longer than what is kept",
     "no backend is left",
     "only slow",
     "no backend took requests",
@@ -196,7 +196,7 @@ fn expected(failure: Failure, asked: Asked, which: Try) -> Vec<Seen> {
     let before_any_answer = |heads: usize| match (asked.is_replayable(), which) {
         (true, Try::First) => retried((heads, 1)),
         (true, Try::Last) => gave_up(502, "no backend is left", heads),
-        (false, _) if asked == Asked::LongPut => gave_up(502, "longer than", heads),
+        (false, _) if asked == Asked::LongPut => gave_up(502, "longer than what is kept", heads),
         (false, _) => gave_up(502, "could act twice", heads),
     };
     match failure {
