@@ -31,14 +31,33 @@
 //! | **belief** ([`backend::Belief`]) | what the balancer takes a backend for; unless `detect` is `instant`, its process may be dead meanwhile |
 //! | **listed** | was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
 //! | **rise, fall** | how many checks in a row flip health |
+//! | **belief** ([`backend::Belief`]) | what the balancer takes for true of a backend; with `detect = passive` or `active` it is not told of deaths, and may be wrong |
+//! | **listed** | it was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
+//! | **weight / share** | what was set / what pickers go by now, smaller during a slow start |
+//! | **spared** | requests that would have gone to a backend whose death is known |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
 //!
 //! # One request
 //!
 //! [`proxy`] accepts, routes to a [`pool::Pool`], takes a [`pool::Lease`] on the next backend (it counts as in flight until the
-//! response's *body* has ended), forwards over an idle or a fresh connection, and streams the answer back. What failed is
-//! tried at the next backend where that is safe. While nobody is eligible, requests wait in order.
+//! response's *body* has ended), forwards over an idle or a fresh connection in an HTTP/1 codec of our own (`proxy::h1`), and
+//! streams the answer back. What failed is tried at the next backend where that is safe: a request's body is kept on a tape while
+//! it is short enough, a short response is held until it is whole, and a budget bounds the tries. While nobody is eligible, or
+//! all are full, requests wait in order; whoever makes room hands them their leases.
+//!
+//! # A backend that fails
+//!
+//! Three ways lead out of the rotation. The [`supervisor`] sees a process end and publishes it at once. Failed attempts are
+//! counted in [`pool`], which takes a backend out by itself and tells the supervisor. Checks ([`probe`]) report to the supervisor.
+//! What each of them may say is decided in one place, [`backend::Belief`], by `detect`. Back in comes a backend by checks or by
+//! time, never by a user's request, but for `passive`, where that is the point.
+//!
+//! # What changes while it serves
+//!
+//! `config::Live` is swapped whole in [`pool::Pools`], and an algorithm's state with the snapshot that it picks from, so that a
+//! request sees one set-up from its pick to its end. Weights and the number of backends are the supervisor's, and come with the
+//! next snapshot.
 //!
 //! # One command
 //!

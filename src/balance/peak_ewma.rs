@@ -15,7 +15,7 @@ const TAU: Duration = Duration::from_secs(10);
 const UNKNOWN: f64 = 1e19;
 
 /// How fast one backend answers: an exponentially weighted moving average that is sensitive to peaks. A slower answer than
-/// the average is the average at once; faster ones bring it down with the time constant [`TAU`]. Without answers it sinks
+/// the average is the average at once; faster ones bring it down with the time constant `TAU`. Without answers it sinks
 /// towards nothing, so that a slow backend is tried again now and then.
 ///
 /// It is one word: whoever picks reads it without a lock.

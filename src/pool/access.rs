@@ -34,7 +34,7 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
-    /// The name of each kind, as JSON and configuration spell it, each at its [`AttemptFailure::kind`].
+    /// The name of each kind, as JSON and configuration spell it, each at the place of its kind.
     pub const NAMES: [&str; 9] = [
         "refused",
         "connect_timeout",
