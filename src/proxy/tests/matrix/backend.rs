@@ -7,11 +7,14 @@ use super::*;
 /// How long a slow body pauses: longer than a response is held.
 const PAUSE: Duration = Duration::from_millis(150);
 
+type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
+
 pub(super) struct Backend {
     pub(super) address: SocketAddr,
     failure: Option<Failure>,
     armed: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    bodies: Bodies,
     /// Used connections that ended.
     over: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -35,43 +38,41 @@ impl Backend {
 
     async fn of(failure: Option<Failure>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (armed, asked, over) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::default(),
-            Arc::default(),
-        );
+        let address = match failure {
+            Some(Failure::Refuse) => nobody().await,
+            _ => listener.local_addr().unwrap(),
+        };
+        let armed = Arc::new(AtomicBool::new(false));
+        let (asked, over, bodies) = (Arc::default(), Arc::default(), Bodies::default());
         let script = Script {
             failure,
             armed: armed.clone(),
             asked: Arc::clone(&asked),
+            bodies: bodies.clone(),
             over: Arc::clone(&over),
         };
         let task = tokio::spawn(async move {
-            // Dropped here, the port refuses.
-            if failure == Some(Failure::Refuse) {
-                return;
-            }
             let mut running = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 running.spawn(script.clone().serve(stream));
             }
         });
-        if failure == Some(Failure::Refuse) {
-            eventually(|| task.is_finished()).await;
-        }
         Self {
             address,
             failure,
             armed,
             asked,
+            bodies,
             over,
             task,
         }
     }
 
+    /// From now on it fails, and counts.
     pub(super) fn arm(&self) {
+        self.asked.store(0, Ordering::SeqCst);
+        self.bodies.lock().unwrap().clear();
         self.armed.store(true, Ordering::SeqCst);
     }
 
@@ -84,25 +85,18 @@ impl Backend {
         self.asked.load(Ordering::SeqCst)
     }
 
-    pub(super) fn needs_a_used_connection(&self) -> bool {
-        matches!(
-            self.failure,
-            Some(Failure::StaleEnd | Failure::StaleReset | Failure::StaleAtWrite)
-        )
+    /// The bodies that came whole.
+    pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.bodies.lock().unwrap().clone()
     }
 
     /// Where it ends a used connection by itself: that this has happened.
     pub(super) async fn used_is_over(&self, front: &Front) {
-        if self.failure != Some(Failure::StaleAtWrite) {
+        if self.failure.is_some_and(Failure::ends_used_connections) {
             eventually(|| self.over.load(Ordering::SeqCst) > 0).await;
             // A connection is set up and answered after it: the news of the end has passed the same way by then.
             drop(front.connect().await);
         }
-    }
-
-    /// It never answers any more, not even disarmed.
-    pub(super) fn is_gone(&self) -> bool {
-        self.failure == Some(Failure::Refuse) || self.failure == Some(Failure::Hang)
     }
 }
 
@@ -111,6 +105,7 @@ struct Script {
     failure: Option<Failure>,
     armed: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    bodies: Bodies,
     over: Arc<AtomicUsize>,
 }
 
@@ -132,22 +127,34 @@ impl Script {
                 let _ = stream.read_to_end(&mut Vec::new()).await;
                 return;
             }
-            if read_body(&mut stream, &head).await.is_none() {
+            if failure == Some(Failure::ResetInRequest) {
+                stream.set_zero_linger().unwrap();
                 return;
             }
+            let Some(body) = read_body(&mut stream, &head).await else {
+                return;
+            };
+            self.bodies.lock().unwrap().push(body);
             let is_head = head.starts_with("HEAD");
             let said = match failure {
                 Some(Failure::Reset) => {
                     stream.set_zero_linger().unwrap();
                     return;
                 }
-                Some(Failure::StaleAtWrite) if used => return,
+                Some(Failure::StaleEndAtWrite) if used => return,
+                Some(Failure::StaleResetAtWrite) if used => {
+                    stream.set_zero_linger().unwrap();
+                    return;
+                }
                 Some(Failure::HalfHead) => "HTTP/1.1 200 OK\r\nContent-Le",
                 Some(Failure::Garbage) => "SSH-2.0-OpenSSH_9.9\r\n\r\n",
                 Some(Failure::HeadThenClose) => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
                 Some(Failure::HalfBody) => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
                 Some(Failure::HalfLongBody) => {
                     "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhalf"
+                }
+                Some(Failure::HalfChunks) => {
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nha\r\n9\r\nlf"
                 }
                 Some(Failure::SlowBody) => {
                     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
@@ -191,15 +198,30 @@ impl Script {
     }
 }
 
-async fn read_body(stream: &mut TcpStream, head: &str) -> Option<()> {
+async fn read_body(stream: &mut TcpStream, head: &str) -> Option<Vec<u8>> {
     if let Some(length) = field(head, "content-length") {
         let mut body = vec![0; length.parse().unwrap()];
-        return stream.read_exact(&mut body).await.ok().map(drop);
+        return stream.read_exact(&mut body).await.ok().map(|_| body);
     }
     if field(head, "transfer-encoding").is_some() {
-        return read_until(stream, "0\r\n\r\n").await.map(drop);
+        let coded = read_until(stream, "0\r\n\r\n").await?;
+        return Some(data(coded.as_bytes()));
     }
-    Some(())
+    Some(Vec::new())
+}
+
+/// The data in a chunked body, as far as it came.
+pub(super) fn data(mut coded: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    while let Some(end) = coded.windows(2).position(|two| two == b"\r\n") {
+        let size = std::str::from_utf8(&coded[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        coded = &coded[end + 2..];
+        let (chunk, rest) = coded.split_at(size.min(coded.len()));
+        data.extend_from_slice(chunk);
+        coded = rest.get(2..).unwrap_or_default();
+    }
+    data
 }
 
 /// A request as raw bytes.
