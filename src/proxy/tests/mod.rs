@@ -280,10 +280,22 @@ async fn cutting(part: &'static str) -> Stub {
     .await
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens. The port stays ours, or the next listener could be given it.
 async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+    let (socket, address) = taken_port();
+    // It is closed with the test's process.
+    std::mem::forget(socket);
+    address
+}
+
+/// A port that is taken, and refuses connections: its socket does not listen.
+fn taken_port() -> (socket2::Socket, SocketAddr) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
