@@ -31,6 +31,8 @@ pub(super) struct Found {
     te: bool,
     transfer_encoding: bool,
     legacy: bool,
+    /// `Content-Length`.
+    pub(super) length: bool,
     /// `Sec-Fetch-Dest`.
     pub(super) dest: bool,
     /// `Accept`.
@@ -57,6 +59,7 @@ pub(super) fn find(headers: &HeaderMap) -> Found {
             14 => {
                 found.dest |= *name == SEC_FETCH_DEST;
                 found.timing |= *name == X_LBDEV_TIMING;
+                found.length |= *name == CONTENT_LENGTH;
             }
             15 => found.key |= *name == IDEMPOTENCY_KEY,
             16 => found.legacy |= *name == PROXY_CONNECTION,

@@ -1,5 +1,6 @@
 //! The proxy between real sockets: stub backends behind it, raw clients before it.
 
+mod edges;
 mod ends;
 mod failover;
 mod goodbyes;
