@@ -34,3 +34,33 @@ async fn a_backend_is_told_the_length_of_a_body_once() {
         assert!(head.matches("content-length").count() <= 1, "{head}");
     }
 }
+
+#[tokio::test]
+async fn a_length_that_is_said_twice_is_passed_on_once() {
+    for lengths in [
+        "Content-Length: 2, 2\r\n",
+        "Content-Length: 2\r\nContent-Length: 2\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\nok");
+        let stub = answering(answer.leak()).await;
+        let front = front(&[stub.address]);
+        let answer = front.get("/").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(
+            answer.matches("content-length: 2\r\n").count(),
+            1,
+            "{answer}"
+        );
+        assert_eq!(answer.matches("content-length").count(), 1, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_unknown_length_does_not_get_one() {
+    let stub = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    let front = front(&[stub.address]);
+    let answer = front
+        .ask("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!(field(&answer, "content-length"), None, "{answer}");
+}
