@@ -69,6 +69,8 @@ pub(super) enum Failed {
     },
     /// The client's part of the request could not be read.
     Client,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
 }
 
 /// Sends the request to `member` and waits for the head of its response. What bears it goes on an idle connection first:
@@ -102,6 +104,7 @@ pub(super) async fn run(
         let failure = match call.head(&worker.clock).await {
             Ok(head) => return Ok((head, call)),
             Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
+            Err(NoHead::ClientTimedOut) => return Err(Failed::ClientTimedOut),
             Err(NoHead::Broken(broken)) => failure_of(&broken).ok_or(Failed::Client)?,
         };
         let gone = matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);

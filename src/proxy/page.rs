@@ -94,6 +94,15 @@ impl Page {
         )
     }
 
+    /// The client did not send the rest of its request within `timeouts.idle`.
+    pub(super) fn client_too_slow() -> Box<Self> {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "a request that did not come whole",
+            "the rest of this request's body did not come in time (`timeouts.idle`)".to_owned(),
+        )
+    }
+
     /// No service answers this host and path.
     pub(super) fn no_route(host: &str, path: &str, pools: &Pools) -> Box<Self> {
         let mut page = Self::new(

@@ -115,6 +115,11 @@ where
         self.heard || !self.wire.input.is_empty()
     }
 
+    /// All that came of the request was taken, and the client has not sent the rest yet: the backend owes nothing.
+    pub(in crate::proxy) fn waits_for_client(&self) -> bool {
+        matches!(self.sending, Sending::Body(..)) && self.wire.is_flushed()
+    }
+
     /// Sends what can be sent, and reads the next head: an interim one (1xx but 101) or that of the response.
     ///
     /// # Errors

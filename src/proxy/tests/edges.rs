@@ -98,6 +98,33 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_ends_it_at_the_backend()
 }
 
 #[tokio::test]
+async fn who_sends_slowly_is_not_the_backends_fault() {
+    let stub = stub(|mut stream, _, _| async move {
+        let Some(_) = read_until(&mut stream, "body").await else {
+            return;
+        };
+        let _ = stream.write_all(OK.as_bytes()).await;
+    })
+    .await;
+    let front = front_with(&[stub.address], |settings| {
+        settings.timeouts.backend_head = Some(Duration::from_millis(100));
+    });
+    let mut stream = front.connect().await;
+    stream
+        .write_all(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbo",
+        )
+        .await
+        .unwrap();
+    // Far longer than the backend has for its head, once it has the request.
+    let early = tokio::time::timeout(Duration::from_millis(600), stream.read_u8()).await;
+    assert!(early.is_err(), "an answer before the request was whole");
+    stream.write_all(b"dy").await.unwrap();
+    assert_eq!(status(&read_all(&mut stream).await), 200);
+    assert_eq!(front.member(0).tally.failures(), 0);
+}
+
+#[tokio::test]
 async fn who_dies_after_an_interim_answer_has_failed() {
     let stub = stub(|mut stream, number, heads| async move {
         while let Some(head) = read_head(&mut stream).await {
@@ -117,6 +144,57 @@ async fn who_dies_after_an_interim_answer_has_failed() {
     front.access().await;
     front.get("/").await;
     assert_eq!(front.member(0).tally.failures(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_late_gets_all_of_it() {
+    let stub = stub(|mut stream, _, _| async move {
+        let head = read_head(&mut stream).await.unwrap();
+        let path = head.split_whitespace().nth(1).unwrap();
+        let length: usize = path[1..].parse().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let _ = stream.write_all(&vec![b'x'; length]).await;
+    })
+    .await;
+    let idle = Duration::from_millis(100);
+    let front = front_with(&[stub.address], |settings| settings.timeouts.idle = idle);
+    // The system takes some megabytes. Of one of these, it is the proxy that has the rest when the backend has sent all.
+    let mut clients = Vec::new();
+    for length in (400_000..=5_200_000).step_by(400_000) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = within(socket.connect(front.address)).await.unwrap();
+        let request = format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        clients.push((stream, length));
+    }
+    tokio::time::sleep(idle * 8).await;
+    for (mut stream, length) in clients {
+        read_head(&mut stream).await.unwrap();
+        let mut body = vec![0; length];
+        let whole = within(stream.read_exact(&mut body)).await;
+        assert!(whole.is_ok(), "of {length}: {whole:?}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_do_not_say_what_only_a_head_may() {
+    let stub = stub(|mut stream, _, heads| async move {
+        let _ = read_head(&mut stream).await;
+        let body = read_until(&mut stream, "0\r\n").await.unwrap();
+        let rest = read_head(&mut stream).await.unwrap();
+        heads.lock().unwrap().push(body + &rest);
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let front = front(&[stub.address]);
+    let answer = front
+        .ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\nHost: evil\r\nAuthorization: me\r\nX-Forwarded-For: 1.2.3.4\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    assert_eq!(status(&answer), 200);
+    let sent = stub.heads().pop().unwrap();
+    assert_eq!(sent, "2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n");
 }
 
 #[tokio::test]
