@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Uri, Version};
 
@@ -81,6 +81,10 @@ pub(super) fn fit(
     let last = body.is_none() && token.is_none() && headers::is_last(&head.headers, found);
     client.signs.set_last(last);
     headers::strip_hop_by_hop(&mut head.headers, found);
+    if found.length {
+        // It is said anew, once, with the body that came.
+        head.headers.remove(CONTENT_LENGTH);
+    }
     if let Some(token) = token {
         headers::ask_upgrade(&mut head.headers, token);
     }

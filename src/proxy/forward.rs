@@ -158,7 +158,9 @@ async fn forward(
                 return Page::bad_request("its body ended before it was whole")
                     .response(accept, flight);
             }
-            Err(Failed::Starved) => return Page::starved().response(accept, flight),
+            Err(Failed::ClientTimedOut) => {
+                return Page::client_too_slow().response(accept, flight);
+            }
             Err(Failed::Backend { failure, sent }) => (failure, sent, None),
         };
         pool.failed(&lease, failure);
