@@ -161,7 +161,7 @@ async fn a_client_that_reads_late_gets_all_of_it() {
     let front = front_with(&[stub.address], |settings| settings.timeouts.idle = idle);
     // The system takes some megabytes. Of one of these, it is the proxy that has the rest when the backend has sent all.
     let mut clients = Vec::new();
-    for length in (400_000..=5_200_000).step_by(400_000) {
+    for length in (2_000_000..=4_500_000).step_by(100_000) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = within(socket.connect(front.address)).await.unwrap();
