@@ -157,7 +157,8 @@ async fn a_client_that_reads_late_gets_all_of_it() {
         let _ = stream.write_all(&vec![b'x'; length]).await;
     })
     .await;
-    let idle = Duration::from_millis(100);
+    // Long enough for a request to follow its connection on a busy machine.
+    let idle = Duration::from_millis(700);
     let front = front_with(&[stub.address], |settings| settings.timeouts.idle = idle);
     // The system takes some megabytes. Of one of these, it is the proxy that has the rest when the backend has sent all.
     let mut clients = Vec::new();
@@ -169,7 +170,7 @@ async fn a_client_that_reads_late_gets_all_of_it() {
         stream.write_all(request.as_bytes()).await.unwrap();
         clients.push((stream, length));
     }
-    tokio::time::sleep(idle * 8).await;
+    tokio::time::sleep(idle * 3).await;
     for (mut stream, length) in clients {
         read_head(&mut stream).await.unwrap();
         let mut body = vec![0; length];
