@@ -12,7 +12,7 @@ use crate::wait::{s, until};
 /// So many of each.
 const CLIENTS: usize = 10_000;
 /// So many at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 16;
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(20);
 

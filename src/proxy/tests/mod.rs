@@ -280,22 +280,16 @@ async fn cutting(part: &'static str) -> Stub {
     .await
 }
 
-/// An address where nobody listens. The port stays ours, or the next listener could be given it.
+/// An address where nobody listens, until the test ends: its port stays taken, or another test might get it.
 async fn nobody() -> SocketAddr {
-    let (socket, address) = taken_port();
-    // It is closed with the test's process.
-    std::mem::forget(socket);
-    address
-}
-
-/// A port that is taken, and refuses connections: its socket does not listen.
-fn taken_port() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
+    static TAKEN: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, address)
+    TAKEN.lock().unwrap().push(socket);
+    address
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -37,6 +37,11 @@ impl Backend {
     }
 
     async fn of(failure: Option<Failure>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = match failure {
+            Some(Failure::Refuse) => nobody().await,
+            _ => listener.local_addr().unwrap(),
+        };
         let armed = Arc::new(AtomicBool::new(false));
         let (asked, over, bodies) = (Arc::default(), Arc::default(), Bodies::default());
         let script = Script {
@@ -46,21 +51,13 @@ impl Backend {
             bodies: bodies.clone(),
             over: Arc::clone(&over),
         };
-        let (address, task) = match failure {
-            Some(Failure::Refuse) => {
-                let (socket, address) = taken_port();
-                let holding = async move {
-                    let _socket = socket;
-                    std::future::pending().await
-                };
-                (address, tokio::spawn(holding))
+        let task = tokio::spawn(async move {
+            let mut running = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                running.spawn(script.clone().serve(stream));
             }
-            _ => {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let address = listener.local_addr().unwrap();
-                (address, tokio::spawn(script.listen(listener)))
-            }
-        };
+        });
         Self {
             address,
             failure,
@@ -113,14 +110,6 @@ struct Script {
 }
 
 impl Script {
-    async fn listen(self, listener: TcpListener) {
-        let mut running = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            running.spawn(self.clone().serve(stream));
-        }
-    }
-
     async fn serve(self, mut stream: TcpStream) {
         let armed = || self.armed.load(Ordering::SeqCst);
         if armed() && self.failure == Some(Failure::AcceptAndClose) {
