@@ -298,6 +298,7 @@ impl Upstreams {
     pub(super) async fn connect(&self, member: &Member) -> Result<TcpStream, AttemptFailure> {
         match tokio::time::timeout(self.connect, TcpStream::connect(member.address)).await {
             Err(_) => Err(AttemptFailure::ConnectTimeout),
+            Ok(Ok(stream)) if is_to_itself(&stream) => Err(AttemptFailure::Refused),
             Ok(connected) => connected.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => AttemptFailure::Refused,
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectTimeout,
@@ -336,6 +337,12 @@ impl Upstreams {
     }
 }
 
+/// On loopback, a connection to a port that nobody listens on, from the range that the system takes its own ports from, now
+/// and then meets itself: it is its own other end (RFC 9293 §3.5, simultaneous open).
+fn is_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+}
+
 /// Why a request that was sent has no whole response. `None`: the client's part of it could not be read.
 pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
     match broken {
@@ -346,5 +353,24 @@ pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
         Broken::Ended => Some(AttemptFailure::Closed),
         Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
         Broken::Request => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_meets_itself_is_none() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let itself = socket.local_addr().unwrap();
+        // Where the system allows it: nobody else is there.
+        if let Ok(stream) = socket.connect(itself).await {
+            assert!(is_to_itself(&stream));
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(!is_to_itself(&TcpStream::connect(address).await.unwrap()));
     }
 }
