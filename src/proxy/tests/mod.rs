@@ -9,6 +9,7 @@ mod limits;
 mod matrix;
 mod pages;
 mod replay;
+mod sent;
 mod speaking;
 mod stale;
 mod statuses;
