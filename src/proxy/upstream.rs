@@ -261,8 +261,10 @@ impl Upstreams {
         name.clone()
     }
 
-    /// A new connection.
+    /// A new connection. Where there are idle ones that the request did not bear, the oldest makes room: what always
+    /// needs a new one would otherwise leave a heap of them behind.
     pub(super) async fn dial(&self, pool: usize, member: &Member) -> Result<Conn, AttemptFailure> {
+        self.make_room(pool, member);
         let stream = self.connect(member).await?;
         // It matters where it works; where it does not, the request only takes longer.
         let _ = stream.set_nodelay(true);
@@ -279,6 +281,14 @@ impl Upstreams {
                 run: member.run,
             },
         })
+    }
+
+    fn make_room(&self, pool: usize, member: &Member) {
+        let mut shelves = self.shelves.borrow_mut();
+        let idle = &mut Shelf::of(&mut shelves, pool, member.index).idle;
+        if !idle.is_empty() {
+            idle.remove(0);
+        }
     }
 
     /// A socket to the backend, within the limit on time.
