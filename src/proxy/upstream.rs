@@ -25,9 +25,11 @@ const IDLE_MAX: usize = 256;
 /// What a request on a connection and the sweep tell each other.
 #[derive(Debug, Default)]
 struct Link {
-    /// Since when, on the worker's [`Clock`], the backend owes the head of a response.
+    /// Since when, on the worker's [`Clock`], the backend owes the head of a response, or the client more of its request.
     owed_since: Cell<Option<Duration>>,
-    /// The head did not come in time.
+    /// It is the client that owes.
+    by_client: Cell<bool>,
+    /// What is owed did not come in time.
     timed_out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -75,8 +77,8 @@ impl Call {
         let (exchange, link) = (&mut self.exchange, &self.link);
         let head = poll_fn(|cx| {
             if link.timed_out.get() {
-                return Poll::Ready(Err(match exchange.is_starved() {
-                    true => NoHead::Starved,
+                return Poll::Ready(Err(match link.by_client.get() {
+                    true => NoHead::ClientTimedOut,
                     false => NoHead::TimedOut,
                 }));
             }
@@ -89,7 +91,8 @@ impl Call {
                     Poll::Pending => break,
                 }
             }
-            if exchange.written() != before {
+            let by_client = exchange.waits_for_client();
+            if exchange.written() != before || link.by_client.replace(by_client) != by_client {
                 // What is owed is owed from the last part of the request.
                 link.owed_since.set(Some(clock.now()));
             }
@@ -164,8 +167,8 @@ impl Call {
 pub(super) enum NoHead {
     /// It did not come in time.
     TimedOut,
-    /// In that time nothing came of the rest of the request either: the client owes that.
-    Starved,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
     /// It cannot come any more.
     Broken(Broken),
 }
@@ -311,7 +314,11 @@ impl Upstreams {
             let Some(link) = link.upgrade() else {
                 return false;
             };
-            if let (Some(since), Some(limit)) = (link.owed_since.get(), self.head)
+            let limit = match link.by_client.get() {
+                true => Some(self.idle),
+                false => self.head,
+            };
+            if let (Some(since), Some(limit)) = (link.owed_since.get(), limit)
                 && now >= since + limit + grain
             {
                 link.timed_out.set(true);
