@@ -118,6 +118,7 @@ pub(super) async fn run(
         if was_idle && gone && !call.has_begun() && out.bears_a_stale_connection() {
             // The backend closed it while the request was on its way, which is nobody's fault. One such is enough to
             // trust none of the others.
+            upstreams.forget_idle(place, member);
             take_idle = false;
             continue;
         }

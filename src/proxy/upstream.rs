@@ -286,6 +286,12 @@ impl Upstreams {
         })
     }
 
+    /// Closes the idle connections to a backend: one of them has shown that it ends them.
+    pub(super) fn forget_idle(&self, pool: usize, member: &Member) {
+        let mut shelves = self.shelves.borrow_mut();
+        Shelf::of(&mut shelves, pool, member.index).idle.clear();
+    }
+
     fn make_room(&self, pool: usize, member: &Member) {
         let mut shelves = self.shelves.borrow_mut();
         let idle = &mut Shelf::of(&mut shelves, pool, member.index).idle;
