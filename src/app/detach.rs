@@ -389,15 +389,16 @@ async fn too_slow(
     followed: &Followed<'_>,
 ) -> Vec<Report> {
     let mut reports = Vec::new();
-    for backend in status
-        .backends
-        .iter()
-        .filter(|backend| backend.state == "starting")
-    {
-        let elsewhere = match (backend.pid, backend.port) {
-            (Some(pid), Some(port)) => super::preflight::other_ports(pid, port),
-            _ => Vec::new(),
-        };
+    let starting = || {
+        let backends = status.backends.iter();
+        backends.filter(|backend| backend.state == "starting")
+    };
+    let at = |backend: &wire::BackendStatus| Some((backend.pid?, backend.port?));
+    let processes: Vec<(u32, u16)> = starting().filter_map(at).collect();
+    let found = super::preflight::other_ports(processes.clone()).await;
+    for backend in starting() {
+        let place = at(backend).and_then(|at| processes.iter().position(|one| *one == at));
+        let elsewhere = place.map_or(&[][..], |place| &found[place]);
         let why = backend.why.as_deref().unwrap_or("no answer");
         let limit = start.options.wait_timeout.as_secs_f64();
         let report = if elsewhere.is_empty() {
@@ -410,7 +411,7 @@ async fn too_slow(
             )
             .hint("run `lbdev logs`, or give it longer: `lbdev up -d --wait --wait-timeout 300s`")
         } else {
-            super::preflight::elsewhere(&backend.id, backend.port.unwrap_or_default(), &elsewhere)
+            super::preflight::elsewhere(&backend.id, backend.port.unwrap_or_default(), elsewhere)
         };
         reports.push(report);
     }

@@ -1,6 +1,6 @@
 //! What is checked before anything starts: the ports.
 
-use crate::backend::{BackendId, Kind};
+use crate::backend::Kind;
 use crate::config::Config;
 use crate::error::Report;
 use crate::instance;
@@ -83,20 +83,23 @@ pub(super) fn said(config: &Config) -> String {
     )
 }
 
-/// Other ports that the program whose first process is `pid` listens on, if it does not listen on `port`.
-pub(super) fn other_ports(pid: u32, port: u16) -> Vec<u16> {
-    let listening = ports::listening_of_run(pid);
-    if listening.contains(&port) {
-        Vec::new()
-    } else {
-        listening
-    }
-}
-
-/// What to say of a backend whose program listens, but not on its port.
-pub(super) fn listens_elsewhere(id: &BackendId, pid: u32, port: u16) -> Option<Report> {
-    let others = other_ports(pid, port);
-    (!others.is_empty()).then(|| elsewhere(&id.to_string(), port, &others))
+/// Of each backend, given the first process and its port: the ports that its program listens on instead of that one. Found
+/// out on a thread of its own, since it can take long.
+pub(super) async fn other_ports(backends: Vec<(u32, u16)>) -> Vec<Vec<u16>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let count = backends.len();
+    std::thread::spawn(move || {
+        let leaders: Vec<u32> = backends.iter().map(|(pid, _)| *pid).collect();
+        let mut found = ports::listening_of_runs(&leaders);
+        for (listening, (_, port)) in found.iter_mut().zip(&backends) {
+            if listening.contains(port) {
+                listening.clear();
+            }
+        }
+        // Nobody may want to know any more.
+        let _ = tell.send(found);
+    });
+    told.await.unwrap_or_else(|_| vec![Vec::new(); count])
 }
 
 pub(super) fn elsewhere(id: &str, port: u16, others: &[u16]) -> Report {

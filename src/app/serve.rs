@@ -290,7 +290,7 @@ impl Running {
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() { break },
-                _ = looks.tick() => elsewhere.look(&now.backends, |report| notes.report(report)),
+                _ = looks.tick() => elsewhere.look(&now.backends, |report| notes.report(report)).await,
             }
         }
         std::future::pending().await
@@ -400,20 +400,25 @@ fn held_up(backends: &[BackendView]) -> Option<String> {
 struct ElsewhereNotes(Vec<crate::backend::BackendId>);
 
 impl ElsewhereNotes {
-    fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
-        for backend in backends {
-            let starting = backend.phase == Phase::Starting && backend.spec.kind == Kind::Managed;
-            let (Some(pid), Some(port)) =
-                (backend.pid.filter(|_| starting), backend.spec.id.port())
-            else {
-                continue;
-            };
-            if self.0.contains(&backend.spec.id) {
-                continue;
-            }
-            if let Some(report) = preflight::listens_elsewhere(&backend.spec.id, pid, port) {
-                self.0.push(backend.spec.id.clone());
-                say(&report);
+    async fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
+        let starting = backends.iter().filter(|backend| {
+            backend.phase == Phase::Starting
+                && backend.spec.kind == Kind::Managed
+                && !self.0.contains(&backend.spec.id)
+        });
+        let at = |backend: &BackendView| {
+            let process = (backend.pid?, backend.spec.id.port()?);
+            Some((backend.spec.id.clone(), process))
+        };
+        let (ids, processes): (Vec<_>, Vec<_>) = starting.filter_map(at).unzip();
+        if ids.is_empty() {
+            return;
+        }
+        let found = preflight::other_ports(processes.clone()).await;
+        for ((id, (_, port)), others) in ids.into_iter().zip(processes).zip(found) {
+            if !others.is_empty() {
+                say(&preflight::elsewhere(&id.to_string(), port, &others));
+                self.0.push(id);
             }
         }
     }

@@ -138,26 +138,29 @@ pub fn holder(port: u16) -> Option<Holder> {
     })
 }
 
-/// The ports that any of these processes listen on, in order.
-pub fn listening(pids: &[u32]) -> Vec<u16> {
-    let ports: BTreeSet<u16> = listening_now()
-        .filter(|(process, _)| pids.contains(&process.pid))
-        .map(|(_, port)| port)
-        .collect();
-    ports.into_iter().collect()
-}
-
-/// The ports that the processes of a run listen on, given its first process: its session and what descends from it.
-pub fn listening_of_run(leader: u32) -> Vec<u16> {
+/// The ports that the processes of each run listen on, in order, given its first process: its session and what descends
+/// from it. It looks once at every socket of the machine, which takes seconds where there are very many: not for a thread
+/// that anybody waits for.
+pub fn listening_of_runs(leaders: &[u32]) -> Vec<Vec<u16>> {
     let table = os::snapshot();
-    let scope = find::Scope::Run {
-        leader,
-        instance: String::new(),
-        run: String::new(),
+    let all: Vec<(u32, u16)> = listening_now()
+        .map(|(process, port)| (process.pid, port))
+        .collect();
+    let of_run = |&leader: &u32| {
+        let scope = find::Scope::Run {
+            leader,
+            instance: String::new(),
+            run: String::new(),
+        };
+        let members = find::members(&scope, &table, &|_| None);
+        let is_member = |pid: u32| members.iter().any(|proc| proc.pid == pid);
+        let ports: BTreeSet<u16> = (all.iter())
+            .filter(|(pid, _)| is_member(*pid))
+            .map(|&(_, port)| port)
+            .collect();
+        ports.into_iter().collect()
     };
-    let members = find::members(&scope, &table, &|_| None);
-    let pids: Vec<u32> = members.iter().map(|proc| proc.pid).collect();
-    listening(&pids)
+    leaders.iter().map(of_run).collect()
 }
 
 fn listening_now() -> impl Iterator<Item = (listeners::Process, u16)> {
@@ -191,7 +194,10 @@ mod tests {
             assert_eq!(holder.pid, std::process::id());
             assert_eq!(holder.cwd, std::env::current_dir().ok());
             assert!(holder.started.is_some());
-            assert!(listening(&[std::process::id()]).contains(&port));
+            let own = |(process, taken): (listeners::Process, u16)| {
+                process.pid == std::process::id() && taken == port
+            };
+            assert!(listening_now().any(own));
         }
     }
 
