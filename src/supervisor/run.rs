@@ -287,7 +287,7 @@ impl Supervisor {
             let service = self.units[place].spec.id.service();
             let mut others = (0..self.units.len()).filter(|other| {
                 let unit = &self.units[*other];
-                unit.spec.id.service() == service && !unit.spec.backup
+                unit.spec.id.service() == service && !unit.spec.backup && !unit.leaving
             });
             // Backups may all be at 0: nobody is then left who steps in, but the others serve.
             if !self.units[place].spec.backup
@@ -367,9 +367,17 @@ impl Supervisor {
             }
             Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
                 let external = |&&place: &&usize| self.units[place].spec.kind == Kind::External;
-                match places.iter().find(external) {
-                    Some(&place) => Err(Refused::External(id(place))),
-                    None => Ok(()),
+                if let Some(&place) = places.iter().find(external) {
+                    return Err(Refused::External(id(place)));
+                }
+                let first = places.first().copied();
+                if matches!(verb, Verb::Start | Verb::Restart) {
+                    // Whoever starts all means those that are wanted.
+                    places.retain(|&place| !self.units[place].leaving);
+                }
+                match first {
+                    Some(first) if places.is_empty() => Err(Refused::Leaving(id(first))),
+                    _ => Ok(()),
                 }
             }
         }
@@ -441,6 +449,7 @@ impl Supervisor {
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
         let (enabled, ending) = (unit.backend.enabled, is_ending(&unit.backend.state));
+        let healthy = unit.backend.healthy();
         let exited = match event {
             Event::Exited { run: ended, .. } => run == Some(ended),
             _ => false,
@@ -456,6 +465,9 @@ impl Supervisor {
         }
         if let State::Draining { .. } = unit.backend.state {
             unit.present.life.drain();
+        }
+        if !healthy && unit.backend.healthy() {
+            unit.well_since = Some(moment.now);
         }
         let (to, now) = (unit.phase(), moment.now);
         // A drained backend that is told to stop is `draining` before and after.
@@ -531,6 +543,7 @@ impl Supervisor {
                     self.launcher.launch(spec.id.clone(), run, command.clone());
                 }
             }
+            Effect::EndStreams(_) => self.units[place].present.life.end_streams(),
             Effect::Signal(run, signal) => self.launcher.signal(run, signal),
         }
     }
