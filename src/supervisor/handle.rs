@@ -22,8 +22,13 @@ pub enum Refused {
     #[error("`{0}` has no port: it gets no requests that could be kept from it")]
     NotBalanced(BackendId),
     /// Fewer backends are wanted, and it is one of those that go.
-    #[error("`{0}` is about to go: fewer backends of its service are wanted")]
-    Leaving(BackendId),
+    #[error("`{id}` is about to go: fewer backends of its service are wanted")]
+    Leaving {
+        /// Which.
+        id: BackendId,
+        /// So many backends its service would have to have, at least, for it to stay.
+        index: u32,
+    },
     /// A service whose backends would all have weight 0.
     #[error("every backend of `{service}` would have weight 0: none would ever be picked")]
     AllWeightsZero {

@@ -376,7 +376,10 @@ impl Supervisor {
                     places.retain(|&place| !self.units[place].leaving);
                 }
                 match first {
-                    Some(first) if places.is_empty() => Err(Refused::Leaving(id(first))),
+                    Some(first) if places.is_empty() => Err(Refused::Leaving {
+                        id: id(first),
+                        index: self.units[first].spec.index,
+                    }),
                     _ => Ok(()),
                 }
             }

@@ -191,7 +191,10 @@ async fn what_goes_is_not_started_again() {
     let (first, last) = (site.first, site.first + 2);
     let kept = site.busy(last);
     site.scale(2).await.unwrap();
-    let leaving = Refused::Leaving(BackendId::new("web", Slot::Port(last)));
+    let leaving = Refused::Leaving {
+        id: BackendId::new("web", Slot::Port(last)),
+        index: 3,
+    };
     for verb in [Verb::Start, Verb::Restart] {
         let refused = site.rig.act(&last.to_string(), verb).await.unwrap_err();
         assert_eq!(refused, leaving);
