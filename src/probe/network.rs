@@ -101,6 +101,10 @@ impl Network {
 
     async fn tcp(address: SocketAddr, limit: Duration) -> Result<String, String> {
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+            // On loopback, one that nobody listens on can meet itself.
+            Ok(Ok(stream)) if stream.local_addr().ok() == stream.peer_addr().ok() => {
+                Err(REFUSED.to_owned())
+            }
             Ok(Ok(_)) => Ok("port open".to_owned()),
             Ok(Err(error)) => Err(of_io(&error)),
             Err(_) => Err(format!("no connection within {limit:?}")),

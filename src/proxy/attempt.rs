@@ -76,8 +76,8 @@ pub(super) enum Failed {
     },
     /// The client's part of the request could not be read.
     Client,
-    /// The client's part of the request did not come in time.
-    Starved,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
 }
 
 /// Sends the request to `member` and waits for the head of its response. What bears it goes on an idle connection first:
@@ -111,7 +111,7 @@ pub(super) async fn run(
         let failure = match call.head(&worker.clock).await {
             Ok(head) => return Ok((head, call)),
             Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
-            Err(NoHead::Starved) => return Err(Failed::Starved),
+            Err(NoHead::ClientTimedOut) => return Err(Failed::ClientTimedOut),
             Err(NoHead::Broken(broken)) => failure_of(&broken).ok_or(Failed::Client)?,
         };
         let gone = matches!(failure, AttemptFailure::Closed | AttemptFailure::Reset);

@@ -66,6 +66,16 @@ impl Body {
     }
 }
 
+impl End {
+    /// Of a response that was cut.
+    fn of(broken: &Broken) -> Self {
+        match broken {
+            Broken::Request => End::ClientLeft,
+            Broken::Io(_) | Broken::Ended | Broken::Head(_) | Broken::Chunk(_) => End::Cut,
+        }
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = Broken;
@@ -92,7 +102,7 @@ impl HttpBody for Body {
         };
         self.let_go();
         match &frame {
-            Some(Err(_)) => self.end(End::Cut),
+            Some(Err(broken)) => self.end(End::of(broken)),
             None => self.end(End::Whole),
             Some(Ok(_)) if self.is_end_stream() => self.end(End::Whole),
             Some(Ok(_)) => {}
@@ -126,7 +136,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         let end = match &self.content {
             Content::Ours(_) | Content::Ended => End::Whole,
-            Content::Cut(_) => End::Cut,
+            Content::Cut(broken) => broken.as_ref().map_or(End::Cut, End::of),
             // Whoever drops it before its end has no client any more.
             Content::Backends(_) => End::ClientLeft,
         };

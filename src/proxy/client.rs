@@ -108,9 +108,14 @@ impl Client {
         self.give(Order::Finish);
     }
 
-    /// Ends it if it was idle for `limit`.
+    /// Ends it if it was idle for `limit`. It is not while some of a response has still to be written: the request has ended by
+    /// then, and who reads slowly would lose the end of it.
     pub(super) fn end_if_idle(&self, limit: Duration) {
-        if self.in_flight.get() == 0 && self.worker.clock.now() >= self.idle_since.get() + limit {
+        if self.signs.is_stuck() {
+            self.idle_since.set(self.worker.clock.now());
+        } else if self.in_flight.get() == 0
+            && self.worker.clock.now() >= self.idle_since.get() + limit
+        {
             self.give(Order::Drop);
         }
     }

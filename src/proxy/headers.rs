@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use hyper::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Found {
     te: bool,
     transfer_encoding: bool,
     legacy: bool,
+    /// `Content-Length`.
+    pub(super) length: bool,
     /// `Sec-Fetch-Dest`.
     pub(super) dest: bool,
     /// `Accept`.
@@ -57,6 +60,7 @@ pub(super) fn find(headers: &HeaderMap) -> Found {
             14 => {
                 found.dest |= *name == SEC_FETCH_DEST;
                 found.timing |= *name == X_LBDEV_TIMING;
+                found.length |= *name == CONTENT_LENGTH;
             }
             15 => found.key |= *name == IDEMPOTENCY_KEY,
             16 => found.legacy |= *name == PROXY_CONNECTION,
@@ -115,6 +119,39 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Found) {
     if found.transfer_encoding {
         headers.remove(TRANSFER_ENCODING);
         headers.remove(CONTENT_LENGTH);
+    }
+}
+
+/// Removes from trailers what only a head may say (RFC 9110 §6.5.1): framing, routing, who asks and with what rights, and what
+/// this hop says itself. A backend that merges trailers into the head would believe it.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    const HEAD_ONLY: [HeaderName; 14] = [
+        AUTHORIZATION,
+        CONNECTION,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        COOKIE,
+        EXPECT,
+        FORWARDED,
+        HOST,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    for name in HEAD_ONLY {
+        trailers.remove(name);
+    }
+    for name in [
+        &X_FORWARDED_FOR,
+        &X_FORWARDED_HOST,
+        &X_FORWARDED_PORT,
+        &X_FORWARDED_PROTO,
+        &IDEMPOTENCY_KEY,
+    ] {
+        trailers.remove(name);
     }
 }
 

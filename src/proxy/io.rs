@@ -16,6 +16,8 @@ pub(super) struct Signs {
     waiting: AtomicBool,
     /// A body whose end is the end of the connection is under way: to close now would make it look whole.
     open_ended: AtomicBool,
+    /// The last write waits for the client to read.
+    stuck: AtomicBool,
     /// The client said that it sends nothing after this request, which has no body.
     last: AtomicBool,
 }
@@ -27,6 +29,16 @@ impl Signs {
 
     pub(super) fn set_last(&self, last: bool) {
         self.last.store(last, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a write has to wait.
+    fn after_write<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.stuck.store(written.is_pending(), Ordering::Relaxed);
+        written
     }
 
     pub(super) fn set_open_ended(&self, open: bool) {
@@ -74,7 +86,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.signs.after_write(written)
     }
 
     fn poll_write_vectored(
@@ -82,7 +95,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.signs.after_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,14 +1,16 @@
 //! The data path: an HTTP/1 reverse proxy. One thread a worker, each with a runtime and connections of its own; they
 //! meet in the pools only.
 //!
-//! A request goes `client` (a connection) → `forward` (checks, routes, tries) → `attempt` (one backend, over an
-//! `upstream` connection) → `answer`, and is a `flight` from its head to the end of its response.
+//! A request goes `client` (a connection) → `fit` (checks, routes) → `forward` (tries) → `attempt` (one backend, over an
+//! `upstream` connection that speaks `h1`) → `hold` (short answers) → `answer`, and is a `flight` from its head to the end of
+//! its response. Its body is on a `tape`, so that it can be sent again.
 
 mod answer;
 mod attempt;
 mod body;
 mod client;
 mod clock;
+mod fit;
 mod flight;
 mod forward;
 mod frames;

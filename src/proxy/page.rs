@@ -96,12 +96,12 @@ impl Page {
         )
     }
 
-    /// The client began a request and did not go on with it (RFC 9110 §15.5.9).
-    pub(super) fn starved() -> Box<Self> {
+    /// The client did not send the rest of its request within `timeouts.idle` (RFC 9110 §15.5.9).
+    pub(super) fn client_too_slow() -> Box<Self> {
         let mut page = Self::new(
             StatusCode::REQUEST_TIMEOUT,
-            "a request that did not end",
-            "lbdev waited for the rest of this request's body, and nothing came",
+            "a request that did not come whole",
+            "the rest of this request's body did not come in time (`timeouts.idle`)",
         );
         page.fields
             .push((CONNECTION, HeaderValue::from_static("close")));

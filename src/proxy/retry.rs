@@ -85,7 +85,9 @@ impl Why {
             Why::LongBody => "its body is longer than what is kept for another try (`retry.body`)",
             Why::TornBody => "its body ended before it was whole",
             Why::Off => "`retries` is 0",
-            Why::NobodyLeft => "no backend is left to try",
+            Why::NobodyLeft => {
+                "no backend is left to try, or as many were tried as `retries` allows"
+            }
             Why::Deadly => {
                 "as many backends as `retries` allows have failed under it, so it may be the request that ends them"
             }

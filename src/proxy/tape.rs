@@ -11,6 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
+use super::headers;
+
 /// Parts that are kept at most: a body in single bytes would else take many times its length.
 const PARTS_MAX: usize = 16 * 1024;
 
@@ -122,11 +124,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         match ready!(Pin::new(&mut tape.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
                 if let Some(data) = frame.data_ref() {
                     tape.keep(data);
                     this.place += 1;
-                } else if let Some(trailers) = frame.trailers_ref() {
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_trailers(trailers);
                     tape.trailers = Some(trailers.clone());
                     tape.ended = true;
                     this.place = usize::MAX;

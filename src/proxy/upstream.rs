@@ -25,9 +25,11 @@ const IDLE_MAX: usize = 256;
 /// What a request on a connection and the sweep tell each other.
 #[derive(Debug, Default)]
 struct Link {
-    /// Since when, on the worker's [`Clock`], the backend owes the head of a response.
+    /// Since when, on the worker's [`Clock`], the backend owes the head of a response, or the client more of its request.
     owed_since: Cell<Option<Duration>>,
-    /// The head did not come in time.
+    /// It is the client that owes.
+    by_client: Cell<bool>,
+    /// What is owed did not come in time.
     timed_out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -75,8 +77,8 @@ impl Call {
         let (exchange, link) = (&mut self.exchange, &self.link);
         let head = poll_fn(|cx| {
             if link.timed_out.get() {
-                return Poll::Ready(Err(match exchange.is_starved() {
-                    true => NoHead::Starved,
+                return Poll::Ready(Err(match link.by_client.get() {
+                    true => NoHead::ClientTimedOut,
                     false => NoHead::TimedOut,
                 }));
             }
@@ -89,7 +91,8 @@ impl Call {
                     Poll::Pending => break,
                 }
             }
-            if exchange.written() != before {
+            let by_client = exchange.waits_for_client();
+            if exchange.written() != before || link.by_client.replace(by_client) != by_client {
                 // What is owed is owed from the last part of the request.
                 link.owed_since.set(Some(clock.now()));
             }
@@ -164,8 +167,8 @@ impl Call {
 pub(super) enum NoHead {
     /// It did not come in time.
     TimedOut,
-    /// In that time nothing came of the rest of the request either: the client owes that.
-    Starved,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
     /// It cannot come any more.
     Broken(Broken),
 }
@@ -261,8 +264,10 @@ impl Upstreams {
         name.clone()
     }
 
-    /// A new connection.
+    /// A new connection. Where there are idle ones that the request did not bear, the oldest makes room: what always
+    /// needs a new one would otherwise leave a heap of them behind.
     pub(super) async fn dial(&self, pool: usize, member: &Member) -> Result<Conn, AttemptFailure> {
+        self.make_room(pool, member);
         let stream = self.connect(member).await?;
         // It matters where it works; where it does not, the request only takes longer.
         let _ = stream.set_nodelay(true);
@@ -281,10 +286,19 @@ impl Upstreams {
         })
     }
 
+    fn make_room(&self, pool: usize, member: &Member) {
+        let mut shelves = self.shelves.borrow_mut();
+        let idle = &mut Shelf::of(&mut shelves, pool, member.index).idle;
+        if !idle.is_empty() {
+            idle.remove(0);
+        }
+    }
+
     /// A socket to the backend, within the limit on time.
     pub(super) async fn connect(&self, member: &Member) -> Result<TcpStream, AttemptFailure> {
         match tokio::time::timeout(self.connect, TcpStream::connect(member.address)).await {
             Err(_) => Err(AttemptFailure::ConnectTimeout),
+            Ok(Ok(stream)) if is_to_itself(&stream) => Err(AttemptFailure::Refused),
             Ok(connected) => connected.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => AttemptFailure::Refused,
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectTimeout,
@@ -301,7 +315,11 @@ impl Upstreams {
             let Some(link) = link.upgrade() else {
                 return false;
             };
-            if let (Some(since), Some(limit)) = (link.owed_since.get(), self.head)
+            let limit = match link.by_client.get() {
+                true => Some(self.idle),
+                false => self.head,
+            };
+            if let (Some(since), Some(limit)) = (link.owed_since.get(), limit)
                 && now >= since + limit + grain
             {
                 link.timed_out.set(true);
@@ -319,6 +337,12 @@ impl Upstreams {
     }
 }
 
+/// On loopback, a connection to a port that nobody listens on, from the range that the system takes its own ports from, now
+/// and then meets itself: it is its own other end (RFC 9293 §3.5, simultaneous open).
+fn is_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+}
+
 /// Why a request that was sent has no whole response. `None`: the client's part of it could not be read.
 pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
     match broken {
@@ -329,5 +353,24 @@ pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
         Broken::Ended => Some(AttemptFailure::Closed),
         Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
         Broken::Request => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_meets_itself_is_none() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let itself = socket.local_addr().unwrap();
+        // Where the system allows it: nobody else is there.
+        if let Ok(stream) = socket.connect(itself).await {
+            assert!(is_to_itself(&stream));
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(!is_to_itself(&TcpStream::connect(address).await.unwrap()));
     }
 }

@@ -1,8 +1,10 @@
 //! The loop that owns every backend: it receives events, calls [`Backend::step`](crate::backend::Backend::step), performs
 //! the effects, publishes what it sees.
 
+mod asked;
 mod detect;
 mod handle;
+mod publish;
 mod run;
 mod scale;
 mod slow_start;

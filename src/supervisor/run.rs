@@ -7,18 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::handle::{Command, Reply};
-use super::slow_start::{Ramp, next_step, shares};
+use super::asked::{KILL_REPLY, PendingKill};
+use super::handle::Command;
+use super::slow_start::next_step;
 use super::unit::{Present, Unit};
-use super::{Cause, Change, Handle, Refused, Verb, View};
-use crate::backend::{BackendId, By, Effect, Event, Kind, Moment, RunId, Signal, State};
+use super::{Cause, Change, Handle, View};
+use crate::backend::{BackendId, Effect, Event, Kind, Moment, RunId, State};
 use crate::config::{BackendSpec, More};
 use crate::pool::Pools;
 use crate::probe::{Prober, Report, Target};
 use crate::process::{Launch, News};
 
-/// How long the reply to a KILL waits for the processes to be gone.
-const KILL_REPLY: Duration = Duration::from_secs(2);
 /// Changes that a slow reader may be behind before it misses some.
 const CHANGES: usize = 1024;
 
@@ -95,14 +94,6 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A KILL whose sender waits for the end of these runs.
-struct PendingKill {
-    ids: Vec<BackendId>,
-    runs: Vec<RunId>,
-    until: Instant,
-    reply: Reply,
-}
-
 pub(super) struct Supervisor {
     pub(super) units: Vec<Unit>,
     launcher: Arc<dyn Launch>,
@@ -116,8 +107,8 @@ pub(super) struct Supervisor {
     pub(super) fresh: RunId,
     dice: fastrand::Rng,
     pub(super) stopping: bool,
-    kills: Vec<PendingKill>,
-    view: watch::Sender<Arc<View>>,
+    pub(super) kills: Vec<PendingKill>,
+    pub(super) view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
     pub(super) checks: mpsc::UnboundedSender<Report>,
 }
@@ -223,187 +214,6 @@ impl Supervisor {
         }
     }
 
-    fn take_command(&mut self, command: Command) {
-        match command {
-            Command::StartAll { reply } => {
-                for place in 0..self.units.len() {
-                    self.apply(place, Event::Start, Cause::Asked(Verb::Start), now());
-                }
-                let _ = reply.send(());
-            }
-            Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
-            Command::Live { change, reply } => {
-                let live = change.over(&self.pools.live());
-                self.set_live(live.clone());
-                let _ = reply.send(live);
-            }
-            Command::Weight { ids, weight, reply } => {
-                let mut places: Vec<usize> =
-                    ids.iter().filter_map(|id| self.place_of(id)).collect();
-                if let Err(refused) = self.permit_weight(&mut places, weight) {
-                    let _ = reply.send(Err(refused));
-                    return;
-                }
-                for &place in &places {
-                    self.units[place].weight = weight;
-                    self.publish_pool(place);
-                }
-                self.publish_view();
-                let _ = reply.send(Ok(places
-                    .iter()
-                    .map(|&place| self.units[place].view())
-                    .collect()));
-            }
-            Command::Scale {
-                service,
-                count,
-                reply,
-            } => {
-                let _ = reply.send(self.scale(&service, count));
-            }
-            Command::Shutdown => {
-                self.stopping = true;
-                for place in 0..self.units.len() {
-                    self.apply(place, Event::Stop(By::Lbdev), Cause::Shutdown, now());
-                }
-            }
-            Command::Abort => {
-                self.stopping = true;
-                for place in 0..self.units.len() {
-                    self.apply(place, Event::Abort, Cause::Shutdown, now());
-                }
-            }
-        }
-    }
-
-    /// Takes out of `places` what has no share of the requests, or says why it cannot have this weight.
-    fn permit_weight(&self, places: &mut Vec<usize>, weight: u32) -> Result<(), Refused> {
-        // Both are about who gets requests.
-        self.permit(places, Verb::Undrain)?;
-        if weight > 0 {
-            return Ok(());
-        }
-        for &place in places.iter() {
-            let service = self.units[place].spec.id.service();
-            let mut others = (0..self.units.len()).filter(|other| {
-                let unit = &self.units[*other];
-                unit.spec.id.service() == service && !unit.spec.backup && !unit.leaving
-            });
-            // Backups may all be at 0: nobody is then left who steps in, but the others serve.
-            if !self.units[place].spec.backup
-                && others.all(|other| places.contains(&other) || self.units[other].weight == 0)
-            {
-                let service = service.to_owned();
-                return Err(Refused::AllWeightsZero { service });
-            }
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, ids: &[BackendId], verb: Verb, reply: Reply) {
-        let heard = now();
-        let mut places: Vec<usize> = ids.iter().filter_map(|id| self.place_of(id)).collect();
-        if let Err(refused) = self.permit(&mut places, verb) {
-            let _ = reply.send(Err(refused));
-            return;
-        }
-        if self.stopping {
-            let _ = reply.send(Err(Refused::Stopping));
-            return;
-        }
-        let runs = places
-            .iter()
-            .filter_map(|&place| self.units[place].backend.run())
-            .collect();
-        for &place in &places {
-            let event = match verb {
-                Verb::Start => Event::Start,
-                Verb::Stop => Event::Stop(By::Operator),
-                Verb::Restart => Event::Restart,
-                Verb::Drain { everyone } => Event::Disable { everyone },
-                Verb::Undrain => Event::Enable,
-                Verb::Kill { signal, restart } => Event::Kill { signal, restart },
-            };
-            self.apply(place, event, Cause::Asked(verb), heard);
-        }
-        match verb {
-            Verb::Kill {
-                signal: Signal::Kill,
-                ..
-            } => {
-                self.kills.push(PendingKill {
-                    ids: ids.to_vec(),
-                    runs,
-                    until: heard + KILL_REPLY,
-                    reply,
-                });
-            }
-            Verb::Start
-            | Verb::Stop
-            | Verb::Restart
-            | Verb::Drain { .. }
-            | Verb::Undrain
-            | Verb::Kill { .. } => {
-                let _ = reply.send(Ok(places
-                    .iter()
-                    .map(|&place| self.units[place].view())
-                    .collect()));
-            }
-        }
-    }
-
-    /// Takes out of `places` what `verb` cannot mean, or says why it cannot be done.
-    fn permit(&self, places: &mut Vec<usize>, verb: Verb) -> Result<(), Refused> {
-        let id = |place: usize| self.units[place].spec.id.clone();
-        match verb {
-            // Requests are lbdev's own to give, whoever runs the process.
-            Verb::Drain { .. } | Verb::Undrain => {
-                let first = places.first().copied();
-                places.retain(|&place| self.units[place].place.is_some());
-                match first {
-                    Some(first) if places.is_empty() => Err(Refused::NotBalanced(id(first))),
-                    _ => Ok(()),
-                }
-            }
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
-                let external = |&&place: &&usize| self.units[place].spec.kind == Kind::External;
-                if let Some(&place) = places.iter().find(external) {
-                    return Err(Refused::External(id(place)));
-                }
-                let first = places.first().copied();
-                if matches!(verb, Verb::Start | Verb::Restart) {
-                    // Whoever starts all means those that are wanted.
-                    places.retain(|&place| !self.units[place].leaving);
-                }
-                match first {
-                    Some(first) if places.is_empty() => Err(Refused::Leaving {
-                        id: id(first),
-                        index: self.units[first].spec.index,
-                    }),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn answer_kills(&mut self) {
-        let now = now();
-        let gone = |kill: &mut PendingKill| {
-            let alive = |unit: &Unit| {
-                unit.backend
-                    .run()
-                    .is_some_and(|run| kill.runs.contains(&run))
-            };
-            now >= kill.until || !self.units.iter().any(alive)
-        };
-        for kill in self.kills.extract_if(.., gone).collect::<Vec<_>>() {
-            let places = kill.ids.iter().filter_map(|id| self.place_of(id));
-            let _ = kill
-                .reply
-                .send(Ok(places.map(|place| self.units[place].view()).collect()));
-        }
-    }
-
     fn take_time(&mut self) {
         let now = now();
         self.publish_ramps(now);
@@ -416,18 +226,6 @@ impl Supervisor {
                     false => Cause::TimeLimit,
                 };
                 self.apply(place, Event::Tick, cause, now);
-            }
-        }
-    }
-
-    /// Those whose share grows get the one of this moment.
-    fn publish_ramps(&self, now: Instant) {
-        for place in 0..self.units.len() {
-            let slow_start = self.units[place].spec.slow_start;
-            let since = self.units[place].ramp().since;
-            // A little longer than it takes, for the last step.
-            if since.is_some_and(|since| now < since + slow_start * 2) {
-                self.publish_pool(place);
             }
         }
     }
@@ -570,43 +368,6 @@ impl Supervisor {
             host: self.host.clone(),
         };
         unit.present.watch = Some(self.prober.begin(target, self.checks.clone()));
-    }
-
-    pub(super) fn publish_pool(&self, place: usize) {
-        self.publish_service(self.units[place].spec.id.service());
-    }
-
-    pub(super) fn publish_service(&self, service: &str) {
-        if let Some(pool) = self.pools.of(service) {
-            let units = self.units.iter();
-            let mut of_service: Vec<&Unit> = units
-                .filter(|unit| unit.spec.id.service() == service)
-                .collect();
-            of_service.sort_by_key(|unit| unit.place);
-            let ramps: Vec<Ramp> = of_service.iter().map(|unit| unit.ramp()).collect();
-            let shares = shares(&ramps, now());
-            let members = of_service.iter().zip(shares);
-            pool.publish(
-                members
-                    .filter_map(|(unit, share)| unit.member(share))
-                    .collect(),
-            );
-        }
-    }
-
-    pub(super) fn publish_view(&self) {
-        let backends = self.units.iter().map(Unit::view).collect();
-        self.view.send_replace(Arc::new(View {
-            backends,
-            stopping: self.stopping,
-        }));
-    }
-
-    pub(super) fn publish_all(&self) {
-        for place in 0..self.units.len() {
-            self.publish_pool(place);
-        }
-        self.publish_view();
     }
 }
 

@@ -43,6 +43,8 @@ pub(in crate::proxy) enum Broken {
 enum Sending<B> {
     Body(B, RequestFraming),
     Done,
+    /// The rest of it will never come.
+    Broken,
 }
 
 /// A connection with a request on it.
@@ -57,8 +59,6 @@ pub(in crate::proxy) struct Exchange<B> {
     interim: bool,
     /// Written on the connection before this request.
     before: u64,
-    /// All that came of the request's body has left, and more of it is to come.
-    starved: bool,
 }
 
 /// Where the response is.
@@ -102,7 +102,6 @@ where
             reading: Reading::Head,
             persists: false,
             interim: false,
-            starved: false,
         }
     }
 
@@ -116,9 +115,9 @@ where
         self.interim || !self.wire.input.is_empty()
     }
 
-    /// The backend has all there is of the request: it is the client who is waited for.
-    pub(in crate::proxy) fn is_starved(&self) -> bool {
-        self.starved
+    /// All that came of the request was taken, and the client has not sent the rest yet: the backend owes nothing.
+    pub(in crate::proxy) fn waits_for_client(&self) -> bool {
+        matches!(self.sending, Sending::Body(..)) && self.wire.is_flushed()
     }
 
     /// Sends what can be sent, and reads the next head: an interim one (1xx but 101) or that of the response.
@@ -152,11 +151,9 @@ where
                     if !self.wire.input.is_empty() {
                         quickack::acknowledge(self.wire.stream());
                     }
-                    // A failed write is told once it is clear that no answer has come with it.
-                    return match sent {
-                        Some(error) => Poll::Ready(Err(error)),
-                        None => Poll::Pending,
-                    };
+                    // After a failed write too: what came before the end of the connection, or the end itself, wakes us. It
+                    // may be there already, and only its news is not.
+                    return Poll::Pending;
                 }
             }
         }
@@ -195,8 +192,9 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
-        if let Poll::Ready(Err(_)) = self.poll_send(cx) {
-            self.give_up_sending();
+        if self.poll_send_rest(cx) {
+            // `poll_frame` tells it.
+            return Poll::Ready(Ok(()));
         }
         while !self.is_whole() {
             match self.wire.poll_fill(cx) {
@@ -217,10 +215,18 @@ where
         self.wire.written()
     }
 
-    /// What becomes of the rest of a request matters to nobody once there is an answer.
-    fn give_up_sending(&mut self) {
-        self.sending = Sending::Done;
-        self.persists = false;
+    /// Goes on sending while the answer comes. That a backend does not take the rest matters to nobody; true where the
+    /// client does not send it.
+    fn poll_send_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.poll_send(cx) {
+            Poll::Ready(Err(Broken::Request)) => true,
+            Poll::Ready(Err(_)) => {
+                self.sending = Sending::Done;
+                self.persists = false;
+                false
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => false,
+        }
     }
 
     /// The response has ended.
@@ -231,14 +237,12 @@ where
     /// Reads the next part of the response's body, and goes on sending the request's.
     ///
     /// # Errors
-    /// When the body ends too early or is in no framing.
+    /// When the body ends too early or is in no framing, or the backend may wait in vain for the client to go on.
     pub(in crate::proxy) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Poll::Ready(Err(_)) = self.poll_send(cx) {
-            self.give_up_sending();
-        }
+        let client_left = self.poll_send_rest(cx);
         loop {
             match self.take() {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -253,6 +257,9 @@ where
                 Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(Broken::Ended))),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Pending if client_left => {
+                    return Poll::Ready(Some(Err(Broken::Request)));
+                }
                 Poll::Pending => {
                     quickack::acknowledge(self.wire.stream());
                     return Poll::Pending;
@@ -294,15 +301,14 @@ where
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.starved = false;
         loop {
             ready!(self.wire.poll_flush(cx))?;
-            let Sending::Body(body, framing) = &mut self.sending else {
-                return Poll::Ready(Ok(()));
+            let (body, framing) = match &mut self.sending {
+                Sending::Body(body, framing) => (body, framing),
+                Sending::Done => return Poll::Ready(Ok(())),
+                Sending::Broken => return Poll::Ready(Err(Broken::Request)),
             };
-            let next = Pin::new(body).poll_frame(cx);
-            self.starved = next.is_pending();
-            match ready!(next) {
+            match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => match (frame.into_data(), *framing) {
                     (Ok(data), RequestFraming::Chunked) => {
                         write_chunk(&mut self.wire.output, &data)
@@ -316,7 +322,8 @@ where
                     // Trailers have no place after a body with a length.
                     (Err(_), _) => {}
                 },
-                Some(Err(_)) => return Poll::Ready(Err(Broken::Request)),
+                // It is not asked again: a body that failed may then seem to have ended.
+                Some(Err(_)) => self.sending = Sending::Broken,
                 None => {
                     if *framing == RequestFraming::Chunked {
                         write_last_chunk(&mut self.wire.output, None);
@@ -341,5 +348,64 @@ where
     /// After a switch of protocols: the socket, and what came behind the head.
     pub(in crate::proxy) fn into_parts(self) -> (TcpStream, bytes::BytesMut) {
         self.wire.into_parts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::rc::Rc;
+
+    use hyper::Request;
+
+    use super::*;
+
+    /// A body whose next part is put here. Nobody is woken for it.
+    struct Parts(Rc<Cell<Option<Bytes>>>);
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            match self.0.take() {
+                Some(part) => Poll::Ready(Some(Ok(Frame::data(part)))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    /// The news of what came and the failure of a write reach us in any order: here the write fails first.
+    #[tokio::test]
+    async fn an_answer_that_came_counts_more_than_a_write_that_failed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut backend = Some(listener.accept().unwrap().0);
+        let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let part = Rc::new(Cell::new(None));
+        let mut exchange = Exchange::new(Wire::new(stream), &head, Some(Parts(part.clone())));
+        let head = poll_fn(|cx| {
+            if let Some(mut backend) = backend.take() {
+                assert!(exchange.poll_head(cx).is_pending());
+                assert!(exchange.wire.written() > 0);
+                // All within one poll, so that nobody hears of the answer meanwhile.
+                backend.read_exact(&mut [0; 10]).unwrap();
+                backend
+                    .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+                    .unwrap();
+                // With something unread, this is a reset.
+                drop(backend);
+                part.set(Some(Bytes::from_static(b"more")));
+            }
+            exchange.poll_head(cx)
+        })
+        .await;
+        assert_eq!(head.unwrap().status, 413);
     }
 }

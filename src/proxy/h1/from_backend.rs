@@ -100,7 +100,7 @@ pub(in crate::proxy) fn read_head(
         let (name, value) = place.cut(&bytes)?;
         headers.append(name, value);
     }
-    let framing = framing(&headers, status, version, method)?;
+    let framing = framing(&mut headers, status, version, method)?;
     let persists = framing != Framing::UntilClose
         && status != StatusCode::SWITCHING_PROTOCOLS
         && persists(&headers, version);
@@ -150,9 +150,9 @@ impl Place {
     }
 }
 
-/// The rules of RFC 9112 §6.3, in their order.
+/// The rules of RFC 9112 §6.3, in their order. A length that is said several times is one number afterwards.
 fn framing(
-    headers: &HeaderMap,
+    headers: &mut HeaderMap,
     status: StatusCode,
     version: Version,
     method: &Method,
@@ -180,14 +180,19 @@ fn framing(
         };
     }
     let mut length = None;
+    let mut said = 0;
     for value in headers.get_all(CONTENT_LENGTH) {
         for part in value.as_bytes().split(|&byte| byte == b',') {
+            said += 1;
             let one = number(part.trim_ascii()).ok_or(BadHead::Length)?;
             if length.is_some_and(|other| other != one) {
                 return Err(BadHead::Length);
             }
             length = Some(one);
         }
+    }
+    if let (Some(length), 2..) = (length, said) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(match length {
         Some(0) => Framing::None,

@@ -184,3 +184,27 @@ async fn weights_of_0_make_requests_wait_and_then_say_so() {
     let (answer, ()) = tokio::join!(front.get("/"), setting);
     assert_eq!(status(&answer), 200);
 }
+
+#[tokio::test]
+async fn a_full_queue_is_503_at_once_and_whoever_waits_goes_on_waiting() {
+    let stub = answering(OK).await;
+    let front = front_with(&[], |s| {
+        s.queue_max = 1;
+        // Whoever is told 503 in this test did not wait for it.
+        s.queue_timeout = 2 * LIMIT;
+    });
+    let others = async {
+        eventually(|| front.pool().waiting() == 1).await;
+        for _ in 0..2 {
+            let answer = front.get("/").await;
+            assert_eq!(status(&answer), 503, "{answer}");
+            assert_eq!(field(&answer, "retry-after"), Some("1"));
+            assert_eq!(field(&answer, "x-lbdev-backend"), None);
+            assert_eq!(front.pool().waiting(), 1);
+        }
+        front.pool().publish(members(&[stub.address], RunId::FIRST));
+    };
+    let (answer, ()) = tokio::join!(front.get("/"), others);
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(front.pool().unanswered(), 2);
+}

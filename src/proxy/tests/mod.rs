@@ -1,6 +1,7 @@
 //! The proxy between real sockets: stub backends behind it, raw clients before it.
 
 mod blame;
+mod edges;
 mod ends;
 mod failover;
 mod goodbyes;

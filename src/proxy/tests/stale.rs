@@ -214,3 +214,32 @@ async fn a_byte_of_an_answer_makes_it_a_failure_of_the_backend() {
         assert_eq!(front.failures(), [1, 0], "{part:?}");
     }
 }
+
+/// What opens a connection of its own each time leaves no heap of idle ones behind: some backends have a thread for each.
+#[tokio::test]
+async fn fresh_connections_take_the_place_of_idle_ones() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let count = open.clone();
+    let stub = stub(move |mut stream, _, _| {
+        let open = count.clone();
+        async move {
+            open.fetch_add(1, Ordering::SeqCst);
+            while read_head(&mut stream).await.is_some() {
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let front = front_with(&[stub.address], |s| s.workers = 1);
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for _ in 0..20 {
+        assert_eq!(status(&front.ask(post).await), 200);
+        front.settled().await;
+    }
+    assert_eq!(stub.connections(), 20);
+    eventually(|| open.load(Ordering::SeqCst) == 1).await;
+    // The one that stays is as good as any.
+    front.get("/").await;
+    assert_eq!(stub.connections(), 20);
+}
