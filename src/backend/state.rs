@@ -94,6 +94,8 @@ pub enum State {
     Draining {
         /// Its life.
         run: RunId,
+        /// When streams that would never end by themselves are told to; `None` once they were.
+        goodbye: Option<Instant>,
         /// When it is stopped all the same.
         until: Instant,
         /// What follows its end.
@@ -257,6 +259,8 @@ pub enum Event {
 pub enum Effect {
     /// Start its command.
     Launch(RunId),
+    /// Tell the streams of this run that they have to end: its signal follows soon.
+    EndStreams(RunId),
     /// Send a signal to every process of this run.
     Signal(RunId, Signal),
 }

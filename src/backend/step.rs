@@ -37,7 +37,7 @@ pub struct Backend {
     fall: u32,
     restart: RestartPolicy,
     stop: StopPolicy,
-    timings: Timings,
+    pub(super) timings: Timings,
 }
 
 impl Backend {
@@ -144,7 +144,8 @@ impl Backend {
     fn state_deadline(&self) -> Option<Instant> {
         match self.state {
             State::Starting { deadline, .. } => deadline,
-            State::Draining { until, .. } | State::Backoff { until, .. } => Some(until),
+            State::Draining { goodbye, until, .. } => Some(goodbye.unwrap_or(until)),
+            State::Backoff { until, .. } => Some(until),
             State::Stopping { kill_at, .. } => Some(kill_at),
             State::Up { .. }
             | State::Frozen { .. }
@@ -298,9 +299,11 @@ impl Backend {
             // Frozen, nothing in flight can finish: no drain.
             &mut State::Frozen { run, .. } => self.ask_to_end(run, next, by, true, at),
             &mut State::Up { run, .. } => {
+                let until = at.now + self.timings.drain;
                 self.state = State::Draining {
                     run,
-                    until: at.now + self.timings.drain,
+                    goodbye: Some(until - GOODBYE.min(self.timings.drain / 2)),
+                    until,
                     next,
                     by,
                 };
@@ -540,6 +543,22 @@ impl Backend {
                 };
                 self.ask_to_end(run, next, By::Lbdev, false, at)
             }
+            State::Draining {
+                run,
+                goodbye: Some(_),
+                until,
+                next,
+                by,
+            } if at.now < until => {
+                self.state = State::Draining {
+                    run,
+                    goodbye: None,
+                    until,
+                    next,
+                    by,
+                };
+                vec![Effect::EndStreams(run)]
+            }
             State::Draining { run, next, by, .. } => self.ask_to_end(run, next, by, false, at),
             State::Stopping {
                 run,
@@ -583,6 +602,9 @@ impl Backend {
     }
 }
 
+/// So long before the stop signal the streams that are left are told to end: enough for a close frame each way (RFC 6455
+/// §7.1.1). Of a short drain, its second half.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// KILL is sent again after this, for a process that was forked in between.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
 

@@ -37,6 +37,8 @@ struct World {
     fresh: RunId,
     alive: Vec<RunId>,
     signals: Vec<Signal>,
+    /// How often streams were told to end.
+    goodbyes: u32,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             fresh: RunId::FIRST,
             alive: Vec::new(),
             signals: Vec::new(),
+            goodbyes: 0,
         }
     }
 
@@ -66,6 +69,7 @@ impl World {
             match effect {
                 Effect::Launch(run) => self.alive.push(run),
                 Effect::Signal(_, signal) => self.signals.push(signal),
+                Effect::EndStreams(_) => self.goodbyes += 1,
             }
         }
         self.fresh = self.fresh.next();
@@ -140,6 +144,33 @@ fn a_stop_drains_then_asks_then_kills() {
         (world.backend.phase(), last.by),
         (Phase::Stopped, By::Operator)
     );
+}
+
+/// Streams hear of their end a little before the signal, once, and never in the first half of a drain.
+#[test]
+fn streams_are_told_before_the_signal() {
+    for (drain, told) in [(2000, 1900), (200, 100), (100, 50)] {
+        let mut world = World::up();
+        world.backend.timings.drain = Duration::from_millis(drain);
+        world.step(Event::Stop(By::Operator)).later(told - 1);
+        assert_eq!(world.goodbyes, 0, "{drain}");
+        world.later(1);
+        let seen = (world.goodbyes, world.backend.phase(), world.signals.len());
+        assert_eq!(seen, (1, Phase::Draining, 0), "{drain}");
+        world.later(drain - told - 1);
+        assert_eq!((world.goodbyes, world.signals.len()), (1, 0), "{drain}");
+        world.later(1);
+        assert_eq!((world.goodbyes, &*world.signals), (1, &[Signal::Term][..]));
+    }
+    // Nothing in flight, or no time left: no goodbye of its own.
+    let mut world = World::up();
+    world.step(Event::Restart);
+    let run = world.run();
+    world.step(Event::Drained { run });
+    assert_eq!((world.goodbyes, &*world.signals), (0, &[Signal::Term][..]));
+    let mut world = World::up();
+    world.step(Event::Restart).later(60_000);
+    assert_eq!((world.goodbyes, &*world.signals), (0, &[Signal::Term][..]));
 }
 
 /// Down is down for every signal that ends, also for what has no process at the moment.

@@ -35,8 +35,13 @@ pub(super) async fn logs(place: &Place, options: &LogsOptions, ui: &Ui) -> Resul
         Some(found) => Some(client_of(found)?.status().await?.backends),
         None => None,
     };
-    let targets = targets(options.target.as_deref(), known.as_deref())?;
     let dir = folder.logs_dir();
+    // `scale` may have taken it away since: what it wrote is still there.
+    let wrote = |one: &str| {
+        let last = read(&dir, Some(&[one.to_owned()]), Some(1));
+        last.is_ok_and(|last| !last.is_empty())
+    };
+    let targets = targets(options.target.as_deref(), known.as_deref(), wrote)?;
     let unreadable = |error: std::io::Error| {
         Report::failed("LB007", format!("cannot read `{}`: {error}", dir.display()))
             .hint("run `lbdev logs` as the user who ran `lbdev up`")
@@ -100,15 +105,21 @@ fn running(found: Found, ui: &Ui) -> (Folder, Option<Found>) {
     (found.folder.clone(), Some(found))
 }
 
-/// What was typed, as a list; of a running instance each must name a backend. Without a target, those it has: files of
-/// earlier ones may lie beside theirs.
+/// What was typed, as a list; of a running instance each must name a backend that is there or `wrote` something. Without a
+/// target, the services it has, with what `scale` adds to them or takes from them: files of earlier ones may lie beside
+/// theirs.
 fn targets(
     typed: Option<&str>,
     known: Option<&[BackendStatus]>,
+    wrote: impl Fn(&str) -> bool,
 ) -> Result<Option<Vec<String>>, Report> {
     let Some(typed) = typed else {
-        let ids = known.map(|known| known.iter().map(|backend| backend.id.clone()).collect());
-        return Ok(ids);
+        let services = known.map(|known| {
+            let mut names: Vec<String> = known.iter().map(|one| one.service.clone()).collect();
+            names.dedup();
+            names
+        });
+        return Ok(services);
     };
     let typed: Vec<String> = typed
         .split(',')
@@ -118,6 +129,7 @@ fn targets(
     for one in &typed {
         if let Some(known) = known
             && !known.iter().any(|backend| names(one, backend))
+            && !wrote(one)
         {
             return Err(no_such(one, known.iter().map(crate::ui::acted::name)));
         }
@@ -270,9 +282,12 @@ mod tests {
         ] {
             let expected: Option<Vec<String>> =
                 expected.map(|list| list.into_iter().map(str::to_owned).collect());
-            assert_eq!(targets(typed, None).unwrap(), expected);
+            assert_eq!(targets(typed, None, |_| false).unwrap(), expected);
         }
         let none: &[BackendStatus] = &[];
-        assert_eq!(targets(Some("9"), Some(none)).unwrap_err().code, "LB030");
+        let refused = targets(Some("9"), Some(none), |_| false).unwrap_err();
+        assert_eq!(refused.code, "LB030");
+        let gone = targets(Some("9"), Some(none), |one| one == "9").unwrap();
+        assert_eq!(gone, Some(vec!["9".to_owned()]));
     }
 }

@@ -28,6 +28,10 @@ pub(super) async fn restart(place: &Place, target: &str, ui: &Ui) -> Result<u8, 
         let left = &named[place + 1..];
         let status =
             (client.status().await).map_err(|error| not_touched(error.into(), &named[place..]))?;
+        if find(&status, &backend.id).is_none() {
+            gone(backend, ui);
+            continue;
+        }
         if is_last(&status, &backend.id) {
             ui.note(&format!(
                 "no other backend of `{}` takes requests: they wait while {} restarts",
@@ -35,9 +39,13 @@ pub(super) async fn restart(place: &Place, target: &str, ui: &Ui) -> Result<u8, 
                 acted::name(backend)
             ));
         }
-        restart_named(&client, &backend.id, ui)
-            .await
-            .map_err(|report| not_touched(report, left))?;
+        match restart_named(&client, &backend.id, ui).await {
+            // Somebody wants fewer by now, and this is one of those that go.
+            Err(report) if report.code == "LB030" => gone(backend, ui),
+            done => {
+                done.map_err(|report| not_touched(report, left))?;
+            }
+        }
     }
     Ok(0)
 }
@@ -49,6 +57,14 @@ fn is_last(status: &Status, id: &str) -> bool {
     };
     let mut of_service = (status.backends.iter()).filter(|other| other.service == backend.service);
     backend.port.is_some() && !of_service.any(|other| other.id != id && serves(other))
+}
+
+fn gone(backend: &BackendStatus, ui: &Ui) {
+    ui.note(&format!(
+        "{} is passed over: fewer backends of `{}` are wanted now",
+        acted::name(backend),
+        backend.service
+    ));
 }
 
 fn not_touched(report: Report, left: &[BackendStatus]) -> Report {

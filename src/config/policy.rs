@@ -7,7 +7,7 @@ use super::defaults::{
     BACKOFF_MAX, BACKOFF_MIN, FALL, HEALTH_INTERVAL, HEALTH_TIMEOUT, RESTARTS, RISE, RISE_EXTERNAL,
     STOP_TIMEOUT,
 };
-use super::draft::HealthDraft;
+use super::draft::{HealthDraft, WeightDraft};
 use super::problem::{Fault, Problem, Where};
 use super::service::{Maker, number};
 use super::value::{self, ports_text};
@@ -111,6 +111,16 @@ impl Maker<'_> {
         }
     }
 
+    /// Gives a backend that was made later what was said of it alone.
+    pub(super) fn own_words_of(&self, backend: &mut BackendSpec) {
+        let of_it = |said: &&WeightDraft| value::port(&said.port.value).ok() == backend.id.port();
+        if let Some(said) = self.draft.weights.iter().find(of_it)
+            && backend.id.port().is_some()
+        {
+            own_words(said, backend);
+        }
+    }
+
     /// Gives backends the weights that were said, and makes backups of those that shall be.
     pub(super) fn weights(&mut self, backends: &mut [BackendSpec]) {
         if self.draft.is_unread("ports") || self.draft.is_unread("external") {
@@ -126,12 +136,7 @@ impl Maker<'_> {
                 .iter_mut()
                 .find(|backend| port.is_some() && backend.id.port() == port);
             match found {
-                Some(backend) => {
-                    backend.weight = number(weight.weight.as_ref(), backend.weight);
-                    backend.backup = weight.backup.unwrap_or(backend.backup);
-                    backend.max_connections =
-                        number(weight.max_connections.as_ref(), backend.max_connections);
-                }
+                Some(backend) => own_words(weight, backend),
                 None if fewer && port.is_some() => {}
                 None => {
                     let has: Vec<u16> = backends.iter().filter_map(|b| b.id.port()).collect();
@@ -158,4 +163,10 @@ impl Maker<'_> {
             self.fault(&first.port.at, Problem::AllWeightsZero { service });
         }
     }
+}
+
+fn own_words(said: &WeightDraft, backend: &mut BackendSpec) {
+    backend.weight = number(said.weight.as_ref(), backend.weight);
+    backend.backup = said.backup.unwrap_or(backend.backup);
+    backend.max_connections = number(said.max_connections.as_ref(), backend.max_connections);
 }

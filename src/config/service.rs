@@ -75,7 +75,11 @@ pub(super) fn further(
         faults,
         notes: &mut Vec::new(),
     };
-    maker.backends(std::iter::once(slot)).pop()
+    let mut made = maker.backends(std::iter::once(slot)).pop();
+    if let Some(backend) = &mut made {
+        maker.own_words_of(backend);
+    }
+    made
 }
 
 /// Whether its backends are to have ports, readable or not.

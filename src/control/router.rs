@@ -305,6 +305,9 @@ fn refused(refused: Refused) -> Refusal {
             );
             return Refusal::new(StatusCode::NOT_FOUND, report);
         }
+        Refused::Leaving { id, index } => Report::failed("LB030", refused.to_string()).hint(
+            format!("run `lbdev scale {}={index}` to keep it", id.service()),
+        ),
         Refused::ExternalService { .. } => Report::failed("LB031", refused.to_string())
             .hint("start or end them where they run; `lbdev drain` keeps requests from one"),
         Refused::Count { .. } => {

@@ -21,13 +21,7 @@ impl Totals {
     pub(super) fn of(pools: &Pools) -> Self {
         let mut totals = Totals::default();
         for pool in pools.all() {
-            let members = pool.snapshot();
-            totals.requests += members
-                .members
-                .iter()
-                .map(|member| member.tally.requests())
-                .sum::<u64>();
-            totals.requests += pool.unanswered();
+            totals.requests += pool.snapshot().answered() + pool.unanswered();
             totals.retries += pool.retries();
             totals.failures += pool.unanswered();
             totals.waiting += pool.waiting() as u64;

@@ -205,7 +205,7 @@ impl Pool {
         }
         self.swap(|before| {
             let pickers = before.pickers.clone();
-            Some(Snapshot::new(members, pickers, before.ring.as_ref()))
+            Some(Snapshot::new(members, pickers, Some(before)))
         });
         self.serve();
     }
@@ -214,7 +214,7 @@ impl Pool {
     fn go_by(&self, algorithm: Algorithm) {
         self.swap(|before| {
             let pickers = Arc::new(Pickers::new(algorithm));
-            let new = || Snapshot::new(before.members.clone(), pickers, before.ring.as_ref());
+            let new = || Snapshot::new(before.members.clone(), pickers, Some(before));
             (before.pickers.algorithm != algorithm).then(new)
         });
     }

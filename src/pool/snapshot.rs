@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub(super) pickers: Arc<Pickers>,
     /// Whose a key is, under an algorithm with keys.
     pub(super) ring: Option<Arc<Ring>>,
+    /// Requests that were answered by backends that are gone for good.
+    gone: u64,
     /// Some are backups.
     has_backups: bool,
     /// Some have a limit of requests.
@@ -25,20 +27,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// `before` is the ring that there was.
+    /// `before` is the view that there was.
     pub(super) fn new(
         members: Vec<Arc<Member>>,
         pickers: Arc<Pickers>,
-        before: Option<&Arc<Ring>>,
+        before: Option<&Snapshot>,
     ) -> Self {
         Self {
-            ring: pickers.ring(&members, before),
+            ring: pickers.ring(&members, before.and_then(|before| before.ring.as_ref())),
+            gone: before.map_or(0, |before| {
+                before.gone + before.answered_by_others(&members)
+            }),
             has_backups: members.iter().any(|member| member.backup),
             has_limits: members.iter().any(|member| member.max_connections > 0),
             has_ghosts: members.iter().any(|member| member.is_ghost()),
             members,
             pickers,
         }
+    }
+
+    /// Requests that backends answered, also those that are gone for good: this never falls.
+    pub fn answered(&self) -> u64 {
+        let members = self.members.iter();
+        self.gone + members.map(|member| member.tally.requests()).sum::<u64>()
+    }
+
+    /// Requests answered by members that `others` have no more. Those keep their places: only the last ones go.
+    fn answered_by_others(&self, others: &[Arc<Member>]) -> u64 {
+        let members = self.members.iter().skip(others.len());
+        members.map(|member| member.tally.requests()).sum()
     }
 
     /// Those that take requests: the backups, or the others.

@@ -84,7 +84,7 @@ impl Supervisor {
             let service = self.units[place].spec.id.service();
             let mut others = (0..self.units.len()).filter(|other| {
                 let unit = &self.units[*other];
-                unit.spec.id.service() == service && !unit.spec.backup
+                unit.spec.id.service() == service && !unit.spec.backup && !unit.leaving
             });
             // Backups may all be at 0: nobody is then left who steps in, but the others serve.
             if !self.units[place].spec.backup
@@ -164,9 +164,20 @@ impl Supervisor {
             }
             Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
                 let external = |&&place: &&usize| self.units[place].spec.kind == Kind::External;
-                match places.iter().find(external) {
-                    Some(&place) => Err(Refused::External(id(place))),
-                    None => Ok(()),
+                if let Some(&place) = places.iter().find(external) {
+                    return Err(Refused::External(id(place)));
+                }
+                let first = places.first().copied();
+                if matches!(verb, Verb::Start | Verb::Restart) {
+                    // Whoever starts all means those that are wanted.
+                    places.retain(|&place| !self.units[place].leaving);
+                }
+                match first {
+                    Some(first) if places.is_empty() => Err(Refused::Leaving {
+                        id: id(first),
+                        index: self.units[first].spec.index,
+                    }),
+                    _ => Ok(()),
                 }
             }
         }

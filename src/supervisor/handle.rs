@@ -21,6 +21,14 @@ pub enum Refused {
     /// It has no port, so there is nothing to drain.
     #[error("`{0}` has no port: it gets no requests that could be kept from it")]
     NotBalanced(BackendId),
+    /// Fewer backends are wanted, and it is one of those that go.
+    #[error("`{id}` is about to go: fewer backends of its service are wanted")]
+    Leaving {
+        /// Which.
+        id: BackendId,
+        /// So many backends its service would have to have, at least, for it to stay.
+        index: u32,
+    },
     /// A service whose backends would all have weight 0.
     #[error("every backend of `{service}` would have weight 0: none would ever be picked")]
     AllWeightsZero {
@@ -116,8 +124,8 @@ impl Handle {
     /// there are no others.
     ///
     /// # Errors
-    /// When one of them is external and the verb is about its process, or none has requests to drain (then none is
-    /// touched), or lbdev is ending.
+    /// When one of them is external and the verb is about its process, or none has requests to drain, or what is to be
+    /// started is about to go for good (then none is touched), or lbdev is ending.
     pub async fn act(&self, ids: Vec<BackendId>, verb: Verb) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Act { ids, verb, reply }).await;
@@ -161,7 +169,7 @@ impl Handle {
     ///
     /// # Errors
     /// When there is no such service, it is external, the number is none that it can have, a further backend cannot be made,
-    /// or lbdev is ending.
+    /// those that would be left all have weight 0, or lbdev is ending.
     pub async fn scale(&self, service: String, count: u32) -> Result<Vec<BackendView>, Refused> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Scale {

@@ -250,6 +250,7 @@ impl Supervisor {
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
         let (enabled, ending) = (unit.backend.enabled, is_ending(&unit.backend.state));
+        let healthy = unit.backend.healthy();
         let exited = match event {
             Event::Exited { run: ended, .. } => run == Some(ended),
             _ => false,
@@ -265,6 +266,9 @@ impl Supervisor {
         }
         if let State::Draining { .. } = unit.backend.state {
             unit.present.life.drain();
+        }
+        if !healthy && unit.backend.healthy() {
+            unit.well_since = Some(moment.now);
         }
         let (to, now) = (unit.phase(), moment.now);
         // A drained backend that is told to stop is `draining` before and after.
@@ -340,6 +344,7 @@ impl Supervisor {
                     self.launcher.launch(spec.id.clone(), run, command.clone());
                 }
             }
+            Effect::EndStreams(_) => self.units[place].present.life.end_streams(),
             Effect::Signal(run, signal) => self.launcher.signal(run, signal),
         }
     }

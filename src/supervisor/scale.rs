@@ -22,7 +22,7 @@ impl Supervisor {
         let wanted = usize::try_from(count).unwrap_or(MOST_BACKENDS);
         let have = self.units.iter().filter(|unit| staying(unit)).count();
         if wanted < have {
-            self.let_go(service, have - wanted);
+            self.let_go(service, have - wanted)?;
         } else {
             self.add(service, wanted - have, &more)?;
         }
@@ -63,32 +63,42 @@ impl Supervisor {
     }
 
     /// The last ones of a service stay no longer than their requests need.
-    fn let_go(&mut self, service: &str, count: usize) {
+    fn let_go(&mut self, service: &str, count: usize) -> Result<(), Refused> {
         let of_service = |unit: &Unit| unit.spec.id.service() == service && !unit.leaving;
         let mut places: Vec<usize> = (0..self.units.len())
             .filter(|&place| of_service(&self.units[place]))
             .collect();
         places.sort_by_key(|&place| self.units[place].spec.index);
-        for &place in places.iter().rev().take(count) {
+        let going = places.split_off(places.len().saturating_sub(count));
+        let gets_some = |&place: &usize| {
+            let unit = &self.units[place];
+            unit.place.is_none() || unit.weight > 0
+        };
+        if !places.iter().any(gets_some) {
+            let service = service.to_owned();
+            return Err(Refused::AllWeightsZero { service });
+        }
+        for place in going.into_iter().rev() {
             self.units[place].leaving = true;
             let cause = Cause::Asked(Verb::Stop);
             self.apply(place, Event::Stop(By::Operator), cause, now());
         }
         self.forget();
+        Ok(())
     }
 
     /// Forgets those that have left: from the last one on, so that no other changes its place in the pool.
     pub(super) fn forget(&mut self) {
         let mut forgot = false;
         loop {
-            let gone = (0..self.units.len()).find(|&place| {
-                let unit = &self.units[place];
-                let service = unit.spec.id.service();
-                let is_last = self
-                    .of_service(service)
-                    .all(|other| other.spec.index <= unit.spec.index);
-                unit.leaving && unit.backend.run().is_none() && is_last
-            });
+            let is_last = |unit: &Unit| {
+                let mut others = self.of_service(unit.spec.id.service());
+                others.all(|other| other.spec.index <= unit.spec.index)
+            };
+            let gone = self
+                .units
+                .iter()
+                .position(|unit| unit.leaving && unit.backend.run().is_none() && is_last(unit));
             let Some(place) = gone else { break };
             let unit = self.units.remove(place);
             self.publish_service(unit.spec.id.service());

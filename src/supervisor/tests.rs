@@ -12,7 +12,7 @@ use super::*;
 use crate::backend::{
     ExitStatus, HealthPolicy, Kind, RestartMode, RestartPolicy, Slot, StopPolicy,
 };
-use crate::config::{Balancer, Command, Route};
+use crate::config::{Balancer, Command, More, Route};
 use crate::pool::{Pools, Tried, Turn};
 use crate::probe::{Probe, Report, Target, Watch};
 use crate::process::{Launch, News};
@@ -135,6 +135,15 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
 
 impl Rig {
     fn new(backends: Vec<BackendSpec>, stubborn: bool) -> Self {
+        Self::with_more(backends, stubborn, HashMap::new(), 8080)
+    }
+
+    fn with_more(
+        backends: Vec<BackendSpec>,
+        stubborn: bool,
+        more: HashMap<String, More>,
+        listen: u16,
+    ) -> Self {
         let (news_to, news) = mpsc::unbounded_channel();
         let processes = Arc::new(FakeProcesses {
             news: news_to,
@@ -155,8 +164,8 @@ impl Rig {
             pools: pools.clone(),
             drain: Duration::from_secs(2),
             host: "localhost:8080".into(),
-            listen: 8080,
-            more: HashMap::new(),
+            listen,
+            more,
         });
         let changes = handle.changes();
         Self {
@@ -477,3 +486,5 @@ async fn a_backend_that_comes_back_gets_its_share_little_by_little() {
 }
 
 mod detect;
+mod scale;
+mod shares;

@@ -23,6 +23,8 @@ pub(super) struct Unit {
     pub(super) weight: u32,
     /// A person wants fewer backends: it goes as soon as its process has ended.
     pub(super) leaving: bool,
+    /// Since when nothing speaks against it.
+    pub(super) well_since: Option<Instant>,
     /// Its place in its service's pool, if it is balanced.
     pub(super) place: Option<usize>,
     pub(super) phase_since: Instant,
@@ -76,6 +78,7 @@ impl Unit {
             backend,
             tally: Arc::default(),
             leaving: false,
+            well_since: None,
             place,
             phase_since: now,
             last_check: None,
@@ -104,7 +107,10 @@ impl Unit {
     /// What it brings to the shares of its service.
     pub(super) fn ramp(&self) -> Ramp {
         let since = match self.backend.state {
-            State::Up { since, .. } if self.backend.eligible() => Some(since),
+            // Back after it was not well is like new, as with nginx; back after a drain it is as warm as before.
+            State::Up { since, .. } if self.backend.eligible() => {
+                Some(self.well_since.map_or(since, |well| well.max(since)))
+            }
             _ => None,
         };
         Ramp {
