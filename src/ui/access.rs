@@ -56,13 +56,13 @@ fn course(access: &Access, paint: Paint) -> String {
             paint.attention(&step)
         })
         .collect();
-    let cut = access
-        .attempts
-        .last()
-        .is_some_and(|last| last.failure == AttemptFailure::CutBody);
+    // One that was held when it was cut is another's answer in the end.
+    let cut = access.attempts.last().is_some_and(|last| {
+        last.failure == AttemptFailure::CutBody && access.backend.as_ref() == Some(&last.backend)
+    });
     match by {
         // Its answer had begun: nobody else could give the rest.
-        Some(_) | None if cut => steps.push(paint.bad("the client got the part before")),
+        Some(_) if cut => steps.push(paint.bad("the client got the part before")),
         Some(by) => steps.push(format!("{by} answered")),
         None => steps.push(paint.bad("lbdev itself answered")),
     }
@@ -281,6 +281,7 @@ mod tests {
             access(None, 502, &[(8000, Refused)]),
             access(None, 503, &[]),
             access(Some(8000), 200, &[(8000, CutBody)]),
+            access(Some(8001), 200, &[(8000, CutBody)]),
             waited,
             evil,
         ]
@@ -294,6 +295,7 @@ mod tests {
         14:02:11 GET / 502  12ms 8000 refused the connection after 3.0 ms → lbdev itself answered
         14:02:11 GET / 503  12ms lbdev itself
         14:02:11 GET / 200  12ms 8000 ended in the middle of its answer after 3.0 ms → the client got the part before
+        14:02:11 GET / 200  12ms 8000 ended in the middle of its answer after 3.0 ms → 8001 answered
         14:02:12 GET / 200  1.1s 8001 · waited 1.1 s for a backend
         14:02:11 GET /\u{1b}[2J 404  12ms 8000
         ");

@@ -62,6 +62,8 @@ impl Teller {
                 look.paint(paint, &head)
             );
             match change.out_after {
+                // How long requests went there before somebody noticed is not known here: no time is better than a wrong one.
+                Some(_) if found_out(&change.cause) => text.push_str(" · out of the rotation"),
                 Some(after) => {
                     text.push_str(&format!(" · out of the rotation after {}", took(after)))
                 }
@@ -243,6 +245,11 @@ fn note(change: &Change) -> Option<String> {
     }
 }
 
+/// Checks or users' requests found it out, some time after it was so.
+fn found_out(cause: &Cause) -> bool {
+    matches!(cause, Cause::Checked(_) | Cause::Failing { .. })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,9 +405,9 @@ mod tests {
             over(Phase::Stopped),
             Change { back: false, ..change(Phase::Starting, Phase::Up, Cause::Ready) },
         ]), @"
-        14:02:15 ! 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ! 8000 failed 3 requests in 10 s · out of the rotation
         14:02:15 ● 8000 its fail time is over · back in the rotation
-        14:02:15 ✗ 8000 failed 3 requests in 10 s · out of the rotation after 0.4 ms
+        14:02:15 ✗ 8000 failed 3 requests in 10 s · out of the rotation
         14:02:15 ✗ 8000 its fail time is over · back in the rotation
         14:02:15 ● 8000 up again after 0.6 s (pid 4301)
         ");

@@ -206,12 +206,15 @@ fn last(status: &Status, names: &[String], zone: &TimeZone) -> Option<String> {
         _ => format!("{name} ended by itself{how}"),
     };
     let mut text = format!("{} {what}", clock(exit.at, zone));
+    // Counted since lbdev began.
+    let lost = format!("{} lost in all", count(status.balancer.failures));
     if backend.retried_elsewhere > 0 {
+        let went_on = count(backend.retried_elsewhere);
         text.push_str(&format!(
-            " · {} of its requests went on to others, {} lost in all",
-            count(backend.retried_elsewhere),
-            count(status.balancer.failures)
+            " · {went_on} of its requests went on to others, {lost}"
         ));
+    } else if status.balancer.failures > 0 {
+        text.push_str(&format!(" · {lost}"));
     }
     Some(text)
 }
