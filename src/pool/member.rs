@@ -48,6 +48,32 @@ pub struct Member {
     pub tally: Arc<Tally>,
 }
 
+#[cfg(test)]
+impl Member {
+    /// `web:8000` for 0, `web:8001` for 1, on loopback, in its first run: up, and with nothing special about it.
+    pub(crate) fn well(index: usize) -> Self {
+        use crate::backend::Slot;
+        let port = 8000 + u16::try_from(index).expect("a test has few backends");
+        Self {
+            index,
+            id: BackendId::new("web", Slot::Port(port)),
+            run: Some(RunId::FIRST),
+            address: SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port)),
+            weight: 1,
+            share: 1,
+            backup: false,
+            max_connections: 0,
+            eligible: true,
+            stays: false,
+            listed: true,
+            phase: Phase::Up,
+            why: None,
+            life: Arc::default(),
+            tally: Arc::default(),
+        }
+    }
+}
+
 impl Member {
     /// Whether it may have requests: the supervisor says so, and requests found nothing out since.
     pub fn takes_requests(&self) -> bool {

@@ -5,32 +5,19 @@ mod races;
 mod spared;
 mod stuck;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::backend::{Phase, RunId, Slot};
+use crate::backend::{Phase, RunId};
 use crate::balance::{Algorithm, place};
 
 fn member(index: usize, eligible: bool) -> Arc<Member> {
-    let port = 8000 + u16::try_from(index).unwrap();
     Arc::new(Member {
-        index,
-        id: BackendId::new("web", Slot::Port(port)),
-        run: Some(RunId::FIRST),
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        weight: 1,
-        share: 1,
-        backup: false,
-        max_connections: 0,
         eligible,
-        stays: false,
-        listed: true,
         phase: if eligible { Phase::Up } else { Phase::Stopped },
-        why: None,
-        life: Arc::default(),
-        tally: Arc::default(),
+        ..Member::well(index)
     })
 }
 

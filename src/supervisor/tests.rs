@@ -442,49 +442,6 @@ async fn stuck_clients_stay_through_a_drain_unless_it_is_for_everyone() {
     assert_eq!(stays(&rig), [false, false]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_backend_that_comes_back_gets_its_share_little_by_little() {
-    let slow = BackendSpec {
-        slow_start: Duration::from_secs(10),
-        ..spec(8001, Kind::Managed)
-    };
-    let mut rig = Rig::new(vec![spec(8000, Kind::Managed), slow], false);
-    rig.handle.start_all().await;
-    rig.until(Phase::Up).await;
-    rig.until(Phase::Up).await;
-    let shares = |rig: &Rig| {
-        let snapshot = rig.pools.all()[0].snapshot();
-        snapshot
-            .members
-            .iter()
-            .map(|one| one.share)
-            .collect::<Vec<_>>()
-    };
-    let began = tokio::time::Instant::now();
-    for (seconds, expected) in [
-        (0, [10, 1]),
-        (1, [10, 2]),
-        (5, [10, 6]),
-        (8, [10, 9]),
-        (9, [1, 1]),
-    ] {
-        // A little after the step, so that it has been published.
-        tokio::time::sleep_until(began + Duration::from_millis(seconds * 1000 + 50)).await;
-        assert_eq!(shares(&rig), expected, "after {seconds} s");
-    }
-    let ids = resolve_target(
-        "8000",
-        rig.pools.all()[0].snapshot().members.iter().map(|m| &m.id),
-    )
-    .unwrap();
-    rig.handle.set_weight(ids, 3).await.unwrap();
-    assert_eq!(shares(&rig), [3, 1]);
-    rig.act("8001", Verb::Restart).await.unwrap();
-    rig.until(Phase::Starting).await;
-    rig.until(Phase::Up).await;
-    assert_eq!(shares(&rig), [30, 1]);
-}
-
 mod detect;
 mod scale;
 mod shares;

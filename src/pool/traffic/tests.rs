@@ -1,30 +1,15 @@
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::backend::{BackendId, Phase, Slot};
 use crate::config::{Balancer, Route};
 use crate::pool::{Pool, Pools, Tried, Turn};
 
 fn member(index: usize, run: RunId, tally: Arc<crate::pool::Tally>) -> Arc<Member> {
-    let port = 8000 + u16::try_from(index).unwrap();
     Arc::new(Member {
-        index,
-        id: BackendId::new("web", Slot::Port(port)),
         run: Some(run),
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        weight: 1,
-        share: 1,
-        backup: false,
-        max_connections: 0,
-        eligible: true,
-        stays: false,
-        listed: true,
-        phase: Phase::Up,
-        why: None,
-        life: Arc::default(),
         tally,
+        ..Member::well(index)
     })
 }
 

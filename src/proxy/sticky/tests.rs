@@ -1,36 +1,18 @@
 //! Pure: no sockets. See `proxy/tests/sticky.rs` for those.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::header::COOKIE;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backend::{Phase, RunId, Slot};
+use crate::backend::{RunId, Slot};
 use crate::config::{Balancer, Route};
 
 const KEY: [u8; 32] = [7; 32];
 
 fn member(index: usize, tweak: impl FnOnce(&mut Member)) -> Arc<Member> {
-    let port = 8000 + u16::try_from(index).unwrap();
-    let mut member = Member {
-        index,
-        id: BackendId::new("web", Slot::Port(port)),
-        run: Some(RunId::FIRST),
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        weight: 1,
-        share: 1,
-        backup: false,
-        max_connections: 0,
-        eligible: true,
-        stays: false,
-        listed: true,
-        phase: Phase::Up,
-        why: None,
-        life: Arc::default(),
-        tally: Arc::default(),
-    };
+    let mut member = Member::well(index);
     tweak(&mut member);
     Arc::new(member)
 }

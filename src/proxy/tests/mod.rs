@@ -31,7 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::backend::{BackendId, Phase, RunId, Slot};
+use crate::backend::{BackendId, Phase, RunId};
 use crate::config::{Listen, ListenHost, Route};
 use crate::pool::{Access, Member, Pool};
 
@@ -103,22 +103,10 @@ fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Fro
 fn members(backends: &[SocketAddr], run: RunId) -> Vec<Arc<Member>> {
     let member = |(index, &address): (usize, &SocketAddr)| {
         Arc::new(Member {
-            index,
-            // Names by place, whatever port the system chose: assertions stay readable.
-            id: BackendId::new("web", Slot::Port(8000 + u16::try_from(index).unwrap())),
             run: Some(run),
+            // Names by place, whatever port the system chose: assertions stay readable.
             address,
-            weight: 1,
-            share: 1,
-            backup: false,
-            max_connections: 0,
-            eligible: true,
-            stays: false,
-            listed: true,
-            phase: Phase::Up,
-            why: None,
-            life: Arc::default(),
-            tally: Arc::default(),
+            ..Member::well(index)
         })
     };
     backends.iter().enumerate().map(member).collect()
