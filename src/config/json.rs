@@ -28,6 +28,8 @@ pub fn json(config: &Config) -> Value {
             "sticky": balancer.live.sticky.name(),
             "detect": balancer.live.detect.name(),
             "retries": balancer.live.retries,
+            "allow_hosts": balancer.live.allow_hosts.words().collect::<Vec<_>>(),
+            "trust_forwarded": balancer.trust_forwarded,
             "retry": {
                 "body": size_text(balancer.retry.body),
                 "budget": budget_text(balancer.retry.budget),
@@ -43,7 +45,9 @@ pub fn json(config: &Config) -> Value {
             "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
             "timeouts": {
                 "connect": duration_text(timeouts.connect),
-                "backend_head": timeouts.backend_head.map_or("off".to_owned(), duration_text),
+                "client_head": or_off(timeouts.client_head),
+                "backend_head": or_off(timeouts.backend_head),
+                "body": or_off(timeouts.body),
                 "idle": duration_text(timeouts.idle),
                 "drain": duration_text(timeouts.drain),
             },
@@ -51,6 +55,11 @@ pub fn json(config: &Config) -> Value {
         },
         "services": config.services.iter().map(service_json).collect::<Vec<_>>(),
     })
+}
+
+/// A limit, or that there is none.
+fn or_off(limit: Option<std::time::Duration>) -> String {
+    limit.map_or("off".to_owned(), duration_text)
 }
 
 fn service_json(service: &Service) -> Value {

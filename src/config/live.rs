@@ -2,28 +2,27 @@
 
 use serde_json::{Map, Value};
 
-use super::Live;
 use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
 use super::problem::{Problem, Where};
 use super::resolve::report_of;
 use super::value::{self, ValueError, alike};
+use super::{HostList, Live};
 use crate::backend::Detect;
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 use crate::error::Report;
 
 /// Names of the settings of [`Live`], as in `[balancer]`.
-pub const LIVE_KEYS: [&str; 6] = [
+pub const LIVE_KEYS: [&str; 7] = [
     "algorithm",
     "hash_key",
     "sequence",
     "sticky",
     "detect",
     "retries",
+    "allow_hosts",
 ];
 /// The setting of one backend that can be changed live.
 pub const WEIGHT_KEY: &str = "weight";
-/// Keys that other versions know.
-const LATER: [&str; 1] = ["allow_hosts"];
 
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +39,8 @@ pub struct LiveChange {
     pub detect: Option<Detect>,
     /// Further backends tried.
     pub retries: Option<u32>,
+    /// The names that are answered to.
+    pub allow_hosts: Option<HostList>,
 }
 
 impl LiveChange {
@@ -62,6 +63,7 @@ impl LiveChange {
                 "sticky" => change.sticky = Some(choice(key, said, Sticky::NAMES)?),
                 "detect" => change.detect = Some(choice(key, said, Detect::NAMES)?),
                 "retries" => change.retries = Some(number(key, said, &RETRIES_RANGE)?),
+                "allow_hosts" => change.allow_hosts = Some(hosts(key, said)?),
                 _ => return Err(unknown_setting(key)),
             }
         }
@@ -77,6 +79,11 @@ impl LiveChange {
             sticky: self.sticky.unwrap_or(live.sticky),
             detect: self.detect.unwrap_or(live.detect),
             retries: self.retries.unwrap_or(live.retries),
+            allow_hosts: self
+                .allow_hosts
+                .as_ref()
+                .unwrap_or(&live.allow_hosts)
+                .clone(),
         }
     }
 }
@@ -91,6 +98,7 @@ impl From<Live> for LiveChange {
             sticky: Some(live.sticky),
             detect: Some(live.detect),
             retries: Some(live.retries),
+            allow_hosts: Some(live.allow_hosts),
         }
     }
 }
@@ -112,10 +120,6 @@ pub fn read_weight(settings: &Map<String, Value>) -> Result<u32, Report> {
 
 /// The report of a key that is no setting of the whole balancer.
 pub fn unknown_setting(key: &str) -> Report {
-    if LATER.contains(&key) {
-        let message = format!("`{key}` cannot be set in this version of lbdev yet");
-        return Report::usage("LB021", message);
-    }
     if key == WEIGHT_KEY {
         let message = format!("`{WEIGHT_KEY}` is a setting of a backend, and none is named");
         return Report::usage("LB021", message)
@@ -158,6 +162,23 @@ fn text<T>(
         return Err(wrong_type(key, "a string", said));
     };
     read(text).map_err(|source| {
+        let key = key.to_owned();
+        report_of(Problem::Value { key, source }, Where::Nowhere)
+    })
+}
+
+/// Names with commas between them, or a list of them; none empties the list.
+fn hosts(key: &str, said: &Value) -> Result<HostList, Report> {
+    let listed: Option<Vec<&str>> = match said {
+        Value::Array(entries) => entries.iter().map(Value::as_str).collect(),
+        Value::String(text) if text.trim().is_empty() => Some(Vec::new()),
+        Value::String(text) => Some(text.split(',').map(str::trim).collect()),
+        _ => None,
+    };
+    let Some(words) = listed else {
+        return Err(wrong_type(key, "a string or a list of strings", said));
+    };
+    HostList::read(words.into_iter()).map_err(|source| {
         let key = key.to_owned();
         report_of(Problem::Value { key, source }, Where::Nowhere)
     })
@@ -235,6 +256,7 @@ mod tests {
         assert_eq!(change.over(&before), expected);
         let rest = LiveChange::read(&object(json!({
             "sequence": "Requests", "sticky": "cookie", "detect": "passive", "retries": 0,
+            "allow_hosts": "app.test, *.b.test",
         })))
         .unwrap();
         let all = rest.over(&expected);
@@ -244,6 +266,13 @@ mod tests {
             (Sequence::Requests, Sticky::Cookie, Detect::Passive, 0)
         );
         assert_eq!(LiveChange::from(all.clone()).over(&before), all);
+        assert!(all.allow_hosts.allows("app.test") && all.allow_hosts.allows("a.b.test"));
+        for none in [json!(""), json!([])] {
+            let change = LiveChange::read(&object(json!({ "allow_hosts": none }))).unwrap();
+            assert!(!change.over(&all).allow_hosts.allows("app.test"));
+        }
+        let list = LiveChange::read(&object(json!({ "allow_hosts": ["c.test"] }))).unwrap();
+        assert!(list.over(&all).allow_hosts.allows("c.test"));
     }
 
     /// What the file calls a setting, `set` does too.
@@ -264,7 +293,8 @@ mod tests {
             assert_eq!(report.message, message);
             assert_eq!(report.hint.as_deref(), hint, "{message}");
         };
-        let known = "`algorithm`, `hash_key`, `sequence`, `sticky`, `detect` or `retries`";
+        let known =
+            "`algorithm`, `hash_key`, `sequence`, `sticky`, `detect`, `retries` or `allow_hosts`";
         check(
             json!({}),
             &format!("there is nothing to set; known: {known}"),
@@ -276,8 +306,8 @@ mod tests {
             Some("did you mean `algorithm`?"),
         );
         check(
-            json!({"allow_hosts": "x"}),
-            "`allow_hosts` cannot be set in this version of lbdev yet",
+            json!({"allow_hosts": 1}),
+            "`allow_hosts` must be a string or a list of strings, not a number",
             None,
         );
         check(

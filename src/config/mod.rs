@@ -8,6 +8,7 @@ mod env_file;
 mod environment;
 mod file;
 mod flags;
+mod hosts;
 mod init;
 mod json;
 mod live;
@@ -26,6 +27,7 @@ mod table;
 mod value;
 mod words;
 
+pub use hosts::HostList;
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
 pub use live::{
@@ -41,9 +43,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use defaults::{
-    BACKEND_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, HOLD, IDLE_TIMEOUT, LISTEN, PASSIVE_FAILURES,
-    PASSIVE_WINDOW, QUEUE_MAX, QUEUE_TIMEOUT, RETRIES, RETRY_BODY, RETRY_BUDGET, RETRY_DEADLINE,
-    WORKERS,
+    BACKEND_HEAD_TIMEOUT, BODY_TIMEOUT, CLIENT_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, HOLD,
+    IDLE_TIMEOUT, LISTEN, PASSIVE_FAILURES, PASSIVE_WINDOW, QUEUE_MAX, QUEUE_TIMEOUT, RETRIES,
+    RETRY_BODY, RETRY_BUDGET, RETRY_DEADLINE, WORKERS,
 };
 
 use crate::backend::{
@@ -88,6 +90,8 @@ pub struct Balancer {
     pub queue_timeout: Duration,
     /// Time limits of the data path.
     pub timeouts: Timeouts,
+    /// What a client says of where a request came from (`X-Forwarded-*`, `Forwarded`) is kept and continued, not replaced.
+    pub trust_forwarded: bool,
     /// Threads of the data path, at least 1.
     pub workers: usize,
 }
@@ -104,6 +108,7 @@ impl Default for Balancer {
                 sticky: Sticky::default(),
                 detect: Detect::default(),
                 retries: RETRIES,
+                allow_hosts: HostList::default(),
             },
             retry: Retry {
                 body: RETRY_BODY,
@@ -122,9 +127,12 @@ impl Default for Balancer {
             timeouts: Timeouts {
                 connect: CONNECT_TIMEOUT,
                 backend_head: Some(BACKEND_HEAD_TIMEOUT),
+                body: Some(BODY_TIMEOUT),
+                client_head: Some(CLIENT_HEAD_TIMEOUT),
                 idle: IDLE_TIMEOUT,
                 drain: DRAIN,
             },
+            trust_forwarded: false,
             workers: WORKERS,
         }
     }
@@ -145,6 +153,8 @@ pub struct Live {
     pub detect: Detect,
     /// Further backends tried for one request; 0 turns failover off.
     pub retries: u32,
+    /// The names that are answered to.
+    pub allow_hosts: HostList,
 }
 
 /// What may be tried again at another backend, besides what is always safe.
@@ -170,6 +180,10 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From a request sent to a backend to the head of its response; `None` is no limit.
     pub backend_head: Option<Duration>,
+    /// From the first byte of a request's head to its last; `None` is no limit.
+    pub client_head: Option<Duration>,
+    /// Between two parts of a body, whoever has to send or to read the next; `None` is no limit. Streams of events may pause.
+    pub body: Option<Duration>,
     /// An idle connection of a client or to a backend.
     pub idle: Duration,
     /// For requests in flight when a backend or lbdev stops.

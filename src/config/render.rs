@@ -46,6 +46,7 @@ fn balancer(out: &mut String, balancer: &Balancer) {
     let (live, retry, passive) = (&balancer.live, &balancer.retry, &balancer.passive);
     let timeouts = &balancer.timeouts;
     let time = |time: Duration| quoted(&duration_text(time));
+    let limit = |limit: Option<Duration>| limit.map_or(quoted("off"), time);
     out.push_str("[balancer]\n");
     for (key, value) in [
         ("listen", quoted(&listen_text(balancer.listen))),
@@ -84,14 +85,18 @@ fn balancer(out: &mut String, balancer: &Balancer) {
             "timeouts",
             inline(&[
                 ("connect", time(timeouts.connect)),
-                (
-                    "backend_head",
-                    timeouts.backend_head.map_or(quoted("off"), time),
-                ),
+                ("client_head", limit(timeouts.client_head)),
+                ("backend_head", limit(timeouts.backend_head)),
+                ("body", limit(timeouts.body)),
                 ("idle", time(timeouts.idle)),
                 ("drain", time(timeouts.drain)),
             ]),
         ),
+        (
+            "allow_hosts",
+            format!("{:?}", live.allow_hosts.words().collect::<Vec<_>>()),
+        ),
+        ("trust_forwarded", balancer.trust_forwarded.to_string()),
         ("workers", balancer.workers.to_string()),
     ] {
         // Writing to a string cannot fail.

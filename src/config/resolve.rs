@@ -241,6 +241,7 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
     take(&mut live.sticky, &draft.sticky);
     take(&mut live.detect, &draft.detect);
     take_number(&mut live.retries, &draft.retries);
+    take(&mut live.allow_hosts, &draft.allow_hosts);
     take(&mut made.retry.body, &draft.retry_body);
     take(&mut made.retry.budget, &draft.retry_budget);
     take(&mut made.retry.deadline, &draft.retry_deadline);
@@ -253,8 +254,11 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
     take(&mut made.queue_timeout, &draft.queue_timeout);
     take(&mut made.timeouts.connect, &draft.connect);
     take(&mut made.timeouts.backend_head, &draft.backend_head);
+    take(&mut made.timeouts.client_head, &draft.client_head);
+    take(&mut made.timeouts.body, &draft.body);
     take(&mut made.timeouts.idle, &draft.idle);
     take(&mut made.timeouts.drain, &draft.drain);
+    take(&mut made.trust_forwarded, &draft.trust_forwarded);
     take_number(&mut made.workers, &draft.workers);
     made
 }

@@ -44,6 +44,10 @@ pub(super) enum ValueError {
     Unresolved { host: String },
     #[error("`{text}` is neither a path that begins with `/` nor a host name")]
     Route { text: String },
+    #[error(
+        "`{text}` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form"
+    )]
+    Host { text: String },
     #[error("`{text}` is not a path that begins with `/`")]
     Path { text: String },
     #[error(
@@ -324,7 +328,7 @@ pub(super) fn servers(
 }
 
 /// RFC 1123, section 2.1: letters, digits and hyphens in labels of at most 63, and 253 in all.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

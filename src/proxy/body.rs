@@ -66,12 +66,21 @@ impl Body {
     }
 }
 
+impl Body {
+    /// How long it is, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+}
+
 impl End {
     /// Of a response that was cut.
     fn of(broken: &Broken) -> Self {
         match broken {
             Broken::Request => End::ClientLeft,
-            Broken::Io(_) | Broken::Ended | Broken::Head(_) | Broken::Chunk(_) => End::Cut,
+            Broken::Io(_) | Broken::Ended | Broken::Silent | Broken::Head(_) | Broken::Chunk(_) => {
+                End::Cut
+            }
         }
     }
 }
@@ -81,30 +90,36 @@ impl HttpBody for Body {
     type Error = Broken;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = match &mut self.content {
+        let this = self.get_mut();
+        let now = |flight: &Option<Box<Flight>>| {
+            flight
+                .as_ref()
+                .map_or_else(Default::default, |flight| flight.worker().clock.now())
+        };
+        let frame = match &mut this.content {
             Content::Ours(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
             Content::Ended => None,
             Content::Cut(broken) => broken.take().map(Err),
-            Content::Backends(call) => match ready!(call.poll_frame(cx)) {
+            Content::Backends(call) => match ready!(call.poll_frame(cx, now(&this.flight))) {
                 Some(Err(broken)) => {
                     // hyper drops what it has not written yet, when a body fails: it gets a turn to write it.
-                    self.content = Content::Cut(Some(broken));
+                    this.content = Content::Cut(Some(broken));
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 frame => frame,
             },
         };
-        self.let_go();
+        this.let_go();
         match &frame {
-            Some(Err(broken)) => self.end(End::of(broken)),
-            None => self.end(End::Whole),
-            Some(Ok(_)) if self.is_end_stream() => self.end(End::Whole),
+            Some(Err(broken)) => this.end(End::of(broken)),
+            None => this.end(End::Whole),
+            Some(Ok(_)) if this.is_end_stream() => this.end(End::Whole),
             Some(Ok(_)) => {}
         }
         Poll::Ready(frame)

@@ -10,14 +10,16 @@ mod attempt;
 mod body;
 mod client;
 mod clock;
+mod connection;
+mod fields;
 mod fit;
 mod flight;
 mod forward;
 mod frames;
 mod h1;
+mod h2;
 mod headers;
 mod hold;
-mod io;
 mod key;
 mod lent;
 mod listen;
@@ -27,6 +29,7 @@ mod page;
     path = "quickack_none.rs"
 )]
 mod quickack;
+mod request;
 mod retry;
 mod sticky;
 mod tape;

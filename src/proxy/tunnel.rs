@@ -8,9 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -50,39 +48,37 @@ impl Protocol {
     }
 }
 
-/// Opens the tunnel as soon as the client's end is free; `backend` is the other, with what it has said already. It counts as in flight until it ends: by itself, with the streams of its
-/// backend's run, or at once when the worker drains.
-pub(super) fn open(
-    worker: &Rc<Worker>,
-    lease: Lease,
-    protocol: Protocol,
-    clients: OnUpgrade,
-    (backend, said): (TcpStream, BytesMut),
-) {
+/// The backend's end of a tunnel to be.
+#[derive(Debug)]
+pub(super) struct Switched {
+    pub(super) lease: Lease,
+    pub(super) protocol: Protocol,
+    /// Its socket, and what it has said already.
+    pub(super) backend: (TcpStream, BytesMut),
+}
+
+/// Opens the tunnel between a backend and a client, which may have said something too. It counts as in flight until it ends: by
+/// itself, with the streams of its backend's run, or at once when the worker drains.
+pub(super) fn open(worker: &Rc<Worker>, switched: Switched, client: (TcpStream, BytesMut)) {
     let mut draining = worker.draining.subscribe();
     let under_way = worker.begin_tunnel();
     tokio::task::spawn_local(async move {
         let _under_way = under_way;
-        let too_late = async {
-            must_end(&lease, &mut draining).await;
-            tokio::time::sleep(GRACE).await;
-        };
-        let client = tokio::select! {
-            freed = clients => match freed {
-                Ok(client) => client,
-                // An end that was never freed has gone: so does the other, as it is dropped.
-                Err(_) => return,
-            },
-            () = too_late => return,
-        };
-        let (from_client, to_client) = split(TokioIo::new(client));
-        let (from_backend, to_backend) = backend.into_split();
+        let Switched {
+            lease, protocol, ..
+        } = switched;
+        let (from_client, to_client) = client.0.into_split();
+        let (from_backend, to_backend) = switched.backend.0.into_split();
         let mut down = Way::new(
-            Cursor::new(said).chain(from_backend),
+            Cursor::new(switched.backend.1).chain(from_backend),
             to_client,
             protocol.frames(),
         );
-        let mut up = Way::new(from_client, to_backend, protocol.frames());
+        let mut up = Way::new(
+            Cursor::new(client.1).chain(from_client),
+            to_backend,
+            protocol.frames(),
+        );
         let asked = {
             // A half-close is passed on. An error means that one end is gone, and there is nobody to tell.
             let through = async { drop(tokio::try_join!(down.run(), up.run())) };

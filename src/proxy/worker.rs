@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::client::{self, Client, Host};
+use super::client::{Client, Host};
 use super::clock::Clock;
+use super::connection;
 use super::lent::{LastLines, Lent};
 use super::sticky::Cookies;
 use super::upstream::Upstreams;
@@ -134,15 +134,21 @@ impl Worker {
 
     fn grain(&self) -> Duration {
         let timeouts = &self.settings.timeouts;
-        let shortest = timeouts.backend_head.unwrap_or(timeouts.idle);
-        (shortest.min(timeouts.idle) / 4).clamp(SWEEP_MIN, SWEEP_MAX)
+        let watched = [
+            Some(timeouts.idle),
+            timeouts.backend_head,
+            timeouts.client_head,
+            timeouts.body,
+        ];
+        let shortest = watched.into_iter().flatten().min();
+        (shortest.unwrap_or(SWEEP_MAX) / 4).clamp(SWEEP_MIN, SWEEP_MAX)
     }
 
     fn sweep(&self, grain: Duration) {
         self.clock.wind();
         self.upstreams.sweep(grain);
         for client in self.clients.borrow().values() {
-            client.end_if_idle(self.settings.timeouts.idle);
+            client.sweep();
         }
     }
 
@@ -195,15 +201,14 @@ impl Drop for Tunnel {
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let port = HeaderValue::from(port);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let client = Client::new(worker.clone(), peer, port.clone());
+                let client = Client::new(worker.clone(), peer, port);
                 let entered = worker.enter(&client);
                 tokio::task::spawn_local(async move {
                     let _entered = entered;
-                    client::serve(client, stream).await;
+                    connection::serve(client, stream).await;
                 });
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

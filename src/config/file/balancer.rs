@@ -6,7 +6,6 @@ use toml::de::DeValue;
 
 use crate::backend::Detect;
 use crate::balance::{Algorithm, Sequence, Sticky};
-use crate::config::Listen;
 use crate::config::defaults::{
     HOLD_MAX, PASSIVE_RANGE, QUEUE_RANGE, RETRIES_RANGE, RETRY_BODY_MAX, SHORTEST, WORKERS_RANGE,
 };
@@ -14,10 +13,7 @@ use crate::config::draft::BalancerDraft;
 use crate::config::problem::{At, Problem};
 use crate::config::table::{Table, place};
 use crate::config::value;
-
-/// Keys that other versions know.
-const LATER_BALANCER: &[&str] = &["allow_hosts", "trust_forwarded"];
-const LATER_TIMEOUTS: &[&str] = &["client_head", "body"];
+use crate::config::{HostList, Listen};
 
 /// Reads `[balancer]`.
 pub(super) fn read(table: Table<'_>) -> BalancerDraft {
@@ -30,6 +26,8 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         detect: table.choice("detect", Detect::NAMES),
         hold: table.size("hold", HOLD_MAX),
         retries: table.integer("retries", &RETRIES_RANGE),
+        allow_hosts: hosts(&table),
+        trust_forwarded: table.boolean("trust_forwarded"),
         workers: table.integer("workers", &WORKERS_RANGE),
         ..BalancerDraft::default()
     };
@@ -62,28 +60,57 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         draft.connect = timeouts.duration("connect", SHORTEST);
         draft.idle = timeouts.duration("idle", SHORTEST);
         draft.drain = timeouts.duration("drain", Duration::ZERO);
-        draft.backend_head = timeouts.parsed(
-            "backend_head",
-            "a duration such as \"60s\", or \"off\"",
-            |text| match text {
-                "off" => Ok(None),
-                text => value::duration(text).map(Some),
-            },
-        );
-        let short = |at: &At<Option<Duration>>| at.value.is_some_and(|limit| limit < SHORTEST);
-        if let Some(head) = draft.backend_head.take_if(|head| short(head)) {
-            timeouts.fault(
-                head.at,
-                Problem::TooShort {
-                    key: "backend_head".into(),
-                    least: value::duration_text(SHORTEST),
-                },
-            );
-        }
-        timeouts.close(LATER_TIMEOUTS);
+        draft.client_head = limit(&timeouts, "client_head");
+        draft.backend_head = limit(&timeouts, "backend_head");
+        draft.body = limit(&timeouts, "body");
+        timeouts.close(&[]);
     }
-    table.close(LATER_BALANCER);
+    table.close(&[]);
     draft
+}
+
+/// A limit on time that can be off.
+fn limit(table: &Table<'_>, key: &'static str) -> Option<At<Option<Duration>>> {
+    let wanted = "a duration such as \"60s\", or \"off\"";
+    let limit = table.parsed(key, wanted, |text| match text {
+        "off" => Ok(None),
+        text => value::duration(text).map(Some),
+    })?;
+    if limit.value.is_some_and(|limit| limit < SHORTEST) {
+        let least = value::duration_text(SHORTEST);
+        let key = key.to_owned();
+        table.fault(limit.at, Problem::TooShort { key, least });
+        return None;
+    }
+    Some(limit)
+}
+
+/// The names that are answered to.
+fn hosts(table: &Table<'_>) -> Option<At<HostList>> {
+    let key = "allow_hosts";
+    let found = table.get(key)?;
+    let DeValue::Array(entries) = found.get_ref() else {
+        table.wrong_type(key, found, "a list of names such as [\"app.test\"]");
+        return None;
+    };
+    let mut words = Vec::new();
+    for entry in entries {
+        let DeValue::String(text) = entry.get_ref() else {
+            table.wrong_type(key, entry, "a list of strings");
+            return None;
+        };
+        if let Err(source) = HostList::read(std::iter::once(text.as_ref())) {
+            let key = key.to_owned();
+            table.fault(place(entry), Problem::Value { key, source });
+            return None;
+        }
+        words.push(text.as_ref());
+    }
+    Some(At {
+        // Each of them was read above.
+        value: HostList::read(words.into_iter()).unwrap_or_default(),
+        at: place(found),
+    })
 }
 
 fn listen(table: &Table<'_>) -> Option<At<Listen>> {

@@ -519,7 +519,7 @@ speed = "fast"
 algoritm = "x"
 algorithm = "peak_ewms"
 sequence = "page"
-allow_hosts = ["x"]
+allow_hosts = ["x y"]
 retries = "3"
 listen = "nowhere"
 retry = { deadline = 5, budget = "20" }
@@ -563,10 +563,9 @@ error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requ
   6 | sequence = "page"
     |            ^^^^^^
   hint: did you mean `pages`?
-error[LB020]: lbdev.toml:7:1: `allow_hosts` in [balancer] is not in this version of lbdev yet
-  7 | allow_hosts = ["x"]
-    | ^^^^^^^^^^^
-  hint: take it out
+error[LB020]: lbdev.toml:7:16: `allow_hosts`: `x y` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form
+  7 | allow_hosts = ["x y"]
+    |                ^^^^^
 error[LB020]: lbdev.toml:8:11: `retries` must be a whole number, not a string
   8 | retries = "3"
     |           ^^^

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::Method;
 use hyper::header::HeaderMap;
-use hyper::http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::wire::Wire;
 use super::{
-    BadChunk, BadHead, Chunk, Chunked, Framing, RequestFraming, ResponseHead, read_head,
-    write_chunk, write_head, write_last_chunk,
+    BadChunk, BadHead, Chunk, Chunked, Framing, RequestFraming, ResponseHead, Target, read_head,
+    write_head, write_last_chunk,
 };
+use crate::proxy::fields::Fields;
 use crate::proxy::quickack;
 
 /// Why there is no (whole) response.
@@ -27,6 +27,9 @@ pub(in crate::proxy) enum Broken {
     /// It ended before the response did.
     #[error("the connection ended too early")]
     Ended,
+    /// Nothing came for too long.
+    #[error("the backend went silent in the middle of a body")]
+    Silent,
     /// What came is no response.
     #[error("what came is not HTTP")]
     Head(#[from] BadHead),
@@ -61,6 +64,17 @@ pub(in crate::proxy) struct Exchange<B> {
     before: u64,
 }
 
+/// The head of a request, as a backend gets it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct ToSend<'a> {
+    pub(in crate::proxy) method: &'a Method,
+    pub(in crate::proxy) target: &'a Target,
+    /// Without a framing of their own.
+    pub(in crate::proxy) fields: &'a Fields,
+    /// Lines behind them.
+    pub(in crate::proxy) stamp: &'a [u8],
+}
+
 /// Where the response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -76,9 +90,9 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// Puts the request on the connection; nothing is written before the first poll.
-    pub(in crate::proxy) fn new(mut wire: Wire, head: &Parts, body: Option<B>) -> Self {
+    pub(in crate::proxy) fn new(mut wire: Wire, head: ToSend<'_>, body: Option<B>) -> Self {
         let framing = match &body {
-            None if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) => {
+            None if matches!(*head.method, Method::POST | Method::PUT | Method::PATCH) => {
                 RequestFraming::Length(0)
             }
             None => RequestFraming::None,
@@ -89,9 +103,10 @@ where
         };
         write_head(
             &mut wire.output,
-            &head.method,
-            &head.uri,
-            &head.headers,
+            head.method,
+            head.target,
+            head.fields,
+            head.stamp,
             framing,
         );
         Self {
@@ -310,9 +325,7 @@ where
             };
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => match (frame.into_data(), *framing) {
-                    (Ok(data), RequestFraming::Chunked) => {
-                        write_chunk(&mut self.wire.output, &data)
-                    }
+                    (Ok(data), RequestFraming::Chunked) => self.wire.push_chunk(data),
                     (Ok(data), _) => self.wire.push(data),
                     (Err(frame), RequestFraming::Chunked) => {
                         let trailers: Option<HeaderMap> = frame.into_trailers().ok();
@@ -358,8 +371,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::rc::Rc;
 
-    use hyper::Request;
-
     use super::*;
 
     /// A body whose next part is put here. Nobody is woken for it.
@@ -387,9 +398,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let mut backend = Some(listener.accept().unwrap().0);
-        let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let head = ToSend {
+            method: &Method::POST,
+            target: &Target::new(Bytes::from_static(b"/"), None),
+            fields: &Fields::default(),
+            stamp: b"",
+        };
         let part = Rc::new(Cell::new(None));
-        let mut exchange = Exchange::new(Wire::new(stream), &head, Some(Parts(part.clone())));
+        let mut exchange = Exchange::new(Wire::new(stream), head, Some(Parts(part.clone())));
         let head = poll_fn(|cx| {
             if let Some(mut backend) = backend.take() {
                 assert!(exchange.poll_head(cx).is_pending());

@@ -73,6 +73,10 @@ fn every_key_is_part_of_the_set_up() {
         ("hold = 0", ""),
         ("passive.failures = 4", ""),
         ("passive.window = '9s'", ""),
+        ("timeouts.client_head = 'off'", ""),
+        ("timeouts.body = '5s'", ""),
+        ("allow_hosts = ['app.test', '*.b.test', '.c.test', '*']", ""),
+        ("trust_forwarded = true", ""),
         ("", "slow_start = '5s'"),
         ("", "max_connections = 1"),
         ("", "backends.8001.max_connections = 1"),
@@ -165,12 +169,28 @@ fn what_cannot_be() {
         ),
         ("passive.window = '1ms'", "`window` must be at least 10ms"),
         (
-            "trust_forwarded = true",
-            "`trust_forwarded` in [balancer] is not in this version of lbdev yet",
+            "trust_forwarded = 1",
+            "`trust_forwarded` must be true or false, not a whole number",
         ),
         (
-            "timeouts.client_head = '1s'",
-            "`client_head` in [balancer.timeouts] is not in this version of lbdev yet",
+            "timeouts.client_head = '1ms'",
+            "`client_head` must be at least 10ms",
+        ),
+        (
+            "timeouts.body = 5",
+            "`body` must be a duration such as \"60s\", or \"off\", not a whole number",
+        ),
+        (
+            "allow_hosts = 'app.test'",
+            "`allow_hosts` must be a list of names such as [\"app.test\"], not a string",
+        ),
+        (
+            "allow_hosts = ['app.test', 8080]",
+            "`allow_hosts` must be a list of strings, not a whole number",
+        ),
+        (
+            "allow_hosts = ['http://app.test']",
+            "`allow_hosts`: `http://app.test` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form",
         ),
     ] {
         check(line, "", expected);
