@@ -64,9 +64,9 @@ async fn s6_3_a_great_length_alone_is_no_reason() {
     // What a body may weigh is the backend's to say; none of it has to be kept.
     let (front, backend) = set_up().await;
     let mut stream = front.connect().await;
-    let head = post("Content-Length: 99999999999\r\n", "first");
-    stream.write_all(&head).await.unwrap();
-    eventually(|| backend.part.load(Ordering::SeqCst) == 5).await;
+    let begun = post("Content-Length: 99999999999\r\n", &"x".repeat(1000));
+    stream.write_all(&begun).await.unwrap();
+    eventually(|| backend.part.load(Ordering::SeqCst) == 1000).await;
     drop(stream);
     front.settled().await;
     assert_eq!(front.failures(), [0]);

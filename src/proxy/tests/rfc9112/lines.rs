@@ -131,6 +131,7 @@ async fn s3_2_1_a_target_passes_as_it_stands() {
         "/a?b?c=/d",
         "/%00%0d%0a",
         "/a;b=c@d:e!$&'()*+,~",
+        "/a?b\\c",
         "/a?[1]={2}|3^`\\",
     ];
     let requests = targets
