@@ -10,6 +10,7 @@ mod limits;
 mod matrix;
 mod pages;
 mod replay;
+mod rfc9112;
 mod sent;
 mod speaking;
 mod stale;
