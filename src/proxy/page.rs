@@ -90,18 +90,20 @@ impl Page {
 
     /// The client's request cannot be forwarded.
     pub(super) fn bad_request(why: &str) -> Box<Self> {
-        Self::new(
+        let mut page = Self::new(
             StatusCode::BAD_REQUEST,
             "a request that cannot be passed on",
             format!("lbdev did not pass this request on: {why}"),
-        )
+        );
+        // Who sends one such may mean something else by what follows.
+        page.closes = true;
+        page
     }
 
     /// What came in the place of a request is none.
     pub(super) fn refused(refusal: Refusal) -> Box<Self> {
         let mut page = Self::bad_request(refusal.why);
         page.status = refusal.status;
-        page.closes = true;
         page
     }
 

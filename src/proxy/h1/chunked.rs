@@ -5,14 +5,22 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::from_client::has_bare_line_end;
 
-/// A size line with its extensions, or all trailers together, may be so long.
+/// A size line, all extensions of a body together, or all its trailers may be so long.
 const LINE_MAX: usize = 16 * 1024;
 /// More trailers are refused.
 const TRAILERS_MAX: usize = 64;
 
+/// A body in the coding, as far as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::proxy) struct Chunked {
+    at: At,
+    /// Bytes of extensions that were passed over.
+    extensions: usize,
+}
+
 /// Where in the coding a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::proxy) enum Chunked {
+enum At {
     /// A size line comes next.
     #[default]
     Size,
@@ -55,7 +63,7 @@ impl Chunked {
     /// When it cannot.
     pub(in crate::proxy) fn check(start: &[u8]) -> Result<(), BadChunk> {
         let (mut coding, mut buffer) = (Self::default(), BytesMut::from(start));
-        while coding.read(&mut buffer)?.is_some() && coding != Chunked::Done {}
+        while coding.read(&mut buffer)?.is_some() && coding.at != At::Done {}
         Ok(())
     }
 
@@ -68,31 +76,36 @@ impl Chunked {
         buffer: &mut BytesMut,
     ) -> Result<Option<Chunk>, BadChunk> {
         loop {
-            match *self {
-                Chunked::Size => {
+            match self.at {
+                At::Size => {
                     let Some(line) = line(buffer)? else {
                         return Ok(None);
                     };
-                    *self = match size(&buffer[..line])? {
-                        0 => Chunked::Trailers,
-                        size => Chunked::Data(size),
+                    let (size, extensions) = size(&buffer[..line])?;
+                    self.extensions += extensions;
+                    if self.extensions > LINE_MAX {
+                        return Err(BadChunk::TooLong);
+                    }
+                    self.at = match size {
+                        0 => At::Trailers,
+                        size => At::Data(size),
                     };
                     buffer.advance(line + 2);
                 }
-                Chunked::Data(left) => {
+                At::Data(left) => {
                     if buffer.is_empty() {
                         return Ok(None);
                     }
                     let here = usize::try_from(left)
                         .unwrap_or(usize::MAX)
                         .min(buffer.len());
-                    *self = match left - here as u64 {
-                        0 => Chunked::DataEnd,
-                        left => Chunked::Data(left),
+                    self.at = match left - here as u64 {
+                        0 => At::DataEnd,
+                        left => At::Data(left),
                     };
                     return Ok(Some(Chunk::Data(buffer.split_to(here).freeze())));
                 }
-                Chunked::DataEnd => {
+                At::DataEnd => {
                     match buffer.get(..2) {
                         Some(b"\r\n") => buffer.advance(2),
                         Some(_) => return Err(BadChunk::End),
@@ -101,17 +114,17 @@ impl Chunked {
                         }
                         None => return Ok(None),
                     }
-                    *self = Chunked::Size;
+                    self.at = At::Size;
                 }
-                Chunked::Trailers => {
+                At::Trailers => {
                     let Some((length, trailers)) = trailers(buffer)? else {
                         return Ok(None);
                     };
                     buffer.advance(length);
-                    *self = Chunked::Done;
+                    self.at = At::Done;
                     return Ok(Some(Chunk::End(trailers)));
                 }
-                Chunked::Done => return Ok(None),
+                At::Done => return Ok(None),
             }
         }
     }
@@ -133,8 +146,8 @@ fn line(buffer: &[u8]) -> Result<Option<usize>, BadChunk> {
     }
 }
 
-/// `chunk-size [ chunk-ext ]`. Extensions are passed over, once it is clear that they are some.
-fn size(line: &[u8]) -> Result<u64, BadChunk> {
+/// `chunk-size [ chunk-ext ]`: the size, and how long the extensions are, which are passed over once it is clear that they are some.
+fn size(line: &[u8]) -> Result<(u64, usize), BadChunk> {
     let digits = line
         .iter()
         .take_while(|byte| byte.is_ascii_hexdigit())
@@ -145,7 +158,8 @@ fn size(line: &[u8]) -> Result<u64, BadChunk> {
         return Err(BadChunk::Size);
     }
     let text = std::str::from_utf8(number).map_err(|_| BadChunk::Size)?;
-    u64::from_str_radix(text, 16).map_err(|_| BadChunk::Size)
+    let size = u64::from_str_radix(text, 16).map_err(|_| BadChunk::Size)?;
+    Ok((size, extensions.len()))
 }
 
 /// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )` (RFC 9112 §7.1.1): bad whitespace has to be taken around

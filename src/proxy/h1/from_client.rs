@@ -183,14 +183,18 @@ fn refusal(error: httparse::Error, buffer: &[u8]) -> Refusal {
     }
 }
 
-/// `HTTP/` and a number that is not 1.0 or 1.1.
+/// Three words, the last of which is `HTTP/` and a number that is not 1.0 or 1.1.
 fn is_other_version(buffer: &[u8]) -> bool {
     let line = buffer
         .split(|&byte| byte == b'\r' || byte == b'\n')
         .next()
         .unwrap_or_default();
-    let word = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    matches!(word, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut words = line.split(|&byte| byte == b' ').skip(2);
+    let version = match (words.next(), words.next()) {
+        (Some(version), None) => version,
+        _ => return false,
+    };
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// Whether a CR or LF stands there without the other (RFC 9112 §2.2).
@@ -232,13 +236,15 @@ fn read_target(method: &Method, target: Bytes) -> Result<Target, Refusal> {
     Ok(Target::new(path, Some(rest.slice(..end))))
 }
 
-/// What can stand in no target: a fragment is not sent (RFC 9112 §3.2), a backslash is read as a slash by some, and
-/// everything that is not printable ASCII comes percent-encoded (RFC 3986 §2).
+/// What can stand in no target: a fragment is not sent (RFC 9112 §3.2), a backslash in a path is read as a slash by some (in a
+/// query browsers leave it as it is: WHATWG URL §1.3), and everything that is not printable ASCII comes percent-encoded (RFC 3986 §2).
 fn check_target(target: &[u8]) -> Result<(), Refusal> {
+    let mut in_path = true;
     for &byte in target {
         match byte {
             b'#' => return Err(bad("its target has a fragment")),
-            b'\\' => return Err(bad("its target has a backslash")),
+            b'\\' if in_path => return Err(bad("its path has a backslash")),
+            b'?' => in_path = false,
             0..=b' ' | 0x7f..=0xff => {
                 return Err(bad("its target has a byte that has to be percent-encoded"));
             }

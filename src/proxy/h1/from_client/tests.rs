@@ -134,6 +134,7 @@ fn refusals() {
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
         ("GET /\tHTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
         ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n".into(), 400),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
         ("GET / http/1.1\r\nHost: a\r\n\r\n".into(), 400),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".into(), 505),
         ("GET / HTTP/1.2\r\nHost: a\r\n\r\n".into(), 505),
