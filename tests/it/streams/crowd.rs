@@ -36,8 +36,6 @@ pub(super) struct Crowd {
     idle: Vec<TcpStream>,
     sockets: Vec<WebSocketStream<TcpStream>>,
     slow: JoinSet<()>,
-    /// How often a slow one was ended, and came again.
-    pub(super) ended: Arc<AtomicUsize>,
 }
 
 impl Crowd {
@@ -48,19 +46,17 @@ impl Crowd {
         sockets: usize,
         slow: usize,
     ) -> Result<Crowd> {
-        let ended = Arc::new(AtomicUsize::new(0));
         let begun = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         for _ in 0..slow {
-            let (ended, begun) = (Arc::clone(&ended), Arc::clone(&begun));
+            let begun = Arc::clone(&begun);
             tasks.spawn(async move {
                 loop {
-                    // A connection that is refused or reset is an end like another.
+                    // Whoever is ended comes again. A connection that is refused or reset is an end like another.
                     let _ = slow_loris(port, s(1), || {
                         begun.fetch_add(1, Ordering::Relaxed);
                     })
                     .await;
-                    ended.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -78,7 +74,6 @@ impl Crowd {
             })
             .await?,
             slow: tasks,
-            ended,
         };
         until_async(s(30), "the slow ones have begun", || {
             begun.load(Ordering::Relaxed) >= slow

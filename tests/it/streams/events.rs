@@ -75,6 +75,7 @@ async fn each_event_arrives_at_once() -> Result<()> {
         let delays = delays(&client, &url).await?;
         assert_eq!(delays.len(), EVENTS);
         medians.push(super::median(&delays));
+        eprintln!("the medians of the delays: {medians:?}");
         if medians.last() < Some(&MEDIAN) {
             return Ok(());
         }
