@@ -2,28 +2,27 @@
 
 use serde_json::{Map, Value};
 
-use super::Live;
 use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
 use super::problem::{Problem, Where};
 use super::resolve::report_of;
 use super::value::{self, ValueError, alike};
+use super::{HostPattern, Live};
 use crate::backend::Detect;
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 use crate::error::Report;
 
 /// Names of the settings of [`Live`], as in `[balancer]`.
-pub const LIVE_KEYS: [&str; 6] = [
+pub const LIVE_KEYS: [&str; 7] = [
     "algorithm",
     "hash_key",
     "sequence",
     "sticky",
     "detect",
     "retries",
+    "allow_hosts",
 ];
 /// The setting of one backend that can be changed live.
 pub const WEIGHT_KEY: &str = "weight";
-/// Keys that other versions know.
-const LATER: [&str; 1] = ["allow_hosts"];
 
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +39,13 @@ pub struct LiveChange {
     pub detect: Option<Detect>,
     /// Further backends tried.
     pub retries: Option<u32>,
+    /// Hosts that are allowed besides those that always are.
+    pub allow_hosts: Option<Vec<HostPattern>>,
 }
 
 impl LiveChange {
     /// Reads settings by their names in `[balancer]`. Each value is the text that a file or `KEY=VALUE` has; `retries` may
-    /// be a number too.
+    /// be a number too, and `allow_hosts` a list of strings.
     ///
     /// # Errors
     /// LB021 for the first that is unknown, or whose value cannot be; also where there is none.
@@ -62,6 +63,7 @@ impl LiveChange {
                 "sticky" => change.sticky = Some(choice(key, said, Sticky::NAMES)?),
                 "detect" => change.detect = Some(choice(key, said, Detect::NAMES)?),
                 "retries" => change.retries = Some(number(key, said, &RETRIES_RANGE)?),
+                "allow_hosts" => change.allow_hosts = Some(hosts(key, said)?),
                 _ => return Err(unknown_setting(key)),
             }
         }
@@ -77,6 +79,10 @@ impl LiveChange {
             sticky: self.sticky.unwrap_or(live.sticky),
             detect: self.detect.unwrap_or(live.detect),
             retries: self.retries.unwrap_or(live.retries),
+            allow_hosts: match &self.allow_hosts {
+                Some(said) => live.allow_hosts.clone().with_said(said.clone()),
+                None => live.allow_hosts.clone(),
+            },
         }
     }
 }
@@ -91,6 +97,7 @@ impl From<Live> for LiveChange {
             sticky: Some(live.sticky),
             detect: Some(live.detect),
             retries: Some(live.retries),
+            allow_hosts: Some(live.allow_hosts.said().to_vec()),
         }
     }
 }
@@ -112,10 +119,6 @@ pub fn read_weight(settings: &Map<String, Value>) -> Result<u32, Report> {
 
 /// The report of a key that is no setting of the whole balancer.
 pub fn unknown_setting(key: &str) -> Report {
-    if LATER.contains(&key) {
-        let message = format!("`{key}` cannot be set in this version of lbdev yet");
-        return Report::usage("LB021", message);
-    }
     if key == WEIGHT_KEY {
         let message = format!("`{WEIGHT_KEY}` is a setting of a backend, and none is named");
         return Report::usage("LB021", message)
@@ -161,6 +164,20 @@ fn text<T>(
         let key = key.to_owned();
         report_of(Problem::Value { key, source }, Where::Nowhere)
     })
+}
+
+/// A list of strings, or a text with commas.
+fn hosts(key: &str, said: &Value) -> Result<Vec<HostPattern>, Report> {
+    match said {
+        Value::Array(entries) => {
+            let entries = entries.iter();
+            entries.map(|entry| text(key, entry, value::host)).collect()
+        }
+        Value::String(_) => text(key, said, value::hosts),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(wrong_type(key, "a list of strings", said))
+        }
+    }
 }
 
 /// A whole number, or the text of one.

@@ -40,6 +40,8 @@ fn value(key: &str, balancer: &BalancerStatus) -> String {
         "sticky" => balancer.sticky.clone(),
         "detect" => balancer.detect.clone(),
         "retries" => balancer.retry_limit.to_string(),
+        "allow_hosts" if balancer.allow_hosts.is_empty() => "empty".to_owned(),
+        "allow_hosts" => balancer.allow_hosts.join(","),
         // A key that only a later server knows.
         _ => "set".to_owned(),
     }
