@@ -3,8 +3,8 @@
 mod limits;
 
 pub(super) use limits::{
-    at_most, budget, budget_text, expected_body, expected_status, expected_status_text,
-    retry_status, size, size_text,
+    at_most, budget, budget_text, expected_body, expected_status, expected_status_text, limit,
+    limit_text, retry_status, size, size_text,
 };
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -113,19 +113,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
     }
     // Nobody writes less than a microsecond; rounding hides what binary fractions do to 0.1.
     Ok(Duration::from_micros((total * 1e6).round() as u64))
-}
-
-/// Reads a duration, or `off` for no limit.
-pub(super) fn limit(text: &str) -> Result<Option<Duration>, ValueError> {
-    match text.trim().eq_ignore_ascii_case("off") {
-        true => Ok(None),
-        false => duration(text).map(Some),
-    }
-}
-
-/// Writes what [`limit`] reads.
-pub(super) fn limit_text(limit: Option<Duration>) -> String {
-    limit.map_or_else(|| "off".to_owned(), duration_text)
 }
 
 /// Reads the hosts of `allow_hosts` with a comma between two, as `set` has them; nothing is no host.
