@@ -53,7 +53,7 @@ pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page
         .route(&host.name, path)
         .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
     let live = pools.live();
-    if !live.allow_hosts.allows(&host.name) && !pools.has_host(&host.name) {
+    if !live.allow_hosts.allows(&host.name) {
         return Err(Page::strange_host(&host.name));
     }
     let Some(place) = place else {

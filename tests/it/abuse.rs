@@ -75,8 +75,14 @@ fn nonsense() -> Vec<Vec<u8>> {
     .into_iter()
     .map(|text| text.as_bytes().to_vec())
     .collect();
-    let head =
-        |fields: &[u8]| [b"GET / HTTP/1.1\r\nHost: localhost\r\n".as_slice(), fields, b"\r\n"].concat();
+    let head = |fields: &[u8]| {
+        [
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n".as_slice(),
+            fields,
+            b"\r\n",
+        ]
+        .concat()
+    };
     all.push(
         [
             b"GET /".as_slice(),
@@ -227,7 +233,8 @@ fn ten_thousand_clients_that_leave_early() {
     lbdev.demo();
     let (port, fds) = (lbdev.ports.listen(), open_files(&lbdev));
     let post = |path: &str, said: usize, sent: usize| {
-        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {said}\r\n\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {said}\r\n\r\n");
         [head.into_bytes(), long(b'x', sent)].concat()
     };
     // What it sends, and how much of the answer it reads.
