@@ -64,6 +64,7 @@ async fn work(client: &Rc<Client>, wire: Rc<ClientWire>) {
         let after = match next {
             Next::Head(head) => answer(client, &wire, *head).await,
             Next::Refused(refusal) => refuse(client, &wire, refusal).await,
+            Next::Foreign => After::Linger,
             Next::End => return,
             Next::Preface => {
                 if let Some(parts) = wire.into_parts() {

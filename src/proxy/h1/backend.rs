@@ -60,6 +60,8 @@ pub(in crate::proxy) struct Exchange<B> {
     persists: bool,
     /// An interim head has come.
     interim: bool,
+    /// The response has no body: one that came all the same would pass for the next response.
+    bodiless: bool,
     /// Written on the connection before this request.
     before: u64,
 }
@@ -117,6 +119,7 @@ where
             reading: Reading::Head,
             persists: false,
             interim: false,
+            bodiless: false,
         }
     }
 
@@ -176,6 +179,7 @@ where
 
     fn begin(&mut self, head: &ResponseHead) {
         self.persists = head.persists;
+        self.bodiless = head.framing == Framing::None;
         self.reading = match head.framing {
             Framing::None => Reading::Done,
             Framing::Length(length) => Reading::Length(length),
@@ -354,6 +358,7 @@ where
         let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
         fit.then(|| {
             self.wire.rest();
+            self.wire.doubt(self.bodiless);
             self.wire
         })
     }

@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use tokio::net::TcpStream;
 
 use super::from_backend::Framing;
-use super::from_client::{Refusal, RequestHead, read_request};
+use super::from_client::{Refusal, RequestHead, is_foreign, read_request};
 use super::to_client::write_interim;
 use super::{BadChunk, Chunk, Chunked, Wire};
 use crate::proxy::fields::Fields;
@@ -72,6 +72,8 @@ pub(in crate::proxy) enum Next {
     Preface,
     /// Something that is none.
     Refused(Refusal),
+    /// Another protocol.
+    Foreign,
     /// Nothing: it has ended.
     End,
 }
@@ -116,6 +118,7 @@ impl ClientWire {
                         return Poll::Ready(Next::Head(Box::new(head)));
                     }
                     Ok(None) => {}
+                    Err(_) if is_foreign(&wire.input) => return Poll::Ready(Next::Foreign),
                     Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
                 }
             }

@@ -183,6 +183,21 @@ fn refusal(error: httparse::Error, buffer: &[u8]) -> Refusal {
     }
 }
 
+/// Whether what was refused begins with a line like that of a request, but of another protocol: words of HTTP would be nonsense
+/// there. HTTP/2 wants the connection closed where its preface is wrong (RFC 9113 §3.4).
+pub(super) fn is_foreign(buffer: &[u8]) -> bool {
+    let Some(end) = memchr::memmem::find(buffer, b"\r\n") else {
+        return false;
+    };
+    let mut words = buffer[..end].split(|&byte| byte == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some(version), None) if !version.is_empty() => !version
+            .get(..4)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"http")),
+        _ => false,
+    }
+}
+
 /// Three words, the last of which is `HTTP/` and a number that is not 1.0 or 1.1.
 fn is_other_version(buffer: &[u8]) -> bool {
     let line = buffer

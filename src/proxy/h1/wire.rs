@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,6 +31,8 @@ pub(in crate::proxy) struct Wire {
     bulk: Bytes,
     /// To be written after `bulk`.
     tail: &'static [u8],
+    /// Something may have come that nobody has heard of yet.
+    doubtful: bool,
     /// Read at once the next time.
     read: usize,
     written: u64,
@@ -43,6 +46,7 @@ impl Wire {
             output: BytesMut::new(),
             bulk: Bytes::new(),
             tail: b"",
+            doubtful: false,
             read: READ_FIRST,
             written: 0,
         }
@@ -116,8 +120,19 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
-    /// The other end has neither closed the connection nor sent anything unasked.
+    /// What came last may have had more behind it than it should: the socket is asked before it is used again.
+    pub(in crate::proxy) fn doubt(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+    }
+
+    /// The other end has neither closed the connection nor sent anything unasked, as far as is known; where that was doubted, as
+    /// the system knows it.
     pub(in crate::proxy) fn is_quiet(&self) -> bool {
+        if self.doubtful {
+            let peeked = socket2::SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+            return self.input.is_empty()
+                && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let tried = self.stream.try_read(&mut [0]);
         self.input.is_empty() && tried.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
