@@ -62,7 +62,7 @@ async fn work(client: &Rc<Client>, wire: Rc<ClientWire>) {
         let next = poll_fn(|cx| poll_next(client, &wire, first, cx)).await;
         first = false;
         let after = match next {
-            Next::Head(head) => answer(client, &wire, *head).await,
+            Next::Head(head) => answer(client, &wire, head).await,
             Next::Refused(refusal) => refuse(client, &wire, refusal).await,
             Next::Foreign => After::Linger,
             Next::End => return,

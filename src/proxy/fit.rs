@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hyper::{Method, Version};
 
-use super::attempt::Outbound;
 use super::client::{Client, Host};
 use super::fields::{Fields, Name};
 use super::headers;
@@ -23,13 +22,15 @@ pub(super) struct Fit {
     pub(super) place: usize,
     pub(super) turn: Turn,
     pub(super) sticks: Sticks,
-    pub(super) out: Outbound,
+    pub(super) host: Rc<Host>,
+    /// Sent twice it does no more than sent once, or nobody minds.
+    pub(super) repeatable: bool,
     /// It asks for a switch of protocols.
     pub(super) upgrades: bool,
 }
 
 /// Checks a request, finds its pool, and makes its head what the backend is to get.
-pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page>> {
+pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Page>> {
     if request.method == Method::CONNECT {
         return Err(Page::no_connect());
     }
@@ -99,8 +100,9 @@ pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page
         place,
         turn,
         sticks,
+        host,
+        repeatable,
         upgrades: token.is_some(),
-        out: Outbound::new(request, repeatable, retry.body, (client, host)),
     })
 }
 

@@ -33,7 +33,10 @@ pub(super) fn strip_hop_by_hop(fields: &mut Fields) {
     if !fields.has_any(HOP_BY_HOP) {
         return;
     }
-    if fields.has(Name::Connection) {
+    let says_more = fields
+        .all(Name::Connection)
+        .any(|value| !is_no_name_to_strip(value));
+    if says_more {
         let named: Vec<Vec<u8>> = fields
             .tokens(Name::Connection)
             .filter(|token| !is_no_name_to_strip(token))

@@ -17,6 +17,8 @@ use super::tape::Outgoing;
 use crate::backend::RunId;
 use crate::pool::{AttemptFailure, Member};
 
+/// A connection that was idle for so long gives its memory back.
+const REST: Duration = Duration::from_secs(1);
 /// Idle connections kept to one backend by one worker.
 const IDLE_MAX: usize = 256;
 
@@ -377,9 +379,12 @@ impl Upstreams {
             true
         });
         for shelf in self.shelves.borrow_mut().iter_mut().flatten() {
-            shelf
-                .idle
-                .retain(|(conn, since)| conn.wire.is_quiet() && now < *since + self.idle);
+            shelf.idle.retain_mut(|(conn, since)| {
+                if now >= *since + REST {
+                    conn.wire.rest();
+                }
+                conn.wire.is_quiet() && now < *since + self.idle
+            });
         }
     }
 }

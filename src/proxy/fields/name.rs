@@ -88,7 +88,10 @@ impl Name {
             ],
             _ => &[],
         };
-        let is_it = |(known, _): &&(&[u8], Name)| name.eq_ignore_ascii_case(known);
+        // Both ends first: hardly any other name has them both.
+        let ends = |name: &[u8]| Some((name.first()? | 0x20, name.last()? | 0x20));
+        let (here, is_same) = (ends(name), |known: &[u8]| name.eq_ignore_ascii_case(known));
+        let is_it = |(known, _): &&(&[u8], Name)| ends(known) == here && is_same(known);
         candidates.iter().find(is_it).map_or(Other, |&(_, it)| it)
     }
 }

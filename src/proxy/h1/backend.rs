@@ -357,7 +357,7 @@ where
         // A backend that speaks unasked is not understood: what it said could pass for the next answer.
         let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
         fit.then(|| {
-            self.wire.rest();
+            self.wire.calm();
             self.wire.doubt(self.bodiless);
             self.wire
         })

@@ -64,10 +64,12 @@ pub(in crate::proxy) struct ClientWire {
 }
 
 /// What comes next on a connection.
+// A box would cost an allocation for each request, to make the few moves of it shorter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(in crate::proxy) enum Next {
     /// A request.
-    Head(Box<RequestHead>),
+    Head(RequestHead),
     /// HTTP/2.
     Preface,
     /// Something that is none.
@@ -115,7 +117,7 @@ impl ClientWire {
                             return Poll::Ready(Next::Refused(BAD_CHUNK));
                         }
                         self.begin(&head);
-                        return Poll::Ready(Next::Head(Box::new(head)));
+                        return Poll::Ready(Next::Head(head));
                     }
                     Ok(None) => {}
                     Err(_) if is_foreign(&wire.input) => return Poll::Ready(Next::Foreign),

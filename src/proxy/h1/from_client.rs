@@ -95,8 +95,10 @@ pub(in crate::proxy) fn read_request(
     while buffer.starts_with(b"\r\n") {
         buffer.advance(2);
     }
-    if buffer.is_empty() {
-        return Ok(None);
+    match buffer.first() {
+        None => return Ok(None),
+        Some(b'\n') => return Err(bad("a line does not end in CR LF")),
+        Some(_) => {}
     }
     let (length, method, target, version, places) = {
         let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
@@ -127,7 +129,7 @@ pub(in crate::proxy) fn read_request(
     if method.as_str().len() > METHOD_MAX {
         return Err(bad("its method is too long"));
     }
-    if has_bare_line_end(&buffer[..length]) {
+    if !ends_lines_with_cr(&buffer[..length], places.len() + 2) {
         return Err(bad("a line does not end in CR LF"));
     }
     let bytes = buffer.split_to(length).freeze();
@@ -212,16 +214,10 @@ fn is_other_version(buffer: &[u8]) -> bool {
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// Whether a CR or LF stands there without the other (RFC 9112 §2.2).
-pub(super) fn has_bare_line_end(head: &[u8]) -> bool {
-    let mut returns = 0;
-    for end in memchr::memchr_iter(b'\n', head) {
-        if end == 0 || head[end - 1] != b'\r' {
-            return true;
-        }
-        returns += 1;
-    }
-    memchr::memchr_iter(b'\r', head).count() != returns
+/// Whether each of so many lines, which httparse has read, ends in CR LF (RFC 9112 §2.2): it takes a bare LF too, but a CR only
+/// before one.
+pub(super) fn ends_lines_with_cr(head: &[u8], lines: usize) -> bool {
+    memchr::memchr_iter(b'\r', head).count() == lines
 }
 
 /// One of the four forms of RFC 9112 §3.2. `*` is for whoever knows the method to judge.

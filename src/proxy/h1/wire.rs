@@ -167,6 +167,15 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
+    /// Lets go of what only a long body needed.
+    pub(in crate::proxy) fn calm(&mut self) {
+        let most = 2 * READ_FIRST;
+        if self.input.capacity() > most || self.output.capacity() > most {
+            self.rest();
+        }
+        self.read = READ_FIRST;
+    }
+
     /// An idle connection holds no memory.
     pub(in crate::proxy) fn rest(&mut self) {
         if self.input.is_empty() {
