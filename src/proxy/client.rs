@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ const REST: Duration = Duration::from_secs(1);
 
 /// What says for whom a request comes (RFC 7239 §4, and the fields that were there before it).
 const FORWARDED: Names = Names::of(&[
+    Name::FalseForwarded,
     Name::Forwarded,
     Name::XForwardedFor,
     Name::XForwardedHost,
@@ -45,6 +46,20 @@ pub(super) enum Waits {
     Head,
     /// That the client reads what was written (`timeouts.body`).
     Reader,
+}
+
+/// Since when a stream's data waits for its client.
+#[derive(Debug, Default)]
+pub(super) struct Stall(Cell<Option<Duration>>);
+
+impl Stall {
+    pub(super) fn waits(&self, now: Duration) {
+        self.0.set(Some(now));
+    }
+
+    pub(super) fn takes(&self) {
+        self.0.set(None);
+    }
 }
 
 /// A host that a client asked for, with what is made of it for every request.
@@ -95,6 +110,10 @@ pub(super) struct Client {
     /// Since when, on the worker's clock.
     since: Cell<Duration>,
     too_slow: Cell<bool>,
+    /// What the system knows of it does not wake anybody: it has to be asked.
+    blind: Cell<bool>,
+    /// Of the streams of HTTP/2.
+    stalls: RefCell<Vec<Weak<Stall>>>,
     shall_rest: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -110,6 +129,8 @@ impl Client {
             waits: Cell::new(Waits::Request),
             since: Cell::new(worker.clock.now()),
             too_slow: Cell::new(false),
+            blind: Cell::new(false),
+            stalls: RefCell::default(),
             shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
             waker: RefCell::default(),
@@ -130,6 +151,7 @@ impl Client {
     pub(super) fn waits_for(&self, what: Waits) {
         if self.waits.replace(what) != what {
             self.since.set(self.worker.clock.now());
+            self.too_slow.set(false);
         }
         self.shall_rest
             .set(self.shall_rest.get() && what == Waits::Request);
@@ -160,8 +182,20 @@ impl Client {
         let now = self.worker.clock.now();
         let limits = &self.worker.settings.timeouts;
         let over = |limit: Duration| now >= self.since.get() + limit;
+        if self.blind.get() {
+            self.wake();
+        }
+        if let Some(limit) = limits.body
+            && self.has_stalled(now, limit)
+        {
+            return self.give(Order::Drop);
+        }
         match self.waits.get() {
             Waits::Request if self.in_flight.get() > 0 => {}
+            // Who was told to end and does not, is ended.
+            Waits::Request if self.is_finishing() && over(2 * limits.idle) => {
+                self.give(Order::Drop);
+            }
             Waits::Request if over(limits.idle) => self.give(Order::Finish),
             Waits::Request if over(REST) && !self.shall_rest.replace(true) => self.wake(),
             Waits::Head if limits.client_head.is_some_and(over) => {
@@ -171,6 +205,32 @@ impl Client {
             Waits::Reader if limits.body.is_some_and(over) => self.give(Order::Drop),
             Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
+    }
+
+    /// Some stream's data has waited for so long.
+    fn has_stalled(&self, now: Duration, limit: Duration) -> bool {
+        let mut stalls = self.stalls.borrow_mut();
+        if stalls.is_empty() {
+            return false;
+        }
+        stalls.retain(|stall| stall.strong_count() > 0);
+        let since = |stall: &Weak<Stall>| stall.upgrade()?.0.get();
+        stalls
+            .iter()
+            .filter_map(since)
+            .any(|since| now >= since + limit)
+    }
+
+    /// One more stream to watch.
+    pub(super) fn watch_stream(&self) -> Rc<Stall> {
+        let stall = Rc::new(Stall::default());
+        self.stalls.borrow_mut().push(Rc::downgrade(&stall));
+        stall
+    }
+
+    /// Notes whether the connection has to be asked how it is.
+    pub(super) fn set_blind(&self, blind: bool) {
+        self.blind.set(blind);
     }
 
     fn give(&self, order: Order) {

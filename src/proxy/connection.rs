@@ -18,7 +18,7 @@ use super::client::{Client, Waits};
 use super::fields::Fields;
 use super::flight::Flight;
 use super::h1::{
-    ClientWire, Next, Refusal, RequestHead, ResponseFraming, Stays, write_last_chunk,
+    ClientWire, Next, Presence, Refusal, RequestHead, ResponseFraming, Stays, write_last_chunk,
     write_response,
 };
 use super::page::Page;
@@ -121,6 +121,7 @@ async fn refuse(client: &Rc<Client>, wire: &Rc<ClientWire>, refusal: Refusal) ->
         method: Method::GET,
         version: Version::HTTP_11,
         persists: false,
+        has_body: true,
     };
     match respond(client, wire, how, answer).await {
         After::Next | After::End | After::Linger => After::Linger,
@@ -133,6 +134,7 @@ struct How {
     method: Method,
     version: Version,
     persists: bool,
+    has_body: bool,
 }
 
 /// Has a request answered, and writes the answer.
@@ -141,6 +143,7 @@ async fn answer(client: &Rc<Client>, wire: &Rc<ClientWire>, head: RequestHead) -
         method: head.method.clone(),
         version: head.version,
         persists: head.persists,
+        has_body: !wire.is_read(),
     };
     let waits_for_leave = head.expects;
     let request = Request {
@@ -167,7 +170,7 @@ async fn answer(client: &Rc<Client>, wire: &Rc<ClientWire>, head: RequestHead) -
                 }
             }
             let broken = matches!(wire.poll_flush(cx), Poll::Ready(Err(_)));
-            match broken || wire.is_gone(cx) {
+            match broken || is_gone(client, wire, cx) {
                 true => Poll::Ready(None),
                 false => Poll::Pending,
             }
@@ -211,6 +214,11 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
         write_response(&mut wire.output, status, &fields, &date, framing, stays);
     });
     drop(fields);
+    if framing == ResponseFraming::UntilClose {
+        // Until it is whole, the end of the connection must not say that it is.
+        wire.set_abortive(true);
+    }
+    let before = wire.written();
     let mut sending = Sending {
         body,
         framing,
@@ -220,19 +228,18 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
     drop(sending);
     match end {
         End::Gone => return After::End,
-        End::Cut => {
-            if framing == ResponseFraming::UntilClose {
-                // The end of the connection would say that this was all.
-                wire.abort();
-            }
-            return After::End;
-        }
+        End::Cut => return After::End,
+        End::Whole if framing == ResponseFraming::UntilClose => wire.set_abortive(false),
         End::Whole => {}
     }
+    // Who said that this was the last request, and had no more to say in it, says nothing that would cut the answer short. A
+    // long one may still be on its way when it does.
+    let said_all = !how.persists && !how.has_body && wire.is_read() && !wire.has_begun();
+    let is_short = wire.written() - before <= BATCH as u64;
     match switched {
         Some(switched) => After::Switched(switched),
         None if !closes => After::Next,
-        None if wire.is_read() && !wire.has_begun() => After::End,
+        None if said_all && is_short => After::End,
         None => After::Linger,
     }
 }
@@ -270,13 +277,16 @@ impl Sending {
             match flush(client, wire, cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.body.poll_send(cx);
+                    return Poll::Pending;
+                }
             }
             if let Some(end) = self.end {
                 return Poll::Ready(end);
             }
             if waits {
-                return match wire.is_gone(cx) {
+                return match is_gone(client, wire, cx) {
                     true => Poll::Ready(End::Gone),
                     false => Poll::Pending,
                 };
@@ -314,6 +324,13 @@ impl Sending {
             (Err(_), _) => {}
         }
     }
+}
+
+/// Whether the client has gone, while its request is answered.
+fn is_gone(client: &Client, wire: &ClientWire, cx: &mut Context<'_>) -> bool {
+    let presence = wire.presence(cx);
+    client.set_blind(presence == Presence::Unsure);
+    presence == Presence::Gone
 }
 
 /// Writes what waits. A client that takes nothing is watched.

@@ -83,8 +83,8 @@ pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Pag
     headers::strip_hop_by_hop(fields);
     // It is said anew, once, with the body that came.
     fields.remove(Name::ContentLength);
-    if request.version == Version::HTTP_10 {
-        // Who speaks HTTP/1.0 cannot mean it (RFC 9110 §10.1.1).
+    if request.version != Version::HTTP_11 {
+        // Who speaks HTTP/1.0 cannot mean it (RFC 9110 §10.1.1), and hyper has no word for it over HTTP/2.
         fields.remove(Name::Expect);
     }
     if let Some(token) = &token {

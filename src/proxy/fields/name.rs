@@ -18,6 +18,8 @@ pub(in crate::proxy) enum Name {
     Expect,
     /// What a CGI would take for a field of framing: it cannot tell `_` from `-` (RFC 3875 §4.1.18).
     FalseFraming,
+    /// What a CGI would take for one of `X-Forwarded-*`.
+    FalseForwarded,
     Forwarded,
     Host,
     IdempotencyKey,
@@ -71,12 +73,15 @@ impl Name {
             ],
             15 => &[
                 (b"x-forwarded-for", XForwardedFor),
+                (b"x_forwarded_for", FalseForwarded),
                 (b"idempotency-key", IdempotencyKey),
                 (b"x-lbdev-backend", XLbdevBackend),
             ],
             16 => &[
                 (b"content-encoding", ContentEncoding),
                 (b"x-forwarded-host", XForwardedHost),
+                (b"x_forwarded_host", FalseForwarded),
+                (b"x_forwarded_port", FalseForwarded),
                 (b"x-forwarded-port", XForwardedPort),
                 (b"x-lbdev-attempts", XLbdevAttempts),
                 (b"proxy-connection", ProxyConnection),
@@ -85,6 +90,7 @@ impl Name {
                 (b"transfer-encoding", TransferEncoding),
                 (b"transfer_encoding", FalseFraming),
                 (b"x-forwarded-proto", XForwardedProto),
+                (b"x_forwarded_proto", FalseForwarded),
             ],
             _ => &[],
         };

@@ -30,6 +30,9 @@ pub(in crate::proxy) enum Broken {
     /// Nothing came for too long.
     #[error("the backend went silent in the middle of a body")]
     Silent,
+    /// It says ever more before the response.
+    #[error("there are interim responses without an end")]
+    Endless,
     /// What came is no response.
     #[error("what came is not HTTP")]
     Head(#[from] BadHead),
@@ -248,6 +251,17 @@ where
         }
     }
 
+    /// Sends what can be sent, while nobody wants the response.
+    pub(in crate::proxy) fn poll_send_on(&mut self, cx: &mut Context<'_>) {
+        // That the client does not send the rest stays noted.
+        let _ = self.poll_send_rest(cx);
+    }
+
+    /// The whole of the request was sent.
+    pub(in crate::proxy) fn has_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done) && self.wire.is_flushed()
+    }
+
     /// The response has ended.
     pub(in crate::proxy) fn is_done(&self) -> bool {
         self.reading == Reading::Done
@@ -353,9 +367,11 @@ where
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
     pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
-        let sent = matches!(self.sending, Sending::Done) && self.wire.is_flushed();
-        // A backend that speaks unasked is not understood: what it said could pass for the next answer.
-        let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
+        let sent = self.has_sent();
+        // A backend that speaks unasked is not understood: what it said could pass for the next answer. Some send the body that
+        // `HEAD` is not to have, a little later.
+        let quiet = self.is_done() && self.wire.input.is_empty() && self.method != Method::HEAD;
+        let fit = self.persists && sent && quiet;
         fit.then(|| {
             self.wire.calm();
             self.wire.doubt(self.bodiless);

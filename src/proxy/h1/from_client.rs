@@ -75,6 +75,9 @@ const fn bad(why: &'static str) -> Refusal {
     }
 }
 
+/// Why [`Name::FalseFraming`] is refused.
+pub(in crate::proxy) const FALSE_FRAMING: &str =
+    "it has `Content_Length` or `Transfer_Encoding`, which some servers take for the real ones";
 const TOO_LARGE: Refusal = Refusal {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     why: "its head is longer than 64 KiB or has more than 128 fields",
@@ -249,7 +252,7 @@ fn read_target(method: &Method, target: Bytes) -> Result<Target, Refusal> {
 
 /// What can stand in no target: a fragment is not sent (RFC 9112 §3.2), a backslash in a path is read as a slash by some (in a
 /// query browsers leave it as it is: WHATWG URL §1.3), and everything that is not printable ASCII comes percent-encoded (RFC 3986 §2).
-fn check_target(target: &[u8]) -> Result<(), Refusal> {
+pub(in crate::proxy) fn check_target(target: &[u8]) -> Result<(), Refusal> {
     let mut in_path = true;
     for &byte in target {
         match byte {
@@ -268,9 +271,7 @@ fn check_target(target: &[u8]) -> Result<(), Refusal> {
 /// The rules of RFC 9112 §6.3 for requests; where §6.1 lets a server choose between refusing and guessing, it refuses.
 fn framing(fields: &Fields, version: Version) -> Result<Framing, Refusal> {
     if fields.has(Name::FalseFraming) {
-        return Err(bad(
-            "it has `Content_Length` or `Transfer_Encoding`, which some servers take for the real ones",
-        ));
+        return Err(bad(FALSE_FRAMING));
     }
     let mut lengths = fields.all(Name::ContentLength);
     let length = match (lengths.next(), lengths.next()) {

@@ -10,6 +10,7 @@ mod limits;
 mod matrix;
 mod pages;
 mod replay;
+mod review;
 mod rfc9112;
 mod sent;
 mod speaking;
