@@ -96,9 +96,13 @@ impl End {
     fn of(broken: &Broken) -> Self {
         match broken {
             Broken::Request => End::ClientLeft,
-            Broken::Io(_) | Broken::Ended | Broken::Silent | Broken::Head(_) | Broken::Chunk(_) => {
-                End::Cut
-            }
+            Broken::Io(_)
+            | Broken::Ended
+            | Broken::Silent
+            | Broken::Endless
+            | Broken::Head(_)
+            | Broken::Chunk(_) => End::Cut,
+        }
         }
     }
 }
