@@ -103,7 +103,6 @@ impl End {
             | Broken::Head(_)
             | Broken::Chunk(_) => End::Cut,
         }
-        }
     }
 }
 
