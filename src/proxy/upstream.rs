@@ -74,7 +74,7 @@ struct Origin {
 /// A connection to one run of a backend, without a request on it.
 #[derive(Debug)]
 pub(super) struct Conn {
-    wire: Wire,
+    wire: Box<Wire>,
     link: Rc<Link>,
     origin: Origin,
 }

@@ -56,7 +56,7 @@ enum Sending<B> {
 /// A connection with a request on it.
 #[derive(Debug)]
 pub(in crate::proxy) struct Exchange<B> {
-    wire: Wire,
+    wire: Box<Wire>,
     method: Method,
     sending: Sending<B>,
     reading: Reading,
@@ -95,7 +95,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// Puts the request on the connection; nothing is written before the first poll.
-    pub(in crate::proxy) fn new(mut wire: Wire, head: ToSend<'_>, body: Option<B>) -> Self {
+    pub(in crate::proxy) fn new(mut wire: Box<Wire>, head: ToSend<'_>, body: Option<B>) -> Self {
         let framing = match &body {
             None if matches!(*head.method, Method::POST | Method::PUT | Method::PATCH) => {
                 RequestFraming::Length(0)
@@ -366,7 +366,7 @@ where
     }
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
-    pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
+    pub(in crate::proxy) fn into_idle(mut self) -> Option<Box<Wire>> {
         let sent = self.has_sent();
         // A backend that speaks unasked is not understood: what it said could pass for the next answer. Some send the body that
         // `HEAD` is not to have, a little later.

@@ -93,7 +93,7 @@ pub(in crate::proxy) enum Presence {
 impl ClientWire {
     pub(in crate::proxy) fn new(stream: TcpStream) -> Rc<Self> {
         Rc::new(Self {
-            wire: RefCell::new(Wire::new(stream)),
+            wire: RefCell::new(*Wire::new(stream)),
             reading: Cell::new(Reading::Done),
             go_ahead: Cell::new(Continue::Needless),
             ended: Cell::new(false),

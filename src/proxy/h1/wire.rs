@@ -39,8 +39,9 @@ pub(in crate::proxy) struct Wire {
 }
 
 impl Wire {
-    pub(in crate::proxy) fn new(stream: TcpStream) -> Self {
-        Self {
+    /// It is moved from request to request, and boxed for that.
+    pub(in crate::proxy) fn new(stream: TcpStream) -> Box<Self> {
+        Box::new(Self {
             stream,
             input: BytesMut::new(),
             output: BytesMut::new(),
@@ -49,7 +50,7 @@ impl Wire {
             doubtful: false,
             read: READ_FIRST,
             written: 0,
-        }
+        })
     }
 
     pub(in crate::proxy) fn stream(&self) -> &TcpStream {
