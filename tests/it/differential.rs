@@ -222,7 +222,7 @@ async fn exchanges_in_http_2() -> Result<()> {
         streams.spawn(async move {
             let mut all = Vec::new();
             for (number, exchange) in exchanges.iter().enumerate().skip(at_once).step_by(12) {
-                let got = client.ask(exchange).await;
+                let got = client.ask(&exchange.request).await;
                 let number = number as u32;
                 all.push((number, got.with_context(|| about(number, exchange))?));
             }

@@ -4,17 +4,26 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::generate::Exchange;
 use super::message::{Message, Peer};
 
-/// Answers one request on a connection; false ends it.
-type Answers = dyn Fn(&mut Peer, Message) -> bool + Send + Sync;
+/// What becomes of a connection after an answer.
+pub enum After {
+    Next,
+    End,
+    Reset,
+}
+
+/// Answers one request on a connection.
+pub type Answers = dyn Fn(&mut Peer, Message) -> After + Send + Sync;
 
 /// A listener with a thread for each connection. Dropped, it listens no more.
 pub struct Backend {
     pub port: u16,
     over: Arc<AtomicBool>,
+    accepting: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Backend {
@@ -24,7 +33,7 @@ impl Backend {
         let port = listener.local_addr().expect("it is bound").port();
         let over = Arc::new(AtomicBool::new(false));
         let is_over = over.clone();
-        std::thread::spawn(move || {
+        let accepting = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if is_over.load(Ordering::SeqCst) {
                     return;
@@ -34,7 +43,11 @@ impl Backend {
                 std::thread::spawn(move || serve(Peer::new(stream), &*answers));
             }
         });
-        Backend { port, over }
+        Backend {
+            port,
+            over,
+            accepting: Some(accepting),
+        }
     }
 }
 
@@ -42,7 +55,11 @@ impl Drop for Backend {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         // It waits for a connection, and looks then.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let looks = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        if let (Ok(_), Some(accepting)) = (looks, self.accepting.take()) {
+            // The port is free when it has ended, however it did.
+            let _ = accepting.join();
+        }
     }
 }
 
@@ -58,8 +75,15 @@ fn serve(mut peer: Peer, answers: &Answers) {
             }
             continue;
         }
-        if !answers(&mut peer, head) {
-            break;
+        match answers(&mut peer, head) {
+            After::Next => {}
+            After::End => break,
+            After::Reset => {
+                let socket = socket2::SockRef::from(&peer.stream);
+                // Where that fails it ends in another way.
+                let _ = socket.set_linger(Some(Duration::ZERO));
+                return;
+            }
         }
     }
     let _ = peer.stream.shutdown(Shutdown::Write);
@@ -81,9 +105,10 @@ pub fn answers(exchanges: Arc<Vec<Exchange>>, asked: Asked) -> Arc<Answers> {
         asked.entry(number).or_default().push(request);
         // Whoever asked reads on only when it is noted.
         drop(asked);
-        answered
-            .and_then(|()| write(peer, exchange))
-            .is_ok_and(|()| !closes && !exchange.ends)
+        match answered.and_then(|()| write(peer, exchange)) {
+            Ok(()) if !closes && !exchange.ends => After::Next,
+            _ => After::End,
+        }
     })
 }
 

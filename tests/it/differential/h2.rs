@@ -14,7 +14,6 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::generate::Exchange;
 use super::message::{Field, Framing, Message, is};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -35,8 +34,12 @@ impl Client {
     }
 
     /// The request goes out, and its answer comes.
-    pub async fn ask(&mut self, exchange: &Exchange) -> Result<Message> {
-        let response = self.0.send_request(request(&exchange.request)?).await?;
+    ///
+    /// # Errors
+    /// When the stream is reset, or with [`Client::is_over`] the connection has ended.
+    pub async fn ask(&mut self, message: &Message) -> Result<Message> {
+        self.0.ready().await?;
+        let response = self.0.send_request(request(message)?).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_str().as_bytes().to_vec();
         let mut answer = Message::new([b"HTTP/2", &status, b""]);
@@ -48,6 +51,13 @@ impl Client {
         answer.trailers = body.trailers().map(fields).unwrap_or_default();
         answer.body = body.to_bytes().to_vec();
         Ok(answer)
+    }
+}
+
+impl Client {
+    /// The connection takes no more requests.
+    pub fn is_over(&self) -> bool {
+        self.0.is_closed()
     }
 }
 
