@@ -22,7 +22,7 @@ use backend::{Asked, Backend};
 use client::{Client, Got};
 use generate::{Exchange, exchange};
 use message::{Framing, Message};
-use rules::{NOW, OF_ANSWERS, OF_REQUESTS, Way, changed};
+use rules::{NOW, OF_ANSWERS, OF_REQUESTS, Said, Way, changed, idle};
 
 /// Exchanges of a test.
 fn count() -> u32 {
@@ -94,8 +94,11 @@ fn about(number: u32, exchange: &Exchange) -> String {
     )
 }
 
+/// By the exchange's number: what the backend was asked, and what the client got.
+type Seen = BTreeMap<u32, (Message, Got)>;
+
 /// All exchanges, and what was seen of them without lbdev, which is what was meant.
-fn straight() -> Result<(Arc<Vec<Exchange>>, BTreeMap<u32, (Message, Got)>)> {
+fn straight() -> Result<(Arc<Vec<Exchange>>, Seen)> {
     let exchanges: Vec<_> = (0..count()).map(|n| exchange(seed(), n)).collect();
     let exchanges = Arc::new(exchanges);
     let pass = Pass::new(&exchanges, 0);
@@ -165,17 +168,18 @@ fn compare(
     (number, exchange): (u32, &Exchange),
     straight: &(Message, Got),
     mut got: Got,
-) -> Result<()> {
+) -> Result<Vec<Said>> {
     way.closes = exchange.closes;
     let (asked, answered) = straight;
     let mut through = pass.asked(number)?;
     through.trailers.sort_by(|a, b| a.0.cmp(&b.0));
-    let expected = changed(asked.clone(), &OF_REQUESTS, way);
-    same("the request", &expected, &through)?;
-    let expected = changed(answered.answer.clone(), &OF_ANSWERS, way);
+    let (expected, mut used) = changed(asked.clone(), &OF_REQUESTS, way);
+    same("the request", &expected, &through).with_context(|| format!("by {used:#?}"))?;
+    let (expected, more) = changed(answered.answer.clone(), &OF_ANSWERS, way);
     mask_date(&mut got.answer, &answered.answer);
     got.answer.trailers.sort_by(|a, b| a.0.cmp(&b.0));
-    same("the answer", &expected, &got.answer)?;
+    same("the answer", &expected, &got.answer).with_context(|| format!("by {more:#?}"))?;
+    used.extend(more);
     if !way.h2 {
         // hyper's client has no ear for them.
         let expected = answered.interims.iter().cloned().map(rules::interim);
@@ -186,7 +190,7 @@ fn compare(
             got.interims
         );
     }
-    Ok(())
+    Ok(used)
 }
 
 #[test]
@@ -195,11 +199,13 @@ fn exchanges_in_http_1() -> Result<()> {
     let lbdev = Lbdev::new();
     let pass = Pass::new(&exchanges, lbdev.ports.first);
     let mut way = between(&pass, &lbdev, false);
+    let mut used = Vec::new();
     for (number, got) in ask_all(&exchanges, way.listen)? {
         let exchange = &exchanges[number as usize];
-        compare(&mut way, &pass, (number, exchange), &seen[&number], got)
-            .with_context(|| about(number, exchange))?;
+        let rules = compare(&mut way, &pass, (number, exchange), &seen[&number], got);
+        used.extend(rules.with_context(|| about(number, exchange))?);
     }
+    assert_eq!(idle(&used, way.h2), [], "rules without a case");
     lbdev.run(&["down"]).ok();
     Ok(())
 }
@@ -210,6 +216,7 @@ async fn exchanges_in_http_2() -> Result<()> {
     let lbdev = Lbdev::new();
     let pass = Pass::new(&exchanges, lbdev.ports.first);
     let mut way = between(&pass, &lbdev, true);
+    let mut used = Vec::new();
     let mut streams = tokio::task::JoinSet::new();
     let mut connections = Vec::new();
     for _ in 0..3 {
@@ -236,10 +243,11 @@ async fn exchanges_in_http_2() -> Result<()> {
                 answer,
             };
             let exchange = &exchanges[number as usize];
-            compare(&mut way, &pass, (number, exchange), &seen[&number], got)
-                .with_context(|| about(number, exchange))?;
+            let rules = compare(&mut way, &pass, (number, exchange), &seen[&number], got);
+            used.extend(rules.with_context(|| about(number, exchange))?);
         }
     }
+    assert_eq!(idle(&used, way.h2), [], "rules without a case");
     lbdev.run(&["down"]).ok();
     Ok(())
 }

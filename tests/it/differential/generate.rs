@@ -288,6 +288,12 @@ fn content(rng: &mut Rng, message: &mut Message) {
             if rng.bool() {
                 let mut after = Message::new([b"", b"", b""]);
                 some_fields(rng, &mut after, &["X-Sum", "Server-Timing", "ETag"]);
+                if rng.u8(..4) == 0 {
+                    // What only a head may say.
+                    insert(rng, &mut after, "Content-Length", b"5");
+                    insert(rng, &mut after, "X-Forwarded-For", b"203.0.113.9");
+                    insert(rng, &mut after, "X-Lbdev-Backend", b"other:1");
+                }
                 message.trailers = after.fields;
                 insert(rng, message, "Trailer", b"X-Sum, Server-Timing");
             }

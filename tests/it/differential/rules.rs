@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// In the order in which what they add stands behind the fields.
-pub const OF_REQUESTS: [Rule; 9] = [
+pub const OF_REQUESTS: [Rule; 8] = [
     Rule {
         what: "over h2: names are lower-case, those of the same name stand together",
         why: "RFC 9113 §8.2.1; the order of different names means nothing (RFC 9110 §5.3), and hyper's map groups them",
@@ -98,20 +98,19 @@ pub const OF_REQUESTS: [Rule; 9] = [
         },
     },
     Rule {
-        what: "over h2: there is no version",
-        why: "backends are asked in HTTP/1.1",
-        change: |m, _| m.start[2] = b"HTTP/1.1".to_vec(),
-    },
-    Rule {
         what: "trailers that only a head may say go",
         why: "RFC 9110 §6.5.1; a backend that merges them into the head would believe them",
-        change: |m, _| m.trailers.retain(|(name, _)| !is(name, "x-forwarded-for")),
+        change: |m, _| {
+            let head_only = ["content-length", "x-forwarded-for"];
+            m.trailers
+                .retain(|(name, _)| !head_only.iter().any(|it| is(name, it)));
+        },
     },
     LOWER_TRAILERS,
 ];
 
 /// Likewise.
-pub const OF_ANSWERS: [Rule; 8] = [
+pub const OF_ANSWERS: [Rule; 9] = [
     Rule {
         what: "an answer in HTTP/1.0 becomes one in HTTP/1.1",
         why: "RFC 9110 §6.2: the version is of the hop",
@@ -176,6 +175,15 @@ pub const OF_ANSWERS: [Rule; 8] = [
             }
         },
     },
+    Rule {
+        what: "trailers that only a head may say go, and what lbdev itself says there",
+        why: "RFC 9110 §6.5.1: the body has passed",
+        change: |m, _| {
+            let head_only = ["content-length", "x-lbdev-backend"];
+            m.trailers
+                .retain(|(name, _)| !head_only.iter().any(|it| is(name, it)));
+        },
+    },
     LOWER_TRAILERS,
 ];
 
@@ -191,12 +199,29 @@ const LOWER_TRAILERS: Rule = Rule {
 /// A `Date` that lbdev has set.
 pub const NOW: &str = "(now)";
 
-/// What is to arrive of `message`.
-pub fn changed(mut message: Message, rules: &[Rule], way: &Way) -> Message {
+/// What is to arrive of `message`, and which rules had something to change.
+pub fn changed(mut message: Message, rules: &'static [Rule], way: &Way) -> (Message, Vec<Said>) {
+    let mut used = Vec::new();
     for rule in rules {
+        let before = message.clone();
         (rule.change)(&mut message, way);
+        if message != before {
+            used.push((rule.what, rule.why));
+        }
     }
-    message
+    (message, used)
+}
+
+/// What a rule says: what, and why.
+pub type Said = (&'static str, &'static str);
+
+/// Those that never had anything to change, of those that concern this version.
+pub fn idle(used: &[Said], h2: bool) -> Vec<Said> {
+    let all = OF_REQUESTS.iter().chain(&OF_ANSWERS);
+    all.filter(|rule| rule.what.starts_with("over h2") == h2)
+        .map(|rule| (rule.what, rule.why))
+        .filter(|rule| !used.contains(rule))
+        .collect()
 }
 
 /// What is to arrive of an interim answer.
