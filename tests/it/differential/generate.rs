@@ -1,6 +1,12 @@
 //! Well-formed exchanges, as odd as RFC 9110 and 9112 let them be. The same seed and number make the same exchange.
 
+mod bytes;
+mod odd;
+
 use fastrand::Rng;
+
+use bytes::encode;
+use odd::{odd_name, odd_value, path_and_query, pick};
 
 use super::message::{Field, Framing, Message};
 
@@ -94,11 +100,6 @@ const REASONS: [&[u8]; 6] = [
     b"na\xefve caf\xe9",
     b"100 Continue",
 ];
-/// What a path may have besides letters and digits (RFC 3986 §3.3).
-const IN_PATHS: &[u8] = b"/-._~!$&'()*+,;=:@";
-/// What a query may have too, and what browsers leave in it as it is (WHATWG URL §1.3).
-const IN_QUERIES: &[u8] = b"/?-._~!$&'()*+,;=:@[]|{}^`\\";
-
 /// The exchange of this number.
 pub fn exchange(seed: u64, number: u32) -> Exchange {
     let rng = &mut Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number.into()));
@@ -132,10 +133,6 @@ pub fn exchange(seed: u64, number: u32) -> Exchange {
         interims,
         answer,
     }
-}
-
-fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
-    from[rng.usize(..from.len())]
 }
 
 fn request(rng: &mut Rng, number: u32) -> Message {
@@ -172,29 +169,6 @@ fn request(rng: &mut Rng, number: u32) -> Message {
     };
     content(rng, &mut request);
     request
-}
-
-/// Never one that lbdev itself answers: that is `*` alone.
-fn path_and_query(rng: &mut Rng) -> Vec<u8> {
-    let mut target = b"/".to_vec();
-    let length = pick(rng, &[0, 1, 5, 30, 30, 300, 6000]);
-    odd_bytes(rng, &mut target, length, IN_PATHS);
-    if rng.bool() {
-        target.push(b'?');
-        let length = pick(rng, &[0, 1, 20, 20, 200]);
-        odd_bytes(rng, &mut target, length, IN_QUERIES);
-    }
-    target
-}
-
-fn odd_bytes(rng: &mut Rng, to: &mut Vec<u8>, length: usize, odd: &[u8]) {
-    for _ in 0..length {
-        match rng.u8(..8) {
-            0..4 => to.push(rng.alphanumeric() as u8),
-            4..7 => to.push(pick(rng, odd)),
-            _ => to.extend(format!("%{:02x}", rng.u8(..)).bytes()),
-        }
-    }
 }
 
 fn answer(rng: &mut Rng, number: u32, is_head: bool) -> Message {
@@ -350,36 +324,6 @@ fn some_fields(rng: &mut Rng, message: &mut Message, known: &[&str]) {
     }
 }
 
-fn odd_name(rng: &mut Rng) -> String {
-    let length = rng.usize(1..24);
-    let mut byte = || match rng.u8(..3) {
-        0 => pick(rng, b"!#$%&'*+-.^_`|~") as char,
-        _ => rng.alphanumeric(),
-    };
-    let name: String = std::iter::repeat_with(&mut byte).take(length).collect();
-    // None that means something by chance.
-    format!("x{name}z")
-}
-
-/// Neither begins nor ends with a blank, which is not of the value (RFC 9112 §5).
-fn odd_value(rng: &mut Rng) -> Vec<u8> {
-    let length = match rng.u8(..40) {
-        0 => rng.usize(1000..6000),
-        1..8 => 0,
-        _ => rng.usize(1..60),
-    };
-    let mut value = Vec::with_capacity(length);
-    for place in 0..length {
-        value.push(match rng.u8(..10) {
-            0 if place > 0 && place + 1 < length => pick(rng, b" \t"),
-            1 => rng.u8(0x80..),
-            2 => pick(rng, b",;:=\"\\()<>@[]{}?/"),
-            _ => rng.u8(0x21..0x7f),
-        });
-    }
-    value
-}
-
 /// Puts a field anywhere, its name in any case.
 fn insert(rng: &mut Rng, message: &mut Message, name: &str, value: &[u8]) {
     let name: Vec<u8> = match rng.u8(..4) {
@@ -398,56 +342,4 @@ fn any_case(rng: &mut Rng, byte: u8) -> u8 {
         true => byte.to_ascii_uppercase(),
         false => byte.to_ascii_lowercase(),
     }
-}
-
-/// A message as bytes: its head, and `body` in its framing.
-fn encode(rng: &mut Rng, message: &Message, body: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut head = message.start.join(&b' ');
-    head.extend(b"\r\n");
-    fields(rng, &mut head, &message.fields);
-    if message.framing != Framing::Chunked {
-        return (head, body.to_vec());
-    }
-    let (mut out, mut rest) = (Vec::new(), body);
-    while !rest.is_empty() {
-        let most = pick(rng, &[1, 2, 15, 16, 1000, 4096, 16_385, 70_000]);
-        // Single bytes all the way would take a while.
-        let length = match out.len() > body.len() + 2000 {
-            true => rest.len(),
-            false => rng.usize(1..=most).min(rest.len()),
-        };
-        let (chunk, after) = rest.split_at(length);
-        size(rng, &mut out, length);
-        out.extend(chunk);
-        out.extend(b"\r\n");
-        rest = after;
-    }
-    size(rng, &mut out, 0);
-    fields(rng, &mut out, &message.trailers);
-    (head, out)
-}
-
-/// The size line of a chunk, with whatever is allowed there (RFC 9112 §7.1).
-fn size(rng: &mut Rng, out: &mut Vec<u8>, size: usize) {
-    let line = match rng.u8(..8) {
-        0 => format!("{size:X}"),
-        1 => format!("{size:06x}"),
-        2 => format!("{size:x};odd"),
-        3 => format!("{size:x};odd=\"a;b\";c=d"),
-        _ => format!("{size:x}"),
-    };
-    out.extend(line.bytes());
-    out.extend(b"\r\n");
-}
-
-/// Lines, and the empty one behind them. Blanks around a value are not of it.
-fn fields(rng: &mut Rng, out: &mut Vec<u8>, fields: &[Field]) {
-    for (name, value) in fields {
-        out.extend(name);
-        out.extend(pick(rng, &[&b": "[..], b":", b":\t", b":  "]));
-        out.extend(value);
-        out.extend(pick(rng, &[&b""[..], b"", b"", b" ", b" \t"]));
-        out.extend(b"\r\n");
-    }
-    out.extend(b"\r\n");
 }
