@@ -23,6 +23,7 @@ mod algorithms;
 mod bad_input;
 mod contract;
 mod detect;
+mod differential;
 mod docs;
 mod drills;
 mod ending;

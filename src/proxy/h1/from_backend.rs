@@ -1,6 +1,7 @@
 //! The head of a response (RFC 9112 §4, §5) and what it says of the body (§6.3).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use hyper::{Method, StatusCode, Version};
@@ -90,7 +91,7 @@ pub(in crate::proxy) fn read_head(
         let status =
             StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| BadHead::Status)?;
         let reason = match response.reason.unwrap_or_default() {
-            "" => 0..0,
+            "" => strange_reason(&buffer[..length]),
             reason => {
                 let from = reason.as_ptr() as usize - start;
                 from..from + reason.len()
@@ -118,6 +119,18 @@ pub(in crate::proxy) fn read_head(
         framing,
         persists,
     }))
+}
+
+/// Where a reason stands that is not ASCII. `obs-text` is allowed in it (RFC 9112 §4), and httparse, which has checked it,
+/// has no word for such.
+fn strange_reason(head: &[u8]) -> Range<usize> {
+    const STATUS: usize = "HTTP/1.1 200 ".len();
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    // Empty lines may stand before it.
+    let start = head.iter().take_while(|byte| is_line_end(byte)).count();
+    let line = head[start..].iter().take_while(|byte| !is_line_end(byte));
+    let end = start + line.count();
+    (start + STATUS).min(end)..end
 }
 
 /// The rules of RFC 9112 §6.3, in their order. A length that is said several times stays in the framing alone.
@@ -219,6 +232,21 @@ mod tests {
         );
         assert_eq!(head.reason, "OK");
         assert_eq!(buffer, "hi");
+    }
+
+    /// RFC 9112 §4: `reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )`.
+    #[test]
+    fn a_reason_stays_as_it_came() {
+        for (line, reason) in [
+            ("HTTP/1.1 200", ""),
+            ("HTTP/1.1 200 ", ""),
+            ("HTTP/1.1 200 Fine, thanks", "Fine, thanks"),
+            ("HTTP/1.1 200 caf\u{e9}", "caf\u{e9}"),
+            ("\r\n\r\nHTTP/1.0 200 \u{e9}t\u{e9}", "\u{e9}t\u{e9}"),
+        ] {
+            let head = read(&format!("{line}\r\nX: \u{e9}\r\n\r\n"), Method::GET);
+            assert_eq!(head.unwrap().unwrap().reason, reason, "{line:?}");
+        }
     }
 
     #[test]
