@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// In the order in which what they add stands behind the fields.
-pub const OF_REQUESTS: [Rule; 8] = [
+pub const OF_REQUESTS: [Rule; 9] = [
     Rule {
         what: "over h2: names are lower-case, those of the same name stand together",
         why: "RFC 9113 §8.2.1; the order of different names means nothing (RFC 9110 §5.3), and hyper's map groups them",
@@ -94,6 +94,15 @@ pub const OF_REQUESTS: [Rule; 8] = [
                 Framing::Length => m.push("Content-Length", m.body.len().to_string()),
                 Framing::Chunked => m.push("Transfer-Encoding", "chunked"),
                 Framing::None | Framing::UntilClose => {}
+            }
+        },
+    },
+    Rule {
+        what: "over h2: `Expect` goes",
+        why: "the leave that it asks for is an interim answer, for which hyper has no call (RFC 9110 §10.1.1)",
+        change: |m, way| {
+            if way.h2 {
+                m.remove("expect");
             }
         },
     },
