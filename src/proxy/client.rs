@@ -3,16 +3,24 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::fields::{Fields, Name, Names};
+use super::h2::Reading;
 use super::headers;
 use super::worker::Worker;
 
 /// A connection without a request that has been idle for so long gives its memory back.
 const REST: Duration = Duration::from_secs(1);
+
+/// A connection that was told of its end and has nothing in flight has so long to go: HTTP/2 asks for a last word of the client
+/// (RFC 9113 §6.8), which may never come.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// More than the streams of a connection: so many are noted before those that have ended are forgotten.
+const READINGS_KEPT: usize = 256;
 
 /// What says for whom a request comes (RFC 7239 §4, and the fields that were there before it).
 const FORWARDED: Names = Names::of(&[
@@ -98,6 +106,8 @@ pub(super) struct Client {
     shall_rest: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
+    /// Its answers on streams of their own.
+    readings: RefCell<Vec<Weak<Reading>>>,
 }
 
 impl Client {
@@ -113,6 +123,7 @@ impl Client {
             shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
             waker: RefCell::default(),
+            readings: RefCell::default(),
             worker,
         })
     }
@@ -160,8 +171,14 @@ impl Client {
         let now = self.worker.clock.now();
         let limits = &self.worker.settings.timeouts;
         let over = |limit: Duration| now >= self.since.get() + limit;
+        if let Some(limit) = limits.body {
+            self.sweep_readings(now, limit);
+        }
         match self.waits.get() {
             Waits::Request if self.in_flight.get() > 0 => {}
+            Waits::Request if self.is_finishing() && over(limits.idle + GOODBYE) => {
+                self.give(Order::Drop);
+            }
             Waits::Request if over(limits.idle) => self.give(Order::Finish),
             Waits::Request if over(REST) && !self.shall_rest.replace(true) => self.wake(),
             Waits::Head if limits.client_head.is_some_and(over) => {
@@ -171,6 +188,27 @@ impl Client {
             Waits::Reader if limits.body.is_some_and(over) => self.give(Order::Drop),
             Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
+    }
+
+    /// Watches that the client reads this answer, which has a stream of its own.
+    pub(super) fn watch(&self, reading: &Rc<Reading>) {
+        let mut readings = self.readings.borrow_mut();
+        if readings.len() >= READINGS_KEPT {
+            readings.retain(|reading| reading.strong_count() > 0);
+        }
+        readings.push(Rc::downgrade(reading));
+    }
+
+    /// Gives up the answers of which the client has taken nothing for so long. The connection may be busy with others.
+    fn sweep_readings(&self, now: Duration, limit: Duration) {
+        let mut overdue = Vec::new();
+        self.readings.borrow_mut().retain(|reading| {
+            let reading = reading.upgrade();
+            overdue.extend(reading.as_ref().and_then(|it| it.overdue(now, limit)));
+            reading.is_some()
+        });
+        // What it held is free now: dropped only here, since that may be of use to somebody at once.
+        drop(overdue);
     }
 
     fn give(&self, order: Order) {

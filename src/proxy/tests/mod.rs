@@ -11,6 +11,7 @@ mod matrix;
 mod pages;
 mod replay;
 mod rfc9112;
+mod rfc9113;
 mod sent;
 mod speaking;
 mod stale;
