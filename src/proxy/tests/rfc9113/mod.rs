@@ -23,17 +23,17 @@ use tokio::sync::mpsc;
 use super::taking::{Taken, pattern, taking};
 use super::*;
 
-type Sent = http_body_util::combinators::BoxBody<Bytes, Infallible>;
+pub(super) type Sent = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
 /// A client with one connection.
-struct Peer {
+pub(super) struct Peer {
     send: SendRequest<Sent>,
     /// Ends with the connection.
     connection: JoinHandle<hyper::Result<()>>,
 }
 
 impl Front {
-    async fn h2(&self) -> Peer {
+    pub(super) async fn h2(&self) -> Peer {
         let io = TokioIo::new(self.connect().await);
         let (send, connection) = within(http2::handshake(TokioExecutor::new(), io))
             .await
@@ -47,14 +47,14 @@ impl Front {
 
 impl Peer {
     /// The head of the answer, and its body to come.
-    async fn begin(&self, request: Request<Sent>) -> hyper::Result<Response<Incoming>> {
+    pub(super) async fn begin(&self, request: Request<Sent>) -> hyper::Result<Response<Incoming>> {
         let mut send = self.send.clone();
         within(send.ready()).await?;
         within(send.send_request(request)).await
     }
 
     /// The answer, whole.
-    async fn ask(&self, request: Request<Sent>) -> Answered {
+    pub(super) async fn ask(&self, request: Request<Sent>) -> Answered {
         let (head, body) = self.begin(request).await.unwrap().into_parts();
         let body = within(body.collect()).await.unwrap();
         Answered {
@@ -65,15 +65,15 @@ impl Peer {
         }
     }
 
-    async fn get(&self, path: &str) -> Answered {
+    pub(super) async fn get(&self, path: &str) -> Answered {
         self.ask(get(path)).await
     }
 }
 
 /// An answer that was read to its end.
 #[derive(Debug)]
-struct Answered {
-    status: u16,
+pub(super) struct Answered {
+    pub(super) status: u16,
     fields: HeaderMap,
     body: Bytes,
     trailers: Option<HeaderMap>,
@@ -85,12 +85,12 @@ impl Answered {
     }
 }
 
-fn request(method: &str, path: &str, body: Sent) -> Request<Sent> {
+pub(super) fn request(method: &str, path: &str, body: Sent) -> Request<Sent> {
     let request = Request::builder().method(method);
     request.uri(format!("http://a{path}")).body(body).unwrap()
 }
 
-fn get(path: &str) -> Request<Sent> {
+pub(super) fn get(path: &str) -> Request<Sent> {
     request("GET", path, Empty::new().boxed())
 }
 
@@ -113,7 +113,7 @@ impl Body for Fed {
     }
 }
 
-fn fed() -> (mpsc::UnboundedSender<Frame<Bytes>>, Sent) {
+pub(super) fn fed() -> (mpsc::UnboundedSender<Frame<Bytes>>, Sent) {
     let (feed, eater) = mpsc::unbounded_channel();
     (feed, Fed(eater).boxed())
 }
