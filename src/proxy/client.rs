@@ -103,6 +103,7 @@ pub(super) struct Client {
     /// Since when, on the worker's clock.
     since: Cell<Duration>,
     too_slow: Cell<bool>,
+    last_chance: Cell<bool>,
     shall_rest: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -120,6 +121,7 @@ impl Client {
             waits: Cell::new(Waits::Request),
             since: Cell::new(worker.clock.now()),
             too_slow: Cell::new(false),
+            last_chance: Cell::new(false),
             shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
             waker: RefCell::default(),
@@ -144,11 +146,18 @@ impl Client {
         }
         self.shall_rest
             .set(self.shall_rest.get() && what == Waits::Request);
+        self.last_chance
+            .set(self.last_chance.get() && what == Waits::Reader);
     }
 
     /// The head of a request did not come in time.
     pub(super) fn is_too_slow(&self) -> bool {
         self.too_slow.get()
+    }
+
+    /// It has not been seen to read for too long: told once for each time.
+    pub(super) fn is_last_chance(&self) -> bool {
+        self.last_chance.take()
     }
 
     /// It has been idle for a while: once for each time.
@@ -185,7 +194,10 @@ impl Client {
                 self.too_slow.set(true);
                 self.wake();
             }
-            Waits::Reader if limits.body.is_some_and(over) => self.give(Order::Drop),
+            Waits::Reader if limits.body.is_some_and(over) => {
+                self.last_chance.set(true);
+                self.wake();
+            }
             Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
     }

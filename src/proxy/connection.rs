@@ -322,6 +322,10 @@ fn flush(client: &Client, wire: &ClientWire, cx: &mut Context<'_>) -> Poll<io::R
     if flushed.is_pending() {
         if wire.written() != before {
             client.waits_for(Waits::Nothing);
+        } else if client.is_last_chance() {
+            // Not a byte of room: it has read nothing all the while.
+            wire.squeeze()?;
+            client.waits_for(Waits::Nothing);
         }
         client.waits_for(Waits::Reader);
     } else {

@@ -215,6 +215,14 @@ impl ClientWire {
         self.wire.borrow_mut().poll_flush(cx)
     }
 
+    /// Writes what there is room for, though the system has not said that there is any.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(in crate::proxy) fn squeeze(&self) -> io::Result<()> {
+        self.wire.borrow_mut().squeeze()
+    }
+
     /// Whether the client has gone, while it is answered. Its half-close is none (RFC 9112 §9.6): only what says that nobody
     /// reads any more is.
     pub(in crate::proxy) fn is_gone(&self, cx: &mut Context<'_>) -> bool {
