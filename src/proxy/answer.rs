@@ -48,8 +48,8 @@ pub(super) fn hand_on(
 ) -> Answer {
     let worker = &client.worker;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    if switches && !upgrades {
-        // Nobody asked for it: what follows is not HTTP.
+    if switches && !(upgrades && call.is_sent()) {
+        // Nobody asked for it, or not to the end: what follows is not HTTP, and where it begins nobody can tell.
         let pool = &worker.pools.all()[place];
         pool.failed(&lease, AttemptFailure::BadResponse);
         flight.note(&lease, AttemptFailure::BadResponse);

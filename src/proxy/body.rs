@@ -8,6 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::flight::{End, Flight};
 use super::h1::Broken;
+use super::headers;
 use super::upstream::Call;
 
 /// A response's body on its way to the client. The request it belongs to ends with it.
@@ -112,7 +113,13 @@ impl HttpBody for Body {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                frame => frame,
+                Some(Ok(mut frame)) => {
+                    if let Some(trailers) = frame.trailers_mut() {
+                        headers::strip_trailers(trailers);
+                    }
+                    Some(Ok(frame))
+                }
+                None => None,
             },
         };
         this.let_go();

@@ -71,7 +71,7 @@ fn is_no_name_to_strip(token: &[u8]) -> bool {
 }
 
 /// Removes from trailers what only a head may say (RFC 9110 §6.5.1): framing, routing, who asks and with what rights, and what
-/// this hop says itself. A backend that merges trailers into the head would believe it.
+/// this hop says itself. Who merges trailers into the head would believe it, and HTTP/2 has no fields of a connection.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     const HEAD_ONLY: [HeaderName; 14] = [
         AUTHORIZATION,
@@ -98,6 +98,8 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
         "x-forwarded-port",
         "x-forwarded-proto",
         "idempotency-key",
+        "keep-alive",
+        "proxy-connection",
     ] {
         trailers.remove(name);
     }

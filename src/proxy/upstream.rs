@@ -138,6 +138,11 @@ impl Call {
         self.exchange.is_unsent()
     }
 
+    /// The whole of the request has left.
+    pub(super) fn is_sent(&self) -> bool {
+        self.exchange.is_sent()
+    }
+
     /// Some byte of a response has come.
     pub(super) fn has_begun(&self) -> bool {
         self.exchange.has_begun()

@@ -125,6 +125,11 @@ where
         self.wire.written() == self.before
     }
 
+    /// The whole of the request has left.
+    pub(in crate::proxy) fn is_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done) && self.wire.is_flushed()
+    }
+
     /// Some byte of a response has come, be it an interim one.
     pub(in crate::proxy) fn has_begun(&self) -> bool {
         self.interim || !self.wire.input.is_empty()
@@ -349,9 +354,8 @@ where
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
     pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
-        let sent = matches!(self.sending, Sending::Done) && self.wire.is_flushed();
         // A backend that speaks unasked is not understood: what it said could pass for the next answer.
-        let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
+        let fit = self.persists && self.is_sent() && self.is_done() && self.wire.input.is_empty();
         fit.then(|| {
             self.wire.rest();
             self.wire

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -242,16 +242,11 @@ impl ClientWire {
             && matches!(wire.stream().take_error(), Ok(Some(_)) | Err(_))
     }
 
-    /// Reads what still comes and throws it away. Ready at the end.
-    pub(in crate::proxy) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads what comes next and throws it away; false at the end.
+    pub(in crate::proxy) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut wire = self.wire.borrow_mut();
-        loop {
-            wire.input.clear();
-            match ready!(wire.poll_fill(cx)) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
-            }
-        }
+        wire.input.clear();
+        wire.poll_fill(cx).map(|read| matches!(read, Ok(1..)))
     }
 
     /// Tells the client that nothing more comes.

@@ -13,6 +13,7 @@ mod matrix;
 mod pages;
 mod patience;
 mod replay;
+mod rfc9110;
 mod rfc9112;
 mod rfc9113;
 mod sent;

@@ -75,8 +75,8 @@ impl Peer {
 pub(super) struct Answered {
     pub(super) status: u16,
     fields: HeaderMap,
-    body: Bytes,
-    trailers: Option<HeaderMap>,
+    pub(super) body: Bytes,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 impl Answered {
