@@ -48,7 +48,7 @@ pub(super) fn hand_on(
 ) -> Answer {
     let worker = &client.worker;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    if switches && !(upgrades && call.has_sent()) {
+    if switches && !(upgrades && call.is_sent()) {
         // Nobody asked for it, or the rest of the request's body would be taken for words of the other protocol.
         let pool = &worker.pools.all()[place];
         pool.failed(&lease, AttemptFailure::BadResponse);

@@ -1,13 +1,11 @@
 //! The bodies of responses: one enum, never boxed, never collected.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::client::Stall;
 use super::flight::{End, Flight};
 use super::h1::Broken;
 use super::headers;
@@ -18,8 +16,6 @@ use super::upstream::Call;
 pub(super) struct Body {
     content: Content,
     flight: Option<Box<Flight>>,
-    /// Of a stream of HTTP/2.
-    stall: Option<Rc<Stall>>,
 }
 
 // A box would cost an allocation for each response, to make the few moves of it shorter.
@@ -39,7 +35,6 @@ impl Body {
     pub(super) fn ours(bytes: Bytes, flight: Box<Flight>) -> Self {
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            stall: None,
             flight: Some(flight),
         }
     }
@@ -48,7 +43,6 @@ impl Body {
     pub(super) fn backends(call: Call, flight: Box<Flight>) -> Self {
         let mut body = Self {
             content: Content::Backends(call),
-            stall: None,
             flight: Some(flight),
         };
         body.let_go();
@@ -71,11 +65,6 @@ impl Body {
         if let Content::Backends(call) = &mut self.content {
             call.poll_send(cx);
         }
-    }
-
-    /// Notes from here on since when data waits for the client to take it.
-    pub(super) fn watch(&mut self, stall: Rc<Stall>) {
-        self.stall = Some(stall);
     }
 
     fn end(&mut self, end: End) {
@@ -116,10 +105,6 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        if let Some(stall) = &this.stall {
-            // It asks for more, so it has taken what there was.
-            stall.takes();
-        }
         let now = |flight: &Option<Box<Flight>>| {
             flight
                 .as_ref()
@@ -153,9 +138,6 @@ impl HttpBody for Body {
             None => this.end(End::Whole),
             Some(Ok(_)) if this.is_end_stream() => this.end(End::Whole),
             Some(Ok(_)) => {}
-        }
-        if let (Some(stall), Some(Ok(_))) = (&this.stall, &frame) {
-            stall.waits(now(&this.flight));
         }
         Poll::Ready(frame)
     }

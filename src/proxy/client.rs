@@ -8,11 +8,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::fields::{Fields, Name, Names};
+use super::h2::Reading;
 use super::headers;
 use super::worker::Worker;
 
 /// A connection without a request that has been idle for so long gives its memory back.
 const REST: Duration = Duration::from_secs(1);
+
+/// A connection that was told of its end and has nothing in flight has so long to go: HTTP/2 asks for a last word of the client
+/// (RFC 9113 §6.8), which may never come.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// More than the streams of a connection: so many are noted before those that have ended are forgotten.
+const READINGS_KEPT: usize = 256;
 
 /// What says for whom a request comes (RFC 7239 §4, and the fields that were there before it).
 const FORWARDED: Names = Names::of(&[
@@ -46,20 +54,6 @@ pub(super) enum Waits {
     Head,
     /// That the client reads what was written (`timeouts.body`).
     Reader,
-}
-
-/// Since when a stream's data waits for its client.
-#[derive(Debug, Default)]
-pub(super) struct Stall(Cell<Option<Duration>>);
-
-impl Stall {
-    pub(super) fn waits(&self, now: Duration) {
-        self.0.set(Some(now));
-    }
-
-    pub(super) fn takes(&self) {
-        self.0.set(None);
-    }
 }
 
 /// A host that a client asked for, with what is made of it for every request.
@@ -112,11 +106,12 @@ pub(super) struct Client {
     too_slow: Cell<bool>,
     /// What the system knows of it does not wake anybody: it has to be asked.
     blind: Cell<bool>,
-    /// Of the streams of HTTP/2.
-    stalls: RefCell<Vec<Weak<Stall>>>,
+    last_chance: Cell<bool>,
     shall_rest: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
+    /// Its answers on streams of their own.
+    readings: RefCell<Vec<Weak<Reading>>>,
 }
 
 impl Client {
@@ -130,10 +125,11 @@ impl Client {
             since: Cell::new(worker.clock.now()),
             too_slow: Cell::new(false),
             blind: Cell::new(false),
-            stalls: RefCell::default(),
+            last_chance: Cell::new(false),
             shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
             waker: RefCell::default(),
+            readings: RefCell::default(),
             worker,
         })
     }
@@ -155,11 +151,18 @@ impl Client {
         }
         self.shall_rest
             .set(self.shall_rest.get() && what == Waits::Request);
+        self.last_chance
+            .set(self.last_chance.get() && what == Waits::Reader);
     }
 
     /// The head of a request did not come in time.
     pub(super) fn is_too_slow(&self) -> bool {
         self.too_slow.get()
+    }
+
+    /// It has not been seen to read for too long: told once for each time.
+    pub(super) fn is_last_chance(&self) -> bool {
+        self.last_chance.take()
     }
 
     /// It has been idle for a while: once for each time.
@@ -185,15 +188,12 @@ impl Client {
         if self.blind.get() {
             self.wake();
         }
-        if let Some(limit) = limits.body
-            && self.has_stalled(now, limit)
-        {
-            return self.give(Order::Drop);
+        if let Some(limit) = limits.body {
+            self.sweep_readings(now, limit);
         }
         match self.waits.get() {
             Waits::Request if self.in_flight.get() > 0 => {}
-            // Who was told to end and does not, is ended.
-            Waits::Request if self.is_finishing() && over(2 * limits.idle) => {
+            Waits::Request if self.is_finishing() && over(limits.idle + GOODBYE) => {
                 self.give(Order::Drop);
             }
             Waits::Request if over(limits.idle) => self.give(Order::Finish),
@@ -202,35 +202,38 @@ impl Client {
                 self.too_slow.set(true);
                 self.wake();
             }
-            Waits::Reader if limits.body.is_some_and(over) => self.give(Order::Drop),
+            Waits::Reader if limits.body.is_some_and(over) => {
+                self.last_chance.set(true);
+                self.wake();
+            }
             Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
-    }
-
-    /// Some stream's data has waited for so long.
-    fn has_stalled(&self, now: Duration, limit: Duration) -> bool {
-        let mut stalls = self.stalls.borrow_mut();
-        if stalls.is_empty() {
-            return false;
-        }
-        stalls.retain(|stall| stall.strong_count() > 0);
-        let since = |stall: &Weak<Stall>| stall.upgrade()?.0.get();
-        stalls
-            .iter()
-            .filter_map(since)
-            .any(|since| now >= since + limit)
-    }
-
-    /// One more stream to watch.
-    pub(super) fn watch_stream(&self) -> Rc<Stall> {
-        let stall = Rc::new(Stall::default());
-        self.stalls.borrow_mut().push(Rc::downgrade(&stall));
-        stall
     }
 
     /// Notes whether the connection has to be asked how it is.
     pub(super) fn set_blind(&self, blind: bool) {
         self.blind.set(blind);
+    }
+
+    /// Watches that the client reads this answer, which has a stream of its own.
+    pub(super) fn watch(&self, reading: &Rc<Reading>) {
+        let mut readings = self.readings.borrow_mut();
+        if readings.len() >= READINGS_KEPT {
+            readings.retain(|reading| reading.strong_count() > 0);
+        }
+        readings.push(Rc::downgrade(reading));
+    }
+
+    /// Gives up the answers of which the client has taken nothing for so long. The connection may be busy with others.
+    fn sweep_readings(&self, now: Duration, limit: Duration) {
+        let mut overdue = Vec::new();
+        self.readings.borrow_mut().retain(|reading| {
+            let reading = reading.upgrade();
+            overdue.extend(reading.as_ref().and_then(|it| it.overdue(now, limit)));
+            reading.is_some()
+        });
+        // What it held is free now: dropped only here, since that may be of use to somebody at once.
+        drop(overdue);
     }
 
     fn give(&self, order: Order) {

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::Body as _;
@@ -30,9 +30,11 @@ use super::{forward, h2, listen, tunnel};
 const LEAVE: Duration = Duration::from_secs(1);
 /// So much of a response is put together before it is written.
 const BATCH: usize = 16 * 1024;
-/// A client that has more to say than is read of it has so long to hear why. A socket that is closed with something unread
-/// is reset, and the answer may be lost with it (RFC 9112 §9.6).
+/// A client that has more to say than is read of it is heard to its end, so that it hears why: a socket that is closed with
+/// something unread is reset, and the answer may be lost with it (RFC 9112 §9.6). It may be silent for so long.
 const LINGER: Duration = Duration::from_secs(1);
+/// And speak for so long in all (nginx's `lingering_time`).
+const LINGER_MAX: Duration = Duration::from_secs(30);
 
 /// What follows a response.
 enum After {
@@ -340,6 +342,10 @@ fn flush(client: &Client, wire: &ClientWire, cx: &mut Context<'_>) -> Poll<io::R
     if flushed.is_pending() {
         if wire.written() != before {
             client.waits_for(Waits::Nothing);
+        } else if client.is_last_chance() {
+            // Not a byte of room: it has read nothing all the while.
+            wire.squeeze()?;
+            client.waits_for(Waits::Nothing);
         }
         client.waits_for(Waits::Reader);
     } else {
@@ -351,9 +357,15 @@ fn flush(client: &Client, wire: &ClientWire, cx: &mut Context<'_>) -> Poll<io::R
 /// Reads on for a while, so that the answer arrives.
 async fn linger(client: &Client, wire: &ClientWire) {
     wire.shut();
-    let discarded = poll_fn(|cx| match client.is_finishing() {
-        true => Poll::Ready(()),
-        false => wire.poll_discard(cx),
-    });
-    let _ = tokio::time::timeout(LINGER, discarded).await;
+    let until = Instant::now() + LINGER_MAX;
+    loop {
+        let more = poll_fn(|cx| match client.is_finishing() {
+            true => Poll::Ready(false),
+            false => wire.poll_discard(cx),
+        });
+        match tokio::time::timeout(LINGER, more).await {
+            Ok(true) if Instant::now() < until => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! A connection of a client that speaks HTTP/2 from its first byte ("prior knowledge", RFC 9113 §3.3). hyper reads and
 //! writes it; each stream is a request of its own, balanced by itself, and goes to its backend over HTTP/1.1.
 
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::Body as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use hyper::server::conn::http2;
@@ -25,6 +27,7 @@ use super::client::{Client, Waits};
 use super::fields::{Fields, Name};
 use super::flight::Flight;
 use super::forward;
+use super::h1::Broken;
 use super::h1::{FALSE_FRAMING, Refusal, Target, check_target};
 use super::page::Page;
 use super::request::{Request, RequestBody};
@@ -70,7 +73,7 @@ pub(super) async fn serve(client: &Rc<Client>, (stream, said): (TcpStream, Bytes
         .await;
 }
 
-async fn handle(client: &Rc<Client>, request: hyper::Request<Incoming>) -> Response<Body> {
+async fn handle(client: &Rc<Client>, request: hyper::Request<Incoming>) -> Response<Watched> {
     let (mut head, body) = request.into_parts();
     let path = match (head.uri.path_and_query(), head.uri.authority()) {
         (Some(path), _) => path.as_str().to_owned(),
@@ -135,12 +138,74 @@ fn check(method: &Method, path: &[u8], fields: &Fields) -> Result<(), Refusal> {
 }
 
 /// The answer as hyper writes it.
-fn response(client: &Client, mut answer: Answer) -> Response<Body> {
-    answer.body.watch(client.watch_stream());
-    let mut response = Response::new(answer.body);
+fn response(client: &Rc<Client>, answer: Answer) -> Response<Watched> {
+    let reading = Rc::new(Reading {
+        body: RefCell::new(Some(answer.body)),
+        owed_since: Cell::new(Some(client.worker.clock.now())),
+    });
+    client.watch(&reading);
+    let client = client.clone();
+    let mut response = Response::new(Watched { client, reading });
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.fields.to_map();
     response
+}
+
+/// The body of an answer on its way to a client, who opens the window for it, or does not (RFC 9113 §5.2).
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// `None` once it was given up.
+    body: RefCell<Option<Body>>,
+    /// Since when, on the worker's clock, the client owes that it takes what is there.
+    owed_since: Cell<Option<Duration>>,
+}
+
+impl Reading {
+    /// What is given up, because the client has taken nothing of it for `limit`.
+    pub(super) fn overdue(&self, now: Duration, limit: Duration) -> Option<Body> {
+        let since = self.owed_since.get()?;
+        (now >= since + limit)
+            .then(|| self.body.borrow_mut().take())
+            .flatten()
+    }
+}
+
+/// The same as hyper sees it. It asks for more only when there is room for it.
+struct Watched {
+    client: Rc<Client>,
+    reading: Rc<Reading>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut body = self.reading.body.borrow_mut();
+        let Some(body) = body.as_mut() else {
+            let late = io::Error::from(io::ErrorKind::TimedOut);
+            return Poll::Ready(Some(Err(late.into())));
+        };
+        let frame = Pin::new(body).poll_frame(cx);
+        let is_more = matches!(frame, Poll::Ready(Some(Ok(_))));
+        let now = || self.client.worker.clock.now();
+        self.reading.owed_since.set(is_more.then(now));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let body = self.reading.body.borrow();
+        body.as_ref().is_some_and(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.reading.body.borrow();
+        body.as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
 }
 
 /// Runs what hyper spawns on this thread.

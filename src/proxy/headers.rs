@@ -115,6 +115,8 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
         "x-forwarded-port",
         "x-forwarded-proto",
         "idempotency-key",
+        "keep-alive",
+        "proxy-connection",
     ] {
         trailers.remove(name);
     }

@@ -155,6 +155,11 @@ impl Call {
         self.exchange.is_unsent()
     }
 
+    /// The whole of the request has left.
+    pub(super) fn is_sent(&self) -> bool {
+        self.exchange.is_sent()
+    }
+
     /// Some byte of a response has come.
     pub(super) fn has_begun(&self) -> bool {
         self.exchange.has_begun()
@@ -225,11 +230,6 @@ impl Call {
     /// any of the other. What comes of it is told by [`Call::poll_frame`].
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
         self.exchange.poll_send_on(cx);
-    }
-
-    /// The backend has the whole of the request.
-    pub(super) fn has_sent(&self) -> bool {
-        self.exchange.has_sent()
     }
 
     /// Its body may be silent for as long as it likes.

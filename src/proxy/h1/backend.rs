@@ -131,6 +131,11 @@ where
         self.wire.written() == self.before
     }
 
+    /// The whole of the request has left.
+    pub(in crate::proxy) fn is_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done) && self.wire.is_flushed()
+    }
+
     /// Some byte of a response has come, be it an interim one.
     pub(in crate::proxy) fn has_begun(&self) -> bool {
         self.interim || !self.wire.input.is_empty()
@@ -257,11 +262,6 @@ where
         let _ = self.poll_send_rest(cx);
     }
 
-    /// The whole of the request was sent.
-    pub(in crate::proxy) fn has_sent(&self) -> bool {
-        matches!(self.sending, Sending::Done) && self.wire.is_flushed()
-    }
-
     /// The response has ended.
     pub(in crate::proxy) fn is_done(&self) -> bool {
         self.reading == Reading::Done
@@ -367,7 +367,7 @@ where
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
     pub(in crate::proxy) fn into_idle(mut self) -> Option<Box<Wire>> {
-        let sent = self.has_sent();
+        let sent = self.is_sent();
         // A backend that speaks unasked is not understood: what it said could pass for the next answer. Some send the body that
         // `HEAD` is not to have, a little later.
         let quiet = self.is_done() && self.wire.input.is_empty() && self.method != Method::HEAD;

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -233,6 +233,14 @@ impl ClientWire {
         self.wire.borrow_mut().poll_flush(cx)
     }
 
+    /// Writes what there is room for, though the system has not said that there is any.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(in crate::proxy) fn squeeze(&self) -> io::Result<()> {
+        self.wire.borrow_mut().squeeze()
+    }
+
     /// Whether the client is still there, while it is answered. Its half-close says nothing of that (RFC 9112 §9.6): only what
     /// says that nobody reads any more does.
     pub(in crate::proxy) fn presence(&self, cx: &mut Context<'_>) -> Presence {
@@ -257,16 +265,11 @@ impl ClientWire {
         }
     }
 
-    /// Reads what still comes and throws it away. Ready at the end.
-    pub(in crate::proxy) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads what comes next and throws it away; false at the end.
+    pub(in crate::proxy) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut wire = self.wire.borrow_mut();
-        loop {
-            wire.input.clear();
-            match ready!(wire.poll_fill(cx)) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
-            }
-        }
+        wire.input.clear();
+        wire.poll_fill(cx).map(|read| matches!(read, Ok(1..)))
     }
 
     /// Tells the client that nothing more comes.

@@ -143,22 +143,11 @@ impl Wire {
         while !self.is_flushed() {
             let tried = match self.bulk.is_empty() && self.tail.is_empty() {
                 true => self.stream.try_write(&self.output),
-                false => self.stream.try_write_vectored(&[
-                    io::IoSlice::new(&self.output),
-                    io::IoSlice::new(&self.bulk),
-                    io::IoSlice::new(self.tail),
-                ]),
+                false => self.stream.try_write_vectored(&self.waiting()),
             };
             match tried {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => {
-                    self.written += count as u64;
-                    let of_output = count.min(self.output.len());
-                    self.output.advance(of_output);
-                    let of_bulk = (count - of_output).min(self.bulk.len());
-                    self.bulk.advance(of_bulk);
-                    self.tail = &self.tail[count - of_output - of_bulk..];
-                }
+                Ok(count) => self.went(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(self.stream.poll_write_ready(cx))?;
                 }
@@ -175,6 +164,35 @@ impl Wire {
             self.rest();
         }
         self.read = READ_FIRST;
+    }
+
+    /// Writes what there is room for, though the system has not said that there is any: Linux says so only when a third of its
+    /// buffer is free, which a slow reader takes its time for.
+    ///
+    /// # Errors
+    /// When there is none, or nobody to write to.
+    pub(in crate::proxy) fn squeeze(&mut self) -> io::Result<()> {
+        let count = socket2::SockRef::from(&self.stream).send_vectored(&self.waiting())?;
+        self.went(count);
+        Ok(())
+    }
+
+    fn waiting(&self) -> [io::IoSlice<'_>; 3] {
+        [
+            io::IoSlice::new(&self.output),
+            io::IoSlice::new(&self.bulk),
+            io::IoSlice::new(self.tail),
+        ]
+    }
+
+    /// The system took so many bytes.
+    fn went(&mut self, count: usize) {
+        self.written += count as u64;
+        let of_output = count.min(self.output.len());
+        self.output.advance(of_output);
+        let of_bulk = (count - of_output).min(self.bulk.len());
+        self.bulk.advance(of_bulk);
+        self.tail = &self.tail[count - of_output - of_bulk..];
     }
 
     /// An idle connection holds no memory.

@@ -71,3 +71,43 @@ async fn s6_3_a_great_length_alone_is_no_reason() {
     front.settled().await;
     assert_eq!(front.failures(), [0]);
 }
+
+#[tokio::test]
+async fn s5_as_much_as_a_head_may_be_passes_both_ways() {
+    // 128 fields with `Host`; a field of 60,000 bytes.
+    let many: String = (1..128).map(|n| format!("X-{n}: value\r\n")).collect();
+    let long = format!("X: {}\r\n", "b".repeat(60_000));
+    for (lines, fields) in [(&many, 127), (&long, 1)] {
+        let taken = served([get(lines)]).await;
+        assert!(taken[0].head.contains(lines.as_str()), "{fields}");
+    }
+    refused(By::Head, &[431], [get(&format!("{many}X-128: value\r\n"))]).await;
+
+    let most = 60_000 - "Content-Length: 2\r\n".len();
+    let fields: String = (1..128).map(|n| format!("X-{n}: value\r\n")).collect();
+    for (lines, expected) in [
+        (format!("X: {}\r\n", "b".repeat(most)), 200),
+        (fields.clone(), 200),
+        (format!("{fields}X-128: value\r\n"), 502),
+        (format!("X: {}\r\n", "b".repeat(70_000)), 502),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{lines}\r\nok");
+        let stub = answering(answer.leak()).await;
+        let answer = front(&[stub.address]).get("/").await;
+        assert_eq!(status(&answer), expected, "{}", lines.len());
+        if expected == 200 {
+            assert!(answer.contains(&lines), "{}", lines.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn s3_a_request_line_of_16_kib_is_the_longest() {
+    let line = |length: usize| {
+        let path = "a".repeat(length - 1);
+        format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+    };
+    let taken = served([line(16 * 1024)]).await;
+    assert!(taken[0].head.len() > 16 * 1024);
+    refused(By::Head, &[414], [line(16 * 1024 + 1)]).await;
+}

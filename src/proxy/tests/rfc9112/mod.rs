@@ -12,6 +12,7 @@ mod hosts;
 mod interim;
 mod limits;
 mod lines;
+mod persistence;
 
 use tokio::task::JoinSet;
 
