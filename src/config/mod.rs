@@ -9,6 +9,8 @@ mod environment;
 mod file;
 mod flags;
 mod init;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod json;
 mod live;
 mod more;

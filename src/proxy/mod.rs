@@ -17,6 +17,8 @@ mod frames;
 mod h1;
 mod headers;
 mod hold;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod io;
 mod key;
 mod lent;

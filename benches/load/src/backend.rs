@@ -61,7 +61,9 @@ pub(crate) fn serve(first: u16, count: u16, file: Option<&str>) -> io::Result<()
                 continue;
             }
             let place = number - listeners.len();
-            let Some(slot) = connections.get_mut(place) else { continue };
+            let Some(slot) = connections.get_mut(place) else {
+                continue;
+            };
             let Some(connection) = slot else { continue };
             if connection.go_on(flags, &mut buffer, &mut answers).is_err() {
                 *slot = None;
@@ -109,7 +111,12 @@ fn accept(
 
 impl Connection {
     /// Reads, answers, writes, as far as that goes. An error is the end of the connection.
-    fn go_on(&mut self, flags: EventFlags, buffer: &mut [u8], answers: &mut Answers) -> io::Result<()> {
+    fn go_on(
+        &mut self,
+        flags: EventFlags,
+        buffer: &mut [u8],
+        answers: &mut Answers,
+    ) -> io::Result<()> {
         if flags != EventFlags::OUT {
             match (&self.stream).read(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -157,7 +164,8 @@ impl Connection {
             .min(BODY_MOST);
         let body = field(head, "content-length").and_then(|value| value.parse().ok());
         let body: usize = body.unwrap_or(0);
-        self.closes = field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        self.closes =
+            field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let here = body.min(self.input.len() - length);
         self.skip = body - here;
         self.input.drain(..length + here);

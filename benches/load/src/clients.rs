@@ -97,7 +97,11 @@ enum Step {
 
 /// Runs the course.
 pub(crate) fn run(course: &Course) -> io::Result<Outcome> {
-    let connection = if course.close { "Connection: close\r\n" } else { "" };
+    let connection = if course.close {
+        "Connection: close\r\n"
+    } else {
+        ""
+    };
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: app.localhost\r\nUser-Agent: load\r\nAccept: */*\r\n{connection}\r\n",
         course.path
@@ -141,7 +145,9 @@ pub(crate) fn run(course: &Course) -> io::Result<Outcome> {
                 Step::Answered { ok } => {
                     outcome.not_200 += u64::from(!ok);
                     let tenths = client.since.elapsed().as_nanos() / 100;
-                    outcome.latencies.push(u32::try_from(tenths).unwrap_or(u32::MAX));
+                    outcome
+                        .latencies
+                        .push(u32::try_from(tenths).unwrap_or(u32::MAX));
                     renew |= client.closes;
                 }
                 Step::Broken => {
@@ -167,15 +173,22 @@ impl Client {
     fn connect(epoll: &Epoll, course: &Course, place: usize, life: &mut u32) -> io::Result<Self> {
         let since = Instant::now();
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         *life = life.wrapping_add(1);
         if course.close {
             let last = u8::try_from(*life % 200).unwrap_or(0) + 1;
             sockopt::set_socket_reuseaddr(&socket, true)?;
-            rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, last), 0))?;
+            rustix::net::bind(
+                &socket,
+                &SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, last), 0),
+            )?;
         }
-        match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, course.port)) {
+        match rustix::net::connect(
+            &socket,
+            &SocketAddrV4::new(Ipv4Addr::LOCALHOST, course.port),
+        ) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -227,7 +240,8 @@ impl Client {
             return Step::Waits;
         };
         let head = &came[..length];
-        self.closes = field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        self.closes =
+            field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let Some(mut body) = Body::of(head) else {
             return Step::Broken;
         };

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 /// Events taken at once.
 const BATCH: usize = 512;
@@ -25,12 +25,32 @@ impl Epoll {
         })
     }
 
-    pub(crate) fn add(&self, socket: impl AsFd, number: u64, interest: EventFlags) -> io::Result<()> {
-        Ok(epoll::add(&self.queue, socket, EventData::new_u64(number), interest)?)
+    pub(crate) fn add(
+        &self,
+        socket: impl AsFd,
+        number: u64,
+        interest: EventFlags,
+    ) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.queue,
+            socket,
+            EventData::new_u64(number),
+            interest,
+        )?)
     }
 
-    pub(crate) fn modify(&self, socket: impl AsFd, number: u64, interest: EventFlags) -> io::Result<()> {
-        Ok(epoll::modify(&self.queue, socket, EventData::new_u64(number), interest)?)
+    pub(crate) fn modify(
+        &self,
+        socket: impl AsFd,
+        number: u64,
+        interest: EventFlags,
+    ) -> io::Result<()> {
+        Ok(epoll::modify(
+            &self.queue,
+            socket,
+            EventData::new_u64(number),
+            interest,
+        )?)
     }
 
     /// Waits for news, until `limit` has passed: pairs of a number and what is new. Empty after the limit.
@@ -40,12 +60,19 @@ impl Epoll {
             tv_nsec: limit.subsec_nanos().into(),
         });
         self.events.clear();
-        match epoll::wait(&self.queue, spare_capacity(&mut self.events), limit.as_ref()) {
+        match epoll::wait(
+            &self.queue,
+            spare_capacity(&mut self.events),
+            limit.as_ref(),
+        ) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         // The kernel's layout is packed: its parts are copied, never borrowed.
-        let news = self.events.iter().map(|event| ({ event.data }.u64(), { event.flags }));
+        let news = self
+            .events
+            .iter()
+            .map(|event| ({ event.data }.u64(), { event.flags }));
         Ok(news.collect())
     }
 }
