@@ -39,6 +39,9 @@ pub struct BalancerStatus {
     /// The setting `retries`: further backends that are tried for one request. `retries` counts them.
     #[serde(default)]
     pub retry_limit: u32,
+    /// Hosts for which requests are answered besides `localhost`, `*.localhost`, IP addresses and hosts of routes.
+    #[serde(default)]
+    pub allow_hosts: Vec<String>,
     pub requests: u64,
     pub retries: u64,
     pub failures: u64,

@@ -171,7 +171,7 @@ enum Typed {
     /// Change a setting while requests are answered; `lbdev.toml` stays as it is
     #[command(
         override_usage = "lbdev set [OPTIONS] [TARGET] KEY=VALUE…",
-        after_help = "Settings of the balancer:\n  algorithm  round_robin, least_conn, random_two, peak_ewma, ip_hash, hash\n  hash_key   path, header:NAME, cookie:NAME\n  sequence   pages, requests\n  sticky     off, cookie\n  detect     instant, passive, active\n  retries    0 to 100\nSettings of a backend (with TARGET):\n  weight     0 to 256\n\nExamples:\n  lbdev set algorithm=least_conn\n  lbdev set detect=passive retries=0\n  lbdev set 8000 weight=3"
+        after_help = "Settings of the balancer:\n  algorithm  round_robin, least_conn, random_two, peak_ewma, ip_hash, hash\n  hash_key   path, header:NAME, cookie:NAME\n  sequence   pages, requests\n  sticky     off, cookie\n  detect     instant, passive, active\n  retries    0 to 100\n  allow_hosts  app.test,*.app.test (besides localhost and IP addresses)\nSettings of a backend (with TARGET):\n  weight     0 to 256\n\nExamples:\n  lbdev set algorithm=least_conn\n  lbdev set detect=passive retries=0\n  lbdev set 8000 weight=3"
     )]
     Set {
         /// Which backends, and the settings: all of them are changed, or none

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::value::{
-    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
-    name_of, route_text, size_text,
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
+    listen_text, name_of, route_text, size_text,
 };
 use super::{BackendSpec, Config, Service};
 use crate::backend::Kind;
@@ -43,10 +43,14 @@ pub fn json(config: &Config) -> Value {
             "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
             "timeouts": {
                 "connect": duration_text(timeouts.connect),
-                "backend_head": timeouts.backend_head.map_or("off".to_owned(), duration_text),
+                "client_head": limit_text(timeouts.client_head),
+                "backend_head": limit_text(timeouts.backend_head),
+                "body": limit_text(timeouts.body),
                 "idle": duration_text(timeouts.idle),
                 "drain": duration_text(timeouts.drain),
             },
+            "allow_hosts": balancer.live.allow_hosts.texts(),
+            "trust_forwarded": balancer.trust_forwarded,
             "workers": balancer.workers,
         },
         "services": config.services.iter().map(service_json).collect::<Vec<_>>(),

@@ -2,28 +2,56 @@
 
 use serde_json::{Map, Value};
 
-use super::Live;
 use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
 use super::problem::{Problem, Where};
 use super::resolve::report_of;
 use super::value::{self, ValueError, alike};
+use super::{HostPattern, Live};
 use crate::backend::Detect;
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 use crate::error::Report;
 
 /// Names of the settings of [`Live`], as in `[balancer]`.
-pub const LIVE_KEYS: [&str; 6] = [
+pub const LIVE_KEYS: [&str; 7] = [
     "algorithm",
     "hash_key",
     "sequence",
     "sticky",
     "detect",
     "retries",
+    "allow_hosts",
 ];
 /// The setting of one backend that can be changed live.
 pub const WEIGHT_KEY: &str = "weight";
-/// Keys that other versions know.
-const LATER: [&str; 1] = ["allow_hosts"];
+
+/// Keys of `[balancer]` that hold from one start to the next.
+const FILE_KEYS: [&str; 8] = [
+    "listen",
+    "passive",
+    "retry",
+    "hold",
+    "queue",
+    "timeouts",
+    "trust_forwarded",
+    "workers",
+];
+/// The same of a service.
+const SERVICE_FILE_KEYS: [&str; 14] = [
+    "command",
+    "ports",
+    "replicas",
+    "env",
+    "env_file",
+    "cwd",
+    "routes",
+    "health",
+    "slow_start",
+    "max_connections",
+    "restart",
+    "stop",
+    "external",
+    "backup",
+];
 
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +68,13 @@ pub struct LiveChange {
     pub detect: Option<Detect>,
     /// Further backends tried.
     pub retries: Option<u32>,
+    /// Hosts that are allowed besides those that always are.
+    pub allow_hosts: Option<Vec<HostPattern>>,
 }
 
 impl LiveChange {
     /// Reads settings by their names in `[balancer]`. Each value is the text that a file or `KEY=VALUE` has; `retries` may
-    /// be a number too.
+    /// be a number too, and `allow_hosts` a list of strings.
     ///
     /// # Errors
     /// LB021 for the first that is unknown, or whose value cannot be; also where there is none.
@@ -62,6 +92,7 @@ impl LiveChange {
                 "sticky" => change.sticky = Some(choice(key, said, Sticky::NAMES)?),
                 "detect" => change.detect = Some(choice(key, said, Detect::NAMES)?),
                 "retries" => change.retries = Some(number(key, said, &RETRIES_RANGE)?),
+                "allow_hosts" => change.allow_hosts = Some(hosts(key, said)?),
                 _ => return Err(unknown_setting(key)),
             }
         }
@@ -77,6 +108,10 @@ impl LiveChange {
             sticky: self.sticky.unwrap_or(live.sticky),
             detect: self.detect.unwrap_or(live.detect),
             retries: self.retries.unwrap_or(live.retries),
+            allow_hosts: match &self.allow_hosts {
+                Some(said) => live.allow_hosts.clone().with_said(said.clone()),
+                None => live.allow_hosts.clone(),
+            },
         }
     }
 }
@@ -91,6 +126,7 @@ impl From<Live> for LiveChange {
             sticky: Some(live.sticky),
             detect: Some(live.detect),
             retries: Some(live.retries),
+            allow_hosts: Some(live.allow_hosts.said().to_vec()),
         }
     }
 }
@@ -112,10 +148,6 @@ pub fn read_weight(settings: &Map<String, Value>) -> Result<u32, Report> {
 
 /// The report of a key that is no setting of the whole balancer.
 pub fn unknown_setting(key: &str) -> Report {
-    if LATER.contains(&key) {
-        let message = format!("`{key}` cannot be set in this version of lbdev yet");
-        return Report::usage("LB021", message);
-    }
     if key == WEIGHT_KEY {
         let message = format!("`{WEIGHT_KEY}` is a setting of a backend, and none is named");
         return Report::usage("LB021", message)
@@ -135,10 +167,33 @@ pub fn unknown_of_backend(key: &str) -> Report {
 
 fn unknown<'a>(key: &str, known: &str, words: impl Iterator<Item = &'a str>) -> Report {
     let report = Report::usage("LB021", format!("`{key}` cannot be set; known: {known}"));
-    match alike(key, words) {
-        Some(like) => report.hint(format!("did you mean `{like}`?")),
+    let hint = match alike(key, words) {
+        Some(like) => Some(format!("did you mean `{like}`?")),
+        None => elsewhere(key),
+    };
+    match hint {
+        Some(hint) => report.hint(hint),
         None => report,
     }
+}
+
+/// What to do about a key that is right, but not here.
+fn elsewhere(key: &str) -> Option<String> {
+    // `retry.body` is `body` in the table `retry`.
+    let table = key.split('.').next().unwrap_or(key);
+    if table == "replicas" {
+        return Some("run `lbdev scale 6` to have six".into());
+    }
+    let section = if FILE_KEYS.contains(&table) {
+        "[balancer]"
+    } else if SERVICE_FILE_KEYS.contains(&table) {
+        "[services.NAME]"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "write it into lbdev.toml below `{section}`, then run `lbdev down && lbdev up`"
+    ))
 }
 
 fn known() -> String {
@@ -161,6 +216,20 @@ fn text<T>(
         let key = key.to_owned();
         report_of(Problem::Value { key, source }, Where::Nowhere)
     })
+}
+
+/// A list of strings, or a text with commas.
+fn hosts(key: &str, said: &Value) -> Result<Vec<HostPattern>, Report> {
+    match said {
+        Value::Array(entries) => {
+            let entries = entries.iter();
+            entries.map(|entry| text(key, entry, value::host)).collect()
+        }
+        Value::String(_) => text(key, said, value::hosts),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(wrong_type(key, "a list of strings", said))
+        }
+    }
 }
 
 /// A whole number, or the text of one.
@@ -206,153 +275,4 @@ fn wrong_type(key: &str, wanted: &'static str, said: &Value) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::config::Balancer;
-
-    fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn only_what_is_said_changes() {
-        let before = Balancer::default().live;
-        let change = LiveChange::read(&object(json!({
-            "algorithm": "least-conn", "hash_key": "header:X-User", "retries": "7",
-        })))
-        .unwrap();
-        let expected = Live {
-            algorithm: Algorithm::LeastConn,
-            hash_key: HashKey::Header("x-user".into()),
-            retries: 7,
-            ..before.clone()
-        };
-        assert_eq!(change.over(&before), expected);
-        let rest = LiveChange::read(&object(json!({
-            "sequence": "Requests", "sticky": "cookie", "detect": "passive", "retries": 0,
-        })))
-        .unwrap();
-        let all = rest.over(&expected);
-        assert_eq!(all.algorithm, Algorithm::LeastConn);
-        assert_eq!(
-            (all.sequence, all.sticky, all.detect, all.retries),
-            (Sequence::Requests, Sticky::Cookie, Detect::Passive, 0)
-        );
-        assert_eq!(LiveChange::from(all.clone()).over(&before), all);
-    }
-
-    /// What the file calls a setting, `set` does too.
-    #[test]
-    fn every_live_key_is_read() {
-        for key in LIVE_KEYS {
-            let wrong = LiveChange::read(&object(json!({ key: "?" }))).unwrap_err();
-            assert!(wrong.message.starts_with(&format!("`{key}`")), "{wrong}");
-            assert!(wrong.message.contains('?'), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_set() {
-        let check = |settings: Value, message: &str, hint: Option<&str>| {
-            let report = LiveChange::read(&object(settings)).unwrap_err();
-            assert_eq!((report.code, report.exit.code()), ("LB021", 2));
-            assert_eq!(report.message, message);
-            assert_eq!(report.hint.as_deref(), hint, "{message}");
-        };
-        let known = "`algorithm`, `hash_key`, `sequence`, `sticky`, `detect` or `retries`";
-        check(
-            json!({}),
-            &format!("there is nothing to set; known: {known}"),
-            None,
-        );
-        check(
-            json!({"retries": 1, "algoritm": "hash"}),
-            &format!("`algoritm` cannot be set; known: {known}"),
-            Some("did you mean `algorithm`?"),
-        );
-        check(
-            json!({"allow_hosts": "x"}),
-            "`allow_hosts` cannot be set in this version of lbdev yet",
-            None,
-        );
-        check(
-            json!({"weight": 3}),
-            "`weight` is a setting of a backend, and none is named",
-            Some("name it first, as in `lbdev set 8000 weight=3`"),
-        );
-        check(
-            json!({"detect": "pasive"}),
-            "`detect`: `pasive` is not one of `instant`, `passive` or `active`",
-            Some("did you mean `passive`?"),
-        );
-        check(
-            json!({"sticky": true}),
-            "`sticky` must be a string, not true or false",
-            None,
-        );
-        check(
-            json!({"retries": 101}),
-            "`retries` must be from 0 to 100, not 101",
-            None,
-        );
-        check(
-            json!({"retries": -1}),
-            "`retries` must be from 0 to 100, not -1",
-            None,
-        );
-        check(
-            json!({"retries": "+1"}),
-            "`retries` must be from 0 to 100, not `+1`",
-            None,
-        );
-        check(
-            json!({"retries": 1.5}),
-            "`retries` must be from 0 to 100, not 1.5",
-            None,
-        );
-        check(
-            json!({"retries": null}),
-            "`retries` must be a whole number, not null",
-            None,
-        );
-    }
-
-    #[test]
-    fn weights() {
-        let check = |settings: Value, expected: Result<u32, &str>| {
-            let read = read_weight(&object(settings)).map_err(|report| report.message);
-            assert_eq!(read, expected.map_err(str::to_owned));
-        };
-        check(json!({"weight": 3}), Ok(3));
-        check(json!({"weight": "0"}), Ok(0));
-        check(
-            json!({"weight": 257}),
-            Err("`weight` must be from 0 to 256, not 257"),
-        );
-        check(
-            json!({"weight": "x"}),
-            Err("`weight` must be from 0 to 256, not `x`"),
-        );
-        check(
-            json!({"weight": ""}),
-            Err("`weight` must be from 0 to 256, not ``"),
-        );
-        check(
-            json!({}),
-            Err("there is nothing to set; known for a backend: `weight`"),
-        );
-        check(
-            json!({"weight": 1, "wieght": 3}),
-            Err("`wieght` cannot be set; known: `weight`"),
-        );
-        check(
-            json!({"retries": 3}),
-            Err("`retries` is a setting of the whole balancer, not of a backend"),
-        );
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod env_file;
 mod environment;
 mod file;
 mod flags;
+mod hosts;
 mod init;
 #[cfg(feature = "internals")]
 pub(crate) mod internals;
@@ -28,6 +29,7 @@ mod table;
 mod value;
 mod words;
 
+pub use hosts::{HostError, HostList, HostPattern};
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
 pub use live::{
@@ -43,9 +45,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use defaults::{
-    BACKEND_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, HOLD, IDLE_TIMEOUT, LISTEN, PASSIVE_FAILURES,
-    PASSIVE_WINDOW, QUEUE_MAX, QUEUE_TIMEOUT, RETRIES, RETRY_BODY, RETRY_BUDGET, RETRY_DEADLINE,
-    WORKERS,
+    BACKEND_HEAD_TIMEOUT, BODY_TIMEOUT, CLIENT_HEAD_TIMEOUT, CONNECT_TIMEOUT, DRAIN, HOLD,
+    IDLE_TIMEOUT, LISTEN, PASSIVE_FAILURES, PASSIVE_WINDOW, QUEUE_MAX, QUEUE_TIMEOUT, RETRIES,
+    RETRY_BODY, RETRY_BUDGET, RETRY_DEADLINE, WORKERS,
 };
 
 use crate::backend::{
@@ -90,6 +92,9 @@ pub struct Balancer {
     pub queue_timeout: Duration,
     /// Time limits of the data path.
     pub timeouts: Timeouts,
+    /// `Forwarded` and `X-Forwarded-*` of a client are passed on, because another proxy stands before this one. Else they
+    /// are replaced: anybody can write them.
+    pub trust_forwarded: bool,
     /// Threads of the data path, at least 1.
     pub workers: usize,
 }
@@ -106,6 +111,7 @@ impl Default for Balancer {
                 sticky: Sticky::default(),
                 detect: Detect::default(),
                 retries: RETRIES,
+                allow_hosts: HostList::default(),
             },
             retry: Retry {
                 body: RETRY_BODY,
@@ -123,10 +129,13 @@ impl Default for Balancer {
             queue_timeout: QUEUE_TIMEOUT,
             timeouts: Timeouts {
                 connect: CONNECT_TIMEOUT,
+                client_head: Some(CLIENT_HEAD_TIMEOUT),
                 backend_head: Some(BACKEND_HEAD_TIMEOUT),
+                body: Some(BODY_TIMEOUT),
                 idle: IDLE_TIMEOUT,
                 drain: DRAIN,
             },
+            trust_forwarded: false,
             workers: WORKERS,
         }
     }
@@ -147,6 +156,8 @@ pub struct Live {
     pub detect: Detect,
     /// Further backends tried for one request; 0 turns failover off.
     pub retries: u32,
+    /// For which hosts requests are answered.
+    pub allow_hosts: HostList,
 }
 
 /// What may be tried again at another backend, besides what is always safe.
@@ -170,8 +181,12 @@ pub struct Retry {
 pub struct Timeouts {
     /// To connect to a backend.
     pub connect: Duration,
+    /// From the first byte of a client's request to the end of its head; `None` is no limit.
+    pub client_head: Option<Duration>,
     /// From a request sent to a backend to the head of its response; `None` is no limit.
     pub backend_head: Option<Duration>,
+    /// Between two pieces of a body; `None` is no limit.
+    pub body: Option<Duration>,
     /// An idle connection of a client or to a backend.
     pub idle: Duration,
     /// For requests in flight when a backend or lbdev stops.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::environment::{own_variables, project_path};
 use super::value::{
-    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
-    name_of, ports_text, route_text, size_text,
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
+    listen_text, name_of, ports_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
 use super::{BackendSpec, Balancer, Command, Config, Service};
@@ -84,14 +84,15 @@ fn balancer(out: &mut String, balancer: &Balancer) {
             "timeouts",
             inline(&[
                 ("connect", time(timeouts.connect)),
-                (
-                    "backend_head",
-                    timeouts.backend_head.map_or(quoted("off"), time),
-                ),
+                ("client_head", quoted(&limit_text(timeouts.client_head))),
+                ("backend_head", quoted(&limit_text(timeouts.backend_head))),
+                ("body", quoted(&limit_text(timeouts.body))),
                 ("idle", time(timeouts.idle)),
                 ("drain", time(timeouts.drain)),
             ]),
         ),
+        ("allow_hosts", strings(live.allow_hosts.texts().into_iter())),
+        ("trust_forwarded", balancer.trust_forwarded.to_string()),
         ("workers", balancer.workers.to_string()),
     ] {
         // Writing to a string cannot fail.

@@ -3,15 +3,15 @@
 mod limits;
 
 pub(super) use limits::{
-    at_most, budget, budget_text, expected_body, expected_status, expected_status_text,
-    retry_status, size, size_text,
+    at_most, budget, budget_text, expected_body, expected_status, expected_status_text, limit,
+    limit_text, retry_status, size, size_text,
 };
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::defaults::{LONGEST, MOST_BACKENDS};
-use super::{Listen, ListenHost, Route};
+use super::{HostError, HostPattern, Listen, ListenHost, Route};
 use crate::backend::{RestartMode, Signal};
 use crate::balance::HashKey;
 
@@ -70,6 +70,8 @@ pub(super) enum ValueError {
     EmptyText,
     #[error("it is longer than {most} bytes")]
     LongText { most: usize },
+    #[error(transparent)]
+    Host(#[from] HostError),
     #[error("`{text}` is not one of {known}")]
     Choice {
         text: String,
@@ -111,6 +113,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
     }
     // Nobody writes less than a microsecond; rounding hides what binary fractions do to 0.1.
     Ok(Duration::from_micros((total * 1e6).round() as u64))
+}
+
+/// Reads the hosts of `allow_hosts` with a comma between two, as `set` has them; nothing is no host.
+pub(super) fn hosts(text: &str) -> Result<Vec<HostPattern>, ValueError> {
+    match text.trim() {
+        "" => Ok(Vec::new()),
+        text => text.split(',').map(host).collect(),
+    }
+}
+
+/// Reads one entry of `allow_hosts`.
+pub(super) fn host(text: &str) -> Result<HostPattern, ValueError> {
+    Ok(text.parse::<HostPattern>()?)
 }
 
 /// Writes a duration so that [`duration`] reads the same.
@@ -324,7 +339,7 @@ pub(super) fn servers(
 }
 
 /// RFC 1123, section 2.1: letters, digits and hyphens in labels of at most 63, and 253 in all.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

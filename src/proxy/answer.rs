@@ -3,31 +3,39 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
-use hyper::upgrade::OnUpgrade;
-use hyper::{Response, StatusCode, Version};
+use hyper::StatusCode;
 
 use super::body::Body;
 use super::client::Client;
+use super::fields::{Fields, Name, Names};
 use super::flight::Flight;
 use super::h1::ResponseHead;
-use super::headers::{self, SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::headers;
+use super::hold::is_event_stream;
 use super::page::Page;
 use super::retry::Why;
 use super::sticky::Sticks;
-use super::tunnel::{self, Protocol};
+use super::tunnel::{Protocol, Switched};
 use super::upstream::Call;
 use crate::pool::{AttemptFailure, Lease};
 
-/// What the client's request says of how it can be answered.
-pub(super) struct Switch {
-    /// Its end of a switch of protocols.
-    pub(super) upgrade: Option<OnUpgrade>,
-    /// Its version.
-    pub(super) version: Version,
-    /// The backend it belongs to.
-    pub(super) sticks: Sticks,
+/// What a client gets.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// What a backend calls the status; what it is usually called where it is our own.
+    pub(super) reason: Option<Bytes>,
+    /// Without a framing, but for a `Content-Length` that is true.
+    pub(super) fields: Fields,
+    pub(super) body: Body,
+    /// The connection is of no further use.
+    pub(super) closes: bool,
+    /// The backend's end of what the connection is from here on.
+    pub(super) switched: Option<Box<Switched>>,
 }
+
+/// What only lbdev says.
+const OURS: Names = Names::of(&[Name::XLbdevBackend, Name::XLbdevAttempts]);
 
 /// Makes the backend's response the client's.
 pub(super) fn hand_on(
@@ -35,68 +43,83 @@ pub(super) fn hand_on(
     mut flight: Box<Flight>,
     place: usize,
     lease: Lease,
-    (head, call): (ResponseHead, Call),
-    switch: Switch,
-) -> Response<Body> {
+    (head, mut call): (ResponseHead, Call),
+    (sticks, upgrades): (Sticks, bool),
+) -> Answer {
     let worker = &client.worker;
-    let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    if switched && switch.upgrade.is_none() {
-        // Nobody asked for it: what follows is not HTTP.
+    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !(upgrades && call.has_sent()) {
+        // Nobody asked for it, or the rest of the request's body would be taken for words of the other protocol.
         let pool = &worker.pools.all()[place];
         pool.failed(&lease, AttemptFailure::BadResponse);
         flight.note(&lease, AttemptFailure::BadResponse);
         return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)
             .after(lease.member(), worker, place)
-            .response(None, flight);
+            .answer(None, flight);
     }
-    let mut fields = head.headers;
-    let found = headers::find(&fields);
-    let token = fields.get(UPGRADE).filter(|_| switched).cloned();
-    let protocol = Protocol::of(token.as_ref().map(HeaderValue::as_bytes));
-    headers::strip_hop_by_hop(&mut fields, found);
+    let mut fields = head.fields;
+    let token = match switches {
+        true => fields.get(Name::Upgrade).map(<[u8]>::to_vec),
+        false => None,
+    };
+    headers::strip_hop_by_hop(&mut fields);
+    fields.remove_all(OURS);
+    if switches || head.status == StatusCode::NO_CONTENT {
+        // It must not be there (RFC 9110 §8.6).
+        fields.remove(Name::ContentLength);
+    }
+    let protocol = Protocol::of(token.as_deref());
     if let Some(token) = token {
-        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(UPGRADE, token);
+        headers::add_upgrade(&mut fields, &token);
     }
-    fields.insert(
-        &X_LBDEV_BACKEND,
-        worker.upstreams.name(place, lease.member()),
-    );
-    fields.insert(&X_LBDEV_ATTEMPTS, attempts(flight.attempts.len() + 1));
+    worker
+        .upstreams
+        .name_line(place, lease.member(), |line| fields.add_lines(line));
+    match attempts(flight.attempts.len() + 1) {
+        Ok(line) => fields.add_lines(line),
+        Err(count) => fields.add("X-Lbdev-Attempts", count.to_string().as_bytes()),
+    }
     if let Some(timing) = flight.server_timing(Some(&lease)) {
-        fields.append(&SERVER_TIMING, timing);
+        fields.add("Server-Timing", timing.as_bytes());
     }
-    if switch.sticks != Sticks::Off && switch.sticks != Sticks::To(lease.member().index) {
+    if sticks != Sticks::Off && sticks != Sticks::To(lease.member().index) {
         worker.cookies.set(place, lease.member(), &mut fields);
-    }
-    if switch.version == Version::HTTP_10 && !fields.contains_key(CONTENT_LENGTH) {
-        client.signs.set_open_ended(true);
     }
     flight.status(head.status.as_u16());
     flight.answered_by(place, &lease);
-    let body = match switch.upgrade.filter(|_| switched) {
-        Some(clients) => {
-            tunnel::open(worker, lease, protocol, clients, call.into_parts());
-            Body::ours(Bytes::new(), flight)
+    let (body, switched) = match switches {
+        true => {
+            let switched = Switched {
+                lease,
+                protocol,
+                backend: call.into_parts(),
+            };
+            (Body::ours(Bytes::new(), flight), Some(Box::new(switched)))
         }
-        None => {
+        false => {
+            if is_event_stream(&fields) {
+                call.may_pause();
+            }
             flight.hold(lease);
-            Body::backends(call, flight)
+            (Body::backends(call, flight), None)
         }
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = fields;
-    response
+    Answer {
+        status: head.status,
+        reason: Some(head.reason),
+        fields,
+        body,
+        closes: false,
+        switched,
+    }
 }
 
-/// `X-Lbdev-Attempts`: numbers as small as these need no memory.
-pub(super) fn attempts(count: usize) -> HeaderValue {
+/// The line for numbers as small as nearly all are; the number itself for others.
+pub(super) fn attempts(count: usize) -> Result<&'static [u8], usize> {
     match count {
-        1 => HeaderValue::from_static("1"),
-        2 => HeaderValue::from_static("2"),
-        3 => HeaderValue::from_static("3"),
-        4 => HeaderValue::from_static("4"),
-        count => HeaderValue::from(count),
+        1 => Ok(b"X-Lbdev-Attempts: 1\r\n"),
+        2 => Ok(b"X-Lbdev-Attempts: 2\r\n"),
+        3 => Ok(b"X-Lbdev-Attempts: 3\r\n"),
+        count => Err(count),
     }
 }

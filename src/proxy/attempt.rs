@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::Version;
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
+use hyper::Method;
 
-use super::client::{Client, Host};
-use super::h1::ResponseHead;
+use super::client::{Client, Host, Stamp};
+use super::fields::{Fields, Name};
+use super::fit::Fit;
+use super::h1::{ClientWire, ResponseHead, Target, ToSend};
+use super::headers;
+use super::request::Request;
 use super::retry::{Why, is_idempotent};
 use super::tape::{Outgoing, Tape};
 use super::upstream::{Call, NoHead, failure_of};
@@ -19,27 +21,55 @@ use crate::pool::{AttemptFailure, Member, Pool};
 /// A request as backends get it: each attempt sends it from its start.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    head: Parts,
+    method: Method,
+    target: Target,
+    fields: Fields,
+    host: Rc<Host>,
+    stamp: Stamp,
     body: Option<Rc<RefCell<Tape>>>,
+    interim: Option<Rc<ClientWire>>,
     /// Sent twice it does no more than sent once, or nobody minds.
     repeatable: bool,
 }
 
 impl Outbound {
-    /// `head` with the fields that are to be forwarded, for `host`. Of a body, up to `keep` bytes are kept.
-    pub(super) fn new(
-        mut head: Parts,
-        body: Option<Incoming>,
-        repeatable: bool,
-        keep: u64,
-        (client, host): (&Client, &Host),
-    ) -> Self {
-        client.stamp(&mut head.headers, host);
-        head.version = Version::HTTP_11;
+    /// `request`, which is `fit`, with the fields that are to be forwarded.
+    pub(super) fn new(client: &Client, mut request: Request, fit: &Fit) -> Self {
+        let keep = client.worker.settings.retry.body;
         Self {
-            head,
-            body: body.map(|body| Tape::new(body, keep)),
-            repeatable,
+            stamp: client.stamp(&mut request.fields, &fit.host),
+            method: request.method,
+            target: request.target,
+            fields: request.fields,
+            host: fit.host.clone(),
+            body: request.body.map(|body| Tape::new(body, keep)),
+            interim: request.interim,
+            repeatable: fit.repeatable,
+        }
+    }
+
+    /// What the client likes to get.
+    pub(super) fn accept(&self) -> Option<&[u8]> {
+        self.fields.get(Name::Accept)
+    }
+
+    fn head(&self) -> ToSend<'_> {
+        ToSend {
+            method: &self.method,
+            target: &self.target,
+            fields: &self.fields,
+            stamp: match self.stamp {
+                Stamp::Hosts => &self.host.stamp,
+                Stamp::InFields => b"",
+            },
+        }
+    }
+
+    /// Passes an interim response on, where the client has a way for it.
+    fn pass_interim(&self, mut head: ResponseHead) {
+        if let Some(client) = &self.interim {
+            headers::strip_hop_by_hop(&mut head.fields);
+            client.interim(head.status, &head.reason, &head.fields);
         }
     }
 
@@ -60,7 +90,7 @@ impl Outbound {
     /// word. What only a key makes repeatable is not: each time it was sent is to be seen in the attempts.
     fn bears_a_stale_connection(&self) -> bool {
         let stays = |tape: &Rc<RefCell<Tape>>| tape.borrow().stays_replayable();
-        is_idempotent(&self.head.method) && self.body.as_ref().is_none_or(stays)
+        is_idempotent(&self.method) && self.body.as_ref().is_none_or(stays)
     }
 }
 
@@ -107,8 +137,11 @@ pub(super) async fn run(
                 })?,
         };
         let body = out.body.as_ref().map(Outgoing::of);
-        let mut call = Call::new(conn, &out.head, body);
-        let failure = match call.head(&worker.clock).await {
+        let mut call = Call::new(conn, out.head(), body);
+        let failure = match call
+            .head(&worker.clock, |head| out.pass_interim(head))
+            .await
+        {
             Ok(head) => return Ok((head, call)),
             Err(NoHead::TimedOut) => AttemptFailure::HeadTimeout,
             Err(NoHead::ClientTimedOut) => return Err(Failed::ClientTimedOut),

@@ -1,11 +1,13 @@
 //! The bodies of responses: one enum, never boxed, never collected.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::client::Stall;
 use super::flight::{End, Flight};
 use super::h1::Broken;
 use super::upstream::Call;
@@ -15,6 +17,8 @@ use super::upstream::Call;
 pub(super) struct Body {
     content: Content,
     flight: Option<Box<Flight>>,
+    /// Of a stream of HTTP/2.
+    stall: Option<Rc<Stall>>,
 }
 
 // A box would cost an allocation for each response, to make the few moves of it shorter.
@@ -34,6 +38,7 @@ impl Body {
     pub(super) fn ours(bytes: Bytes, flight: Box<Flight>) -> Self {
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            stall: None,
             flight: Some(flight),
         }
     }
@@ -42,6 +47,7 @@ impl Body {
     pub(super) fn backends(call: Call, flight: Box<Flight>) -> Self {
         let mut body = Self {
             content: Content::Backends(call),
+            stall: None,
             flight: Some(flight),
         };
         body.let_go();
@@ -59,10 +65,29 @@ impl Body {
         }
     }
 
+    /// Goes on sending the request while the client takes nothing of this.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
+        if let Content::Backends(call) = &mut self.content {
+            call.poll_send(cx);
+        }
+    }
+
+    /// Notes from here on since when data waits for the client to take it.
+    pub(super) fn watch(&mut self, stall: Rc<Stall>) {
+        self.stall = Some(stall);
+    }
+
     fn end(&mut self, end: End) {
         if let Some(flight) = self.flight.take() {
             flight.end(end);
         }
+    }
+}
+
+impl Body {
+    /// How long it is, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
     }
 }
 
@@ -71,7 +96,12 @@ impl End {
     fn of(broken: &Broken) -> Self {
         match broken {
             Broken::Request => End::ClientLeft,
-            Broken::Io(_) | Broken::Ended | Broken::Head(_) | Broken::Chunk(_) => End::Cut,
+            Broken::Io(_)
+            | Broken::Ended
+            | Broken::Silent
+            | Broken::Endless
+            | Broken::Head(_)
+            | Broken::Chunk(_) => End::Cut,
         }
     }
 }
@@ -81,31 +111,44 @@ impl HttpBody for Body {
     type Error = Broken;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = match &mut self.content {
+        let this = self.get_mut();
+        if let Some(stall) = &this.stall {
+            // It asks for more, so it has taken what there was.
+            stall.takes();
+        }
+        let now = |flight: &Option<Box<Flight>>| {
+            flight
+                .as_ref()
+                .map_or_else(Default::default, |flight| flight.worker().clock.now())
+        };
+        let frame = match &mut this.content {
             Content::Ours(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
             Content::Ended => None,
             Content::Cut(broken) => broken.take().map(Err),
-            Content::Backends(call) => match ready!(call.poll_frame(cx)) {
+            Content::Backends(call) => match ready!(call.poll_frame(cx, now(&this.flight))) {
                 Some(Err(broken)) => {
                     // hyper drops what it has not written yet, when a body fails: it gets a turn to write it.
-                    self.content = Content::Cut(Some(broken));
+                    this.content = Content::Cut(Some(broken));
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 frame => frame,
             },
         };
-        self.let_go();
+        this.let_go();
         match &frame {
-            Some(Err(broken)) => self.end(End::of(broken)),
-            None => self.end(End::Whole),
-            Some(Ok(_)) if self.is_end_stream() => self.end(End::Whole),
+            Some(Err(broken)) => this.end(End::of(broken)),
+            None => this.end(End::Whole),
+            Some(Ok(_)) if this.is_end_stream() => this.end(End::Whole),
             Some(Ok(_)) => {}
+        }
+        if let (Some(stall), Some(Ok(_))) = (&this.stall, &frame) {
+            stall.waits(now(&this.flight));
         }
         Poll::Ready(frame)
     }

@@ -1,27 +1,28 @@
-//! One connection of a client.
+//! A client: who it is, and what its connection waits for.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::header::{FORWARDED, HeaderMap, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-
-use super::forward;
-use super::headers::{
-    self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
-};
-use super::io::{ClientIo, Signs};
-use super::listen;
+use super::fields::{Fields, Name, Names};
+use super::headers;
 use super::worker::Worker;
+
+/// A connection without a request that has been idle for so long gives its memory back.
+const REST: Duration = Duration::from_secs(1);
+
+/// What says for whom a request comes (RFC 7239 §4, and the fields that were there before it).
+const FORWARDED: Names = Names::of(&[
+    Name::FalseForwarded,
+    Name::Forwarded,
+    Name::XForwardedFor,
+    Name::XForwardedHost,
+    Name::XForwardedPort,
+    Name::XForwardedProto,
+]);
 
 /// What the worker wants of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +35,62 @@ enum Order {
     Drop,
 }
 
+/// What a connection waits for, and the worker watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Nothing that the client owes.
+    Nothing,
+    /// A request, of which nothing has come (`timeouts.idle`).
+    Request,
+    /// The rest of a head (`timeouts.client_head`).
+    Head,
+    /// That the client reads what was written (`timeouts.body`).
+    Reader,
+}
+
+/// Since when a stream's data waits for its client.
+#[derive(Debug, Default)]
+pub(super) struct Stall(Cell<Option<Duration>>);
+
+impl Stall {
+    pub(super) fn waits(&self, now: Duration) {
+        self.0.set(Some(now));
+    }
+
+    pub(super) fn takes(&self) {
+        self.0.set(None);
+    }
+}
+
 /// A host that a client asked for, with what is made of it for every request.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// As the client wrote it, in memory of its own: a part of the client's read buffer would keep that from being used
-    /// again.
-    pub(super) field: HeaderValue,
+    /// As the client wrote it.
+    pub(super) field: Vec<u8>,
     /// Lower-case, without a port.
     pub(super) name: String,
     peer: IpAddr,
-    forwarded_for: HeaderValue,
-    forwarded: HeaderValue,
+    forwarded: String,
+    /// The lines that tell a backend who asks, for whom, and how.
+    pub(super) stamp: Vec<u8>,
 }
 
 impl Host {
     /// `None` where `field` is not one host name with an optional port.
-    fn new(peer: IpAddr, field: &HeaderValue) -> Option<Self> {
-        let name = headers::host_name(field.as_bytes())?.into_owned();
-        let text = field.to_str().unwrap_or("unknown");
+    fn new(peer: IpAddr, port: u16, field: &[u8]) -> Option<Self> {
+        let name = headers::host_name(field)?.into_owned();
+        let text = std::str::from_utf8(field).ok()?;
+        let forwarded = headers::forwarded(&headers::node(peer), text);
+        let stamp = format!(
+            "X-Forwarded-For: {peer}\r\nX-Forwarded-Host: {text}\r\nX-Forwarded-Port: {port}\r\n\
+             X-Forwarded-Proto: http\r\nForwarded: {forwarded}\r\n"
+        );
         Some(Self {
+            field: field.to_vec(),
             name,
-            forwarded_for: ascii(&peer.to_string()),
-            forwarded: ascii(&headers::forwarded(&headers::node(peer), text)),
-            field: ascii(text),
             peer,
+            forwarded,
+            stamp: stamp.into_bytes(),
         })
     }
 }
@@ -66,27 +99,39 @@ impl Host {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    pub(super) signs: Arc<Signs>,
     /// Its address, an IPv4 one in IPv6 clothes undressed.
     pub(super) peer: IpAddr,
-    port: HeaderValue,
+    /// The port that it came to.
+    port: u16,
     /// The host it asked for last: most clients never ask for another.
     last_host: RefCell<Option<Rc<Host>>>,
     in_flight: Cell<u32>,
-    idle_since: Cell<Duration>,
+    waits: Cell<Waits>,
+    /// Since when, on the worker's clock.
+    since: Cell<Duration>,
+    too_slow: Cell<bool>,
+    /// What the system knows of it does not wake anybody: it has to be asked.
+    blind: Cell<bool>,
+    /// Of the streams of HTTP/2.
+    stalls: RefCell<Vec<Weak<Stall>>>,
+    shall_rest: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, peer: SocketAddr, port: HeaderValue) -> Rc<Self> {
+    pub(super) fn new(worker: Rc<Worker>, peer: SocketAddr, port: u16) -> Rc<Self> {
         Rc::new(Self {
-            signs: Arc::default(),
             peer: peer.ip().to_canonical(),
             port,
             last_host: RefCell::default(),
             in_flight: Cell::new(0),
-            idle_since: Cell::new(worker.clock.now()),
+            waits: Cell::new(Waits::Request),
+            since: Cell::new(worker.clock.now()),
+            too_slow: Cell::new(false),
+            blind: Cell::new(false),
+            stalls: RefCell::default(),
+            shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
             waker: RefCell::default(),
             worker,
@@ -95,12 +140,36 @@ impl Client {
 
     pub(super) fn begin_request(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.signs.set_waiting(true);
     }
 
     pub(super) fn end_request(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
-        self.idle_since.set(self.worker.clock.now());
+        self.since.set(self.worker.clock.now());
+    }
+
+    /// Notes what the connection waits for from now on. The same again is no news.
+    pub(super) fn waits_for(&self, what: Waits) {
+        if self.waits.replace(what) != what {
+            self.since.set(self.worker.clock.now());
+            self.too_slow.set(false);
+        }
+        self.shall_rest
+            .set(self.shall_rest.get() && what == Waits::Request);
+    }
+
+    /// The head of a request did not come in time.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.too_slow.get()
+    }
+
+    /// It has been idle for a while: once for each time.
+    pub(super) fn shall_rest(&self) -> bool {
+        self.shall_rest.get()
+    }
+
+    /// It is to end after what is in flight.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.order.get() != Order::None
     }
 
     /// Ends it after what is in flight.
@@ -108,28 +177,94 @@ impl Client {
         self.give(Order::Finish);
     }
 
-    /// Ends it if it was idle for `limit`. It is not while some of a response has still to be written: the request has ended by
-    /// then, and who reads slowly would lose the end of it.
-    pub(super) fn end_if_idle(&self, limit: Duration) {
-        if self.signs.is_stuck() {
-            self.idle_since.set(self.worker.clock.now());
-        } else if self.in_flight.get() == 0
-            && self.worker.clock.now() >= self.idle_since.get() + limit
+    /// Ends what is overdue.
+    pub(super) fn sweep(&self) {
+        let now = self.worker.clock.now();
+        let limits = &self.worker.settings.timeouts;
+        let over = |limit: Duration| now >= self.since.get() + limit;
+        if self.blind.get() {
+            self.wake();
+        }
+        if let Some(limit) = limits.body
+            && self.has_stalled(now, limit)
         {
-            self.give(Order::Drop);
+            return self.give(Order::Drop);
+        }
+        match self.waits.get() {
+            Waits::Request if self.in_flight.get() > 0 => {}
+            // Who was told to end and does not, is ended.
+            Waits::Request if self.is_finishing() && over(2 * limits.idle) => {
+                self.give(Order::Drop);
+            }
+            Waits::Request if over(limits.idle) => self.give(Order::Finish),
+            Waits::Request if over(REST) && !self.shall_rest.replace(true) => self.wake(),
+            Waits::Head if limits.client_head.is_some_and(over) => {
+                self.too_slow.set(true);
+                self.wake();
+            }
+            Waits::Reader if limits.body.is_some_and(over) => self.give(Order::Drop),
+            Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
     }
 
+    /// Some stream's data has waited for so long.
+    fn has_stalled(&self, now: Duration, limit: Duration) -> bool {
+        let mut stalls = self.stalls.borrow_mut();
+        if stalls.is_empty() {
+            return false;
+        }
+        stalls.retain(|stall| stall.strong_count() > 0);
+        let since = |stall: &Weak<Stall>| stall.upgrade()?.0.get();
+        stalls
+            .iter()
+            .filter_map(since)
+            .any(|since| now >= since + limit)
+    }
+
+    /// One more stream to watch.
+    pub(super) fn watch_stream(&self) -> Rc<Stall> {
+        let stall = Rc::new(Stall::default());
+        self.stalls.borrow_mut().push(Rc::downgrade(&stall));
+        stall
+    }
+
+    /// Notes whether the connection has to be asked how it is.
+    pub(super) fn set_blind(&self, blind: bool) {
+        self.blind.set(blind);
+    }
+
     fn give(&self, order: Order) {
-        self.order.set(order);
+        if self.order.get() != Order::Drop {
+            self.order.set(order);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
     }
 
+    /// Goes on with the connection's work until that ends or is to be dropped.
+    pub(super) async fn obeying(&self, mut work: impl FnMut(&mut Context<'_>) -> Poll<()>) {
+        poll_fn(|cx| {
+            if self.order.get() == Order::Drop {
+                return Poll::Ready(());
+            }
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            drop(waker);
+            work(cx)
+        })
+        .await;
+    }
+
     /// The host that `field` names, if it is one.
-    pub(super) fn host(&self, field: &HeaderValue) -> Option<Rc<Host>> {
-        let is_it = |host: &&Rc<Host>| host.peer == self.peer && host.field == *field;
+    pub(super) fn host(&self, field: &[u8]) -> Option<Rc<Host>> {
+        let is_it = |host: &&Rc<Host>| host.peer == self.peer && host.field == field;
         let mut last = self.last_host.borrow_mut();
         if let Some(host) = last.as_ref().filter(is_it) {
             return Some(host.clone());
@@ -137,65 +272,67 @@ impl Client {
         let mut workers = self.worker.last_host.borrow_mut();
         let host = match workers.as_ref().filter(is_it) {
             Some(host) => host.clone(),
-            None => Rc::new(Host::new(self.peer, field)?),
+            None => Rc::new(Host::new(self.peer, self.port, field)?),
         };
         *workers = Some(host.clone());
         *last = Some(host.clone());
         Some(host)
     }
 
-    /// Tells the backend who asks, for whom, and how. What the client says about that itself is replaced.
-    pub(super) fn stamp(&self, headers: &mut HeaderMap, host: &Host) {
-        headers.insert(&X_FORWARDED_FOR, host.forwarded_for.clone());
-        headers.insert(&X_FORWARDED_HOST, host.field.clone());
-        headers.insert(&X_FORWARDED_PORT, self.port.clone());
-        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-        headers.insert(FORWARDED, host.forwarded.clone());
+    /// Tells the backend who asks, for whom, and how: the lines that go behind the fields. What the client says about that
+    /// itself is replaced; where it is trusted, it is kept and continued, as each proxy on the way does.
+    pub(super) fn stamp(&self, fields: &mut Fields, host: &Host) -> Stamp {
+        if !fields.has_any(FORWARDED) {
+            return Stamp::Hosts;
+        }
+        let trusted = self.worker.settings.trust_forwarded;
+        if trusted {
+            self.continue_stamp(fields, host);
+            return Stamp::InFields;
+        }
+        fields.remove_all(FORWARDED);
+        Stamp::Hosts
+    }
+
+    fn continue_stamp(&self, fields: &mut Fields, host: &Host) {
+        let list = |name, own: &str| {
+            let said: Vec<&[u8]> = fields.all(name).collect();
+            match said.is_empty() {
+                true => own.as_bytes().to_vec(),
+                false => [&said.join(&b", "[..])[..], b", ", own.as_bytes()].concat(),
+            }
+        };
+        let one = |name, own: &[u8]| fields.get(name).unwrap_or(own).to_vec();
+        let lines = [
+            (
+                "X-Forwarded-For",
+                list(Name::XForwardedFor, &self.peer.to_string()),
+            ),
+            ("X-Forwarded-Host", one(Name::XForwardedHost, &host.field)),
+            (
+                "X-Forwarded-Port",
+                one(Name::XForwardedPort, self.port.to_string().as_bytes()),
+            ),
+            ("X-Forwarded-Proto", one(Name::XForwardedProto, b"http")),
+            ("Forwarded", list(Name::Forwarded, &host.forwarded)),
+        ];
+        fields.remove_all(FORWARDED);
+        for (name, value) in lines {
+            fields.add(name, &value);
+        }
     }
 
     /// The host of a request that names none (HTTP/1.0 may): where it came in.
-    pub(super) fn own_host(&self) -> HeaderValue {
-        let port = self.port.to_str().unwrap_or("80");
-        ascii(&format!("localhost:{port}"))
+    pub(super) fn own_host(&self) -> Vec<u8> {
+        format!("localhost:{}", self.port).into_bytes()
     }
 }
 
-/// A field value of what can only be printable ASCII: addresses, ports and hosts that were checked.
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-}
-
-/// Answers requests on one connection until it ends.
-pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    if !listen::NODELAY_INHERITED {
-        // Where it does not work, small responses only take longer.
-        let _ = stream.set_nodelay(true);
-    }
-    let io = TokioIo::new(ClientIo::new(stream, client.signs.clone()));
-    let service = service_fn(|request| forward::handle(client.clone(), request));
-    let connection = http1::Builder::new()
-        .half_close(true)
-        .serve_connection(io, service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut finishing = false;
-    poll_fn(|cx| {
-        match client.order.get() {
-            Order::None => {}
-            Order::Finish if finishing => {}
-            Order::Finish => {
-                finishing = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            Order::Drop => return Poll::Ready(()),
-        }
-        let mut waker = client.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-        drop(waker);
-        // An error here is the client's: it left, or does not speak HTTP, which hyper has told it already.
-        connection.as_mut().poll(cx).map(drop)
-    })
-    .await;
+/// Where the lines are that say for whom a request comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stamp {
+    /// Those of its host.
+    Hosts,
+    /// Among its fields.
+    InFields,
 }

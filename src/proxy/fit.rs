@@ -4,15 +4,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Uri, Version};
+use hyper::{Method, Version};
 
-use super::attempt::Outbound;
 use super::client::{Client, Host};
-use super::headers::{self, Found, IDEMPOTENCY_KEY, SEC_FETCH_DEST, X_LBDEV_TIMING};
+use super::fields::{Fields, Name};
+use super::headers;
 use super::page::Page;
+use super::request::Request;
 use super::sticky::Sticks;
 use super::{key, retry, turn};
 use crate::balance::{Algorithm, Sequence, Sticky};
@@ -24,127 +22,121 @@ pub(super) struct Fit {
     pub(super) place: usize,
     pub(super) turn: Turn,
     pub(super) sticks: Sticks,
-    pub(super) out: Outbound,
-    /// The client's end of the switch of protocols that it asks for.
-    pub(super) upgrade: Option<OnUpgrade>,
-    pub(super) version: Version,
+    pub(super) host: Rc<Host>,
+    /// Sent twice it does no more than sent once, or nobody minds.
+    pub(super) repeatable: bool,
+    /// It asks for a switch of protocols.
+    pub(super) upgrades: bool,
 }
 
 /// Checks a request, finds its pool, and makes its head what the backend is to get.
-pub(super) fn fit(
-    client: &Client,
-    mut request: Request<Incoming>,
-    found: Found,
-) -> Result<Box<Fit>, Box<Page>> {
-    if request.method() == Method::CONNECT {
+pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Page>> {
+    if request.method == Method::CONNECT {
         return Err(Page::no_connect());
     }
-    if request.uri().path() == "*" {
-        return Err(match *request.method() {
+    if request.target.as_str() == "*" {
+        return Err(match request.method {
             Method::OPTIONS => Page::options(),
             _ => Page::bad_request("only `OPTIONS` may ask for `*`"),
         });
     }
-    let token = match request.version() {
-        Version::HTTP_11 => headers::upgrade(request.headers(), found),
-        _ => None,
-    };
-    let upgrade = token.is_some().then(|| hyper::upgrade::on(&mut request));
-    let (mut head, body) = request.into_parts();
-    let host = settle_host(client, &mut head)?;
+    let fields = &mut request.fields;
+    let host = settle_host(
+        client,
+        request.version,
+        request.target.authority.as_deref(),
+        fields,
+    )?;
+    let path = request.target.path();
 
     let pools = &client.worker.pools;
     let place = pools
-        .route(&host.name, head.uri.path())
+        .route(&host.name, path)
         .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
-    let Some(place) = place else {
-        return Err(Page::no_route(&host.name, head.uri.path(), pools));
-    };
-    let path = head.uri.path();
     let live = pools.live();
+    if !live.allow_hosts.allows(&host.name) {
+        return Err(Page::strange_host(&host.name));
+    }
+    let Some(place) = place else {
+        return Err(Page::no_route(&host.name, path, pools));
+    };
     let sticks = match live.sticky {
         Sticky::Off => Sticks::Off,
         Sticky::Cookie => client
             .worker
             .cookies
-            .find(place, &pools.all()[place], &head.headers),
+            .find(place, &pools.all()[place], fields),
     };
     let turn = match (sticks, live.algorithm, live.sequence) {
         (Sticks::To(index), ..) => Turn::Stuck(index),
         (_, Algorithm::IpHash, _) => key::by_address(client.peer),
-        (_, Algorithm::Hash, _) => key::by(&live.hash_key, path, &head.headers),
-        (_, _, Sequence::Pages) => turn_of(client, &head.headers, found, path),
+        (_, Algorithm::Hash, _) => key::by(&live.hash_key, path, fields),
+        (_, _, Sequence::Pages) => turn_of(client, fields, path),
         (_, _, Sequence::Requests) => Turn::Next,
     };
 
-    let body = (!body.is_end_stream()).then_some(body);
-    let last = body.is_none() && token.is_none() && headers::is_last(&head.headers, found);
-    client.signs.set_last(last);
-    headers::strip_hop_by_hop(&mut head.headers, found);
-    if found.length {
-        // It is said anew, once, with the body that came.
-        head.headers.remove(CONTENT_LENGTH);
+    let token = match request.version {
+        Version::HTTP_11 => headers::upgrade(fields),
+        // HTTP/1.0 has no `Upgrade` (RFC 9110 §7.8), nor has HTTP/2.
+        _ => None,
+    };
+    headers::strip_hop_by_hop(fields);
+    // It is said anew, once, with the body that came.
+    fields.remove(Name::ContentLength);
+    if request.version != Version::HTTP_11 {
+        // Who speaks HTTP/1.0 cannot mean it (RFC 9110 §10.1.1), and hyper has no word for it over HTTP/2.
+        fields.remove(Name::Expect);
     }
-    if let Some(token) = token {
-        headers::ask_upgrade(&mut head.headers, token);
+    if let Some(token) = &token {
+        headers::add_upgrade(fields, token);
     }
     let retry = &client.worker.settings.retry;
-    let has_key = found.key
-        && head
-            .headers
-            .get(&IDEMPOTENCY_KEY)
-            .is_some_and(|key| !key.is_empty());
-    let repeatable = retry.non_idempotent || has_key || retry::is_idempotent(&head.method);
-    if found.timing {
-        head.headers.remove(&X_LBDEV_TIMING);
-    }
-    Ok(Box::new(Fit {
+    let has_key = fields
+        .get(Name::IdempotencyKey)
+        .is_some_and(|key| !key.is_empty());
+    let repeatable = retry.non_idempotent || has_key || retry::is_idempotent(&request.method);
+    fields.remove(Name::XLbdevTiming);
+    Ok(Fit {
         place,
         turn,
         sticks,
-        upgrade,
-        version: head.version,
-        out: Outbound::new(head, body, repeatable, retry.body, (client, &host)),
-    }))
+        host,
+        repeatable,
+        upgrades: token.is_some(),
+    })
 }
 
-/// The one host that the request is for (RFC 9112 §3.2). An absolute target's authority replaces the field and leaves
-/// the target.
+/// The one host that the request is for (RFC 9112 §3.2). An absolute target's `authority` replaces the field.
 fn settle_host(
     client: &Client,
-    head: &mut hyper::http::request::Parts,
+    version: Version,
+    authority: Option<&[u8]>,
+    fields: &mut Fields,
 ) -> Result<Rc<Host>, Box<Page>> {
-    let mut fields = head.headers.get_all(HOST).iter();
-    let (host, named) = match (fields.next(), fields.next()) {
+    let mut values = fields.all(Name::Host);
+    let (host, named) = match (values.next(), values.next()) {
         (Some(_), Some(_)) => return Err(Page::bad_request("it has more than one `Host`")),
         (Some(host), None) => (client.host(host), true),
-        (None, _) if head.version == Version::HTTP_10 => (client.host(&client.own_host()), false),
+        (None, _) if version == Version::HTTP_10 => (client.host(&client.own_host()), false),
         (None, _) => return Err(Page::bad_request("it has no `Host`")),
     };
-    let host = host.ok_or_else(|| {
+    drop(values);
+    let mut host = host.ok_or_else(|| {
         Page::bad_request("its `Host` is not one host name with an optional port")
     })?;
-    if !named {
-        head.headers.insert(HOST, host.field.clone());
+    if let Some(authority) = authority {
+        host = client
+            .host(authority)
+            .ok_or_else(|| Page::bad_request("its target is not a host with an optional port"))?;
     }
-    let Some(authority) = head.uri.authority() else {
-        return Ok(host);
-    };
-    let host = HeaderValue::from_str(authority.as_str())
-        .ok()
-        .and_then(|host| client.host(&host))
-        .ok_or_else(|| Page::bad_request("its target is not a host with an optional port"))?;
-    head.headers.insert(HOST, host.field.clone());
-    let target = head.uri.path_and_query().cloned();
-    head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    if !named || authority.is_some() {
+        fields.remove(Name::Host);
+        fields.add("Host", &host.field);
+    }
     Ok(host)
 }
 
-fn turn_of(client: &Client, headers: &HeaderMap, found: Found, path: &str) -> Turn {
-    let dest = match found.dest {
-        true => headers.get(&SEC_FETCH_DEST),
-        false => None,
-    };
-    let agent = || headers.get(USER_AGENT).map(|agent| agent.as_bytes());
-    turn::of(dest.map(|dest| dest.as_bytes()), path, client.peer, agent)
+fn turn_of(client: &Client, fields: &Fields, path: &str) -> Turn {
+    let agent = || fields.get(Name::UserAgent);
+    turn::of(fields.get(Name::SecFetchDest), path, client.peer, agent)
 }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::header::HeaderValue;
-use hyper::{Method, Uri};
+use hyper::Method;
 
 use super::client::Client;
+use super::h1::Target;
 use super::upstream::Call;
 use super::worker::Worker;
 use crate::backend::BackendId;
@@ -64,14 +64,14 @@ struct Record {
 }
 
 impl Flight {
-    pub(super) fn new(client: Rc<Client>, method: &Method, uri: &Uri) -> Box<Self> {
+    pub(super) fn new(client: Rc<Client>, method: &Method, target: &Target) -> Box<Self> {
         let told = match client.worker.access.detail() {
             Detail::Nothing => Told::Nothing,
             Detail::Counts => Told::Count(None),
             Detail::Each => Told::Each(Box::new(Record {
                 at: SystemTime::now(),
                 method: method.clone(),
-                target: cut(uri),
+                target: cut(target.as_str()),
                 backend: None,
             })),
         };
@@ -89,6 +89,13 @@ impl Flight {
         })
     }
 
+    /// Of what came in the place of a request, and was none.
+    pub(super) fn refused(client: Rc<Client>) -> Box<Self> {
+        let nothing = || Method::from_bytes(b"-").unwrap_or_default();
+        let nowhere = Target::new(bytes::Bytes::from_static(b"-"), None);
+        Self::new(client, &nothing(), &nowhere)
+    }
+
     /// The thread that it is on.
     pub(super) fn worker(&self) -> &Worker {
         &self.client.worker
@@ -97,7 +104,6 @@ impl Flight {
     /// Notes the status that the client gets.
     pub(super) fn status(&mut self, status: u16) {
         self.status = Some(status);
-        self.client.signs.set_waiting(false);
     }
 
     /// Notes which backend answers; `place` is that of its pool.
@@ -122,7 +128,7 @@ impl Flight {
 
     /// How long what took, in milliseconds, where the client asked (W3C Server Timing): the wait for a backend, attempts in
     /// vain, and the attempt that `answered`.
-    pub(super) fn server_timing(&self, answered: Option<&Lease>) -> Option<HeaderValue> {
+    pub(super) fn server_timing(&self, answered: Option<&Lease>) -> Option<String> {
         if !self.timed {
             return None;
         }
@@ -142,7 +148,7 @@ impl Flight {
                 lease.member().id
             );
         }
-        HeaderValue::from_str(&text).ok()
+        Some(text)
     }
 
     /// Notes an attempt that came to nothing.
@@ -157,7 +163,7 @@ impl Flight {
     /// The response has ended.
     pub(super) fn end(mut self, end: End) {
         match end {
-            End::Whole => self.client.signs.set_open_ended(false),
+            End::Whole | End::ClientLeft => {}
             End::Cut => {
                 if let Some(lease) = self.lease.take() {
                     self.client.worker.pools.all()[self.place]
@@ -166,7 +172,6 @@ impl Flight {
                     self.lease = Some(lease);
                 }
             }
-            End::ClientLeft => {}
         }
     }
 }
@@ -202,9 +207,8 @@ impl Drop for Flight {
     }
 }
 
-/// Path and query, at most as long as the access log keeps it.
-fn cut(uri: &Uri) -> String {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
+/// A target, at most as long as the access log keeps it.
+fn cut(target: &str) -> String {
     let mut end = target.len().min(Access::TARGET_MAX);
     while !target.is_char_boundary(end) {
         end -= 1;
@@ -219,8 +223,7 @@ mod tests {
     #[test]
     fn a_long_target_is_cut() {
         let long = format!("/{}", "x".repeat(400));
-        assert_eq!(cut(&long.parse().unwrap()).len(), Access::TARGET_MAX);
-        assert_eq!(cut(&"/a?b=1".parse().unwrap()), "/a?b=1");
-        assert_eq!(cut(&"http://h/a?b".parse().unwrap()), "/a?b");
+        assert_eq!(cut(&long).len(), Access::TARGET_MAX);
+        assert_eq!(cut("/a?b=1"), "/a?b=1");
     }
 }

@@ -1,49 +1,33 @@
 //! One request: tried until a backend answers, and its answer handed on.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderValue};
-use hyper::{Request, Response};
-
-use super::answer;
-use super::attempt::{self, Failed};
-use super::body::Body;
+use super::answer::{self, Answer};
+use super::attempt::{self, Failed, Outbound};
 use super::client::Client;
+use super::fields::Name;
 use super::fit::{Fit, fit};
 use super::flight::Flight;
 use super::h1::ResponseHead;
-use super::headers;
 use super::hold;
 use super::page::Page;
+use super::request::Request;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::upstream::Call;
 use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
 
 /// Answers one request. Dropping the future ends what it has under way at a backend.
-///
-/// All that needs no waiting is done before the future is made, and what it holds is boxed: hyper moves it.
-pub(super) fn handle(
-    client: Rc<Client>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Body>, Infallible>> {
-    let mut flight = Flight::new(client.clone(), request.method(), request.uri());
-    let found = headers::find(request.headers());
-    flight.timed = found.timing;
-    let accept = match found.accept {
-        true => request.headers().get(ACCEPT).cloned(),
-        false => None,
-    };
-    let fit = fit(&client, request, found);
-    async move {
-        Ok(match fit {
-            Ok(mut fit) => forward(&client, flight, &mut fit, accept.as_ref()).await,
-            Err(page) => page.response(accept.as_ref(), flight),
-        })
+pub(super) async fn handle(client: &Rc<Client>, mut request: Request) -> Answer {
+    let mut flight = Flight::new(client.clone(), &request.method, &request.target);
+    flight.timed = request.fields.has(Name::XLbdevTiming);
+    match fit(client, &mut request) {
+        Ok(fit) => {
+            let out = Outbound::new(client, request, &fit);
+            forward(client, flight, &fit, &out).await
+        }
+        Err(page) => page.answer(request.fields.get(Name::Accept), flight),
     }
 }
 
@@ -51,10 +35,11 @@ pub(super) fn handle(
 async fn forward(
     client: &Rc<Client>,
     mut flight: Box<Flight>,
-    fit: &mut Fit,
-    accept: Option<&HeaderValue>,
-) -> Response<Body> {
+    fit: &Fit,
+    out: &Outbound,
+) -> Answer {
     let place = fit.place;
+    let accept = out.accept();
     let worker = &client.worker;
     let pool = &worker.pools.all()[place];
     let settings = &worker.settings;
@@ -107,7 +92,7 @@ async fn forward(
                 if !busy && Box::pin(attempt::anybody_left(worker, pool)).await {
                     return Page::gave_up(pool, &flight.attempts, Why::NobodyLeft)
                         .after(last.lease.member(), worker, place)
-                        .response(accept, flight);
+                        .answer(accept, flight);
                 }
             }
             // While it waits, it holds no place at the backend that failed it.
@@ -126,7 +111,7 @@ async fn forward(
                     }
                     granted = Some(lease);
                 }
-                Err(page) => return page.response(accept, flight),
+                Err(page) => return page.answer(accept, flight),
             }
             continue;
         };
@@ -135,11 +120,11 @@ async fn forward(
             pool.count_retry();
         }
         let member = lease.member();
-        let tried_once = attempt::run(worker, place, member, &fit.out, fit.upgrade.is_some()).await;
+        let tried_once = attempt::run(worker, place, member, out, fit.upgrades).await;
         let (failure, sent, answer) = match tried_once {
             Ok((head, mut call)) => {
                 lease.answered(Instant::now());
-                let held = match hold::wants(&call, &head.headers, settings.hold) {
+                let held = match hold::wants(&call, &head.fields, settings.hold) {
                     true => Box::pin(hold::complete(&mut call)).await,
                     false => Ok(()),
                 };
@@ -156,10 +141,10 @@ async fn forward(
             }
             Err(Failed::Client) => {
                 return Page::bad_request("its body ended before it was whole")
-                    .response(accept, flight);
+                    .answer(accept, flight);
             }
             Err(Failed::ClientTimedOut) => {
-                return Page::client_too_slow().response(accept, flight);
+                return Page::client_too_slow().answer(accept, flight);
             }
             Err(Failed::Backend { failure, sent }) => (failure, sent, None),
         };
@@ -169,7 +154,7 @@ async fn forward(
         let facts = Facts {
             failure,
             sent,
-            hindrance: fit.out.hindrance(),
+            hindrance: out.hindrance(),
             tries: tried.len(),
             sends,
             elapsed: flight.started.elapsed(),
@@ -195,7 +180,7 @@ async fn forward(
                 flight.note(&lease, failure);
                 return Page::gave_up(pool, &flight.attempts, why)
                     .after(lease.member(), worker, place)
-                    .response(accept, flight);
+                    .answer(accept, flight);
             }
         }
     }
@@ -211,16 +196,12 @@ struct Setback {
 fn hand_on(
     client: &Rc<Client>,
     flight: Box<Flight>,
-    fit: &mut Fit,
+    fit: &Fit,
     lease: Lease,
     answer: (ResponseHead, Call),
-) -> Response<Body> {
-    let switch = answer::Switch {
-        upgrade: fit.upgrade.take(),
-        version: fit.version,
-        sticks: fit.sticks,
-    };
-    answer::hand_on(client, flight, fit.place, lease, answer, switch)
+) -> Answer {
+    let asked = (fit.sticks, fit.upgrades);
+    answer::hand_on(client, flight, fit.place, lease, answer, asked)
 }
 
 /// Waits for a backend. All waits of one request together are bounded by `limit`.

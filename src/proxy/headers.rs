@@ -3,123 +3,74 @@
 use std::borrow::Cow;
 
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
-pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(super) static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) static X_LBDEV_ATTEMPTS: HeaderName = HeaderName::from_static("x-lbdev-attempts");
-pub(super) static X_LBDEV_BACKEND: HeaderName = HeaderName::from_static("x-lbdev-backend");
-/// The client asks for a `Server-Timing` field on the response.
-pub(super) static X_LBDEV_TIMING: HeaderName = HeaderName::from_static("x-lbdev-timing");
-/// Of the IETF's draft of that name: what it stands on may be repeated.
-pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// W3C Server Timing.
-pub(super) static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-pub(super) static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+use super::fields::{Fields, Name, Names};
 
-/// Which fields that need a look are there: one pass instead of a look-up for each.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    connection: bool,
-    upgrade: bool,
-    te: bool,
-    transfer_encoding: bool,
-    legacy: bool,
-    /// `Content-Length`.
-    pub(super) length: bool,
-    /// `Sec-Fetch-Dest`.
-    pub(super) dest: bool,
-    /// `Accept`.
-    pub(super) accept: bool,
-    /// `Idempotency-Key`.
-    pub(super) key: bool,
-    /// `X-Lbdev-Timing`.
-    pub(super) timing: bool,
-}
-
-/// Looks once at every name.
-pub(super) fn find(headers: &HeaderMap) -> Found {
-    let mut found = Found::default();
-    for name in headers.keys() {
-        // Names are lower-case here; the length tells nearly all of them apart.
-        match name.as_str().len() {
-            2 => found.te |= *name == TE,
-            6 => found.accept |= *name == ACCEPT,
-            7 => found.upgrade |= *name == UPGRADE,
-            10 => {
-                found.connection |= *name == CONNECTION;
-                found.legacy |= *name == KEEP_ALIVE;
-            }
-            14 => {
-                found.dest |= *name == SEC_FETCH_DEST;
-                found.timing |= *name == X_LBDEV_TIMING;
-                found.length |= *name == CONTENT_LENGTH;
-            }
-            15 => found.key |= *name == IDEMPOTENCY_KEY,
-            16 => found.legacy |= *name == PROXY_CONNECTION,
-            17 => found.transfer_encoding |= *name == TRANSFER_ENCODING,
-            _ => {}
-        }
-    }
-    found
-}
+/// What is for one hop only (RFC 9110 §7.6.1), whether `Connection` names it or not.
+const HOP_BY_HOP: Names = Names::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Te,
+    Name::TransferEncoding,
+    Name::Upgrade,
+]);
 
 /// The token that a request asks to switch to, if it does (RFC 9110 §7.8).
-pub(super) fn upgrade(headers: &HeaderMap, found: Found) -> Option<HeaderValue> {
-    let asks = found.connection
-        && found.upgrade
-        && tokens(headers.get_all(CONNECTION).iter()).any(|t| t.eq_ignore_ascii_case("upgrade"));
-    asks.then(|| headers.get(UPGRADE).cloned()).flatten()
-}
-
-/// Whether the client says that this is its last request on the connection.
-pub(super) fn is_last(headers: &HeaderMap, found: Found) -> bool {
-    found.connection
-        && tokens(headers.get_all(CONNECTION).iter()).any(|t| t.eq_ignore_ascii_case("close"))
+pub(super) fn upgrade(fields: &Fields) -> Option<Vec<u8>> {
+    let asks = fields.has(Name::Upgrade) && fields.says(Name::Connection, b"upgrade");
+    asks.then(|| fields.get(Name::Upgrade).map(<[u8]>::to_vec))
+        .flatten()
 }
 
 /// Removes what is for one hop only (RFC 9110 §7.6.1). `TE: trailers` stays, and a `Content-Length` beside a
-/// `Transfer-Encoding` goes (RFC 9112 §6.3): hyper writes the framing anew.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Found) {
-    if found.connection {
-        let named: Vec<HeaderName> = tokens(headers.get_all(CONNECTION).iter())
-            .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-            // Naming these would take the message apart; `TE` has its own rule below.
-            .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TE].contains(name))
+/// `Transfer-Encoding` goes (RFC 9112 §6.3): the framing is written anew.
+pub(super) fn strip_hop_by_hop(fields: &mut Fields) {
+    if !fields.has_any(HOP_BY_HOP) {
+        return;
+    }
+    let says_more = fields
+        .all(Name::Connection)
+        .any(|value| !is_no_name_to_strip(value));
+    if says_more {
+        let named: Vec<Vec<u8>> = fields
+            .tokens(Name::Connection)
+            .filter(|token| !is_no_name_to_strip(token))
+            .map(<[u8]>::to_vec)
             .collect();
         for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
-    }
-    if found.upgrade {
-        headers.remove(UPGRADE);
-    }
-    if found.legacy {
-        headers.remove(&KEEP_ALIVE);
-        headers.remove(&PROXY_CONNECTION);
-    }
-    if found.te {
-        let trailers = tokens(headers.get_all(TE).iter()).any(|t| {
-            let coding = t.split(';').next().unwrap_or_default();
-            coding.trim().eq_ignore_ascii_case("trailers")
-        });
-        headers.remove(TE);
-        if trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
+            fields.remove_named(&name);
         }
     }
-    if found.transfer_encoding {
-        headers.remove(TRANSFER_ENCODING);
-        headers.remove(CONTENT_LENGTH);
+    let trailers = fields.tokens(Name::Te).any(|token| {
+        let coding = token.split(|&byte| byte == b';').next();
+        coding.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    if fields.has(Name::TransferEncoding) {
+        fields.remove(Name::ContentLength);
     }
+    fields.remove_all(HOP_BY_HOP);
+    if trailers {
+        fields.add("TE", b"trailers");
+    }
+}
+
+/// Options of a connection that are no field's name, or that of one which goes anyway, or would take the message apart.
+fn is_no_name_to_strip(token: &[u8]) -> bool {
+    const THESE: [&[u8]; 7] = [
+        b"keep-alive",
+        b"close",
+        b"upgrade",
+        b"te",
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+    ];
+    THESE.iter().any(|this| token.eq_ignore_ascii_case(this))
 }
 
 /// Removes from trailers what only a head may say (RFC 9110 §6.5.1): framing, routing, who asks and with what rights, and what
@@ -145,29 +96,20 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
         trailers.remove(name);
     }
     for name in [
-        &X_FORWARDED_FOR,
-        &X_FORWARDED_HOST,
-        &X_FORWARDED_PORT,
-        &X_FORWARDED_PROTO,
-        &IDEMPOTENCY_KEY,
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "idempotency-key",
     ] {
         trailers.remove(name);
     }
 }
 
-/// Asks the next hop to switch protocols.
-pub(super) fn ask_upgrade(headers: &mut HeaderMap, token: HeaderValue) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, token);
-}
-
-/// The words of comma-separated lists; what is no ASCII is left out.
-fn tokens<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a str> {
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+/// Asks the next hop to switch protocols, or says that this one does.
+pub(super) fn add_upgrade(fields: &mut Fields, token: &[u8]) {
+    fields.add("Connection", b"upgrade");
+    fields.add("Upgrade", token);
 }
 
 /// The host name in `value`, lower-case and without its port. `None` where it is not `uri-host [ ":" port ]`
@@ -243,79 +185,58 @@ pub(super) fn node(peer: std::net::IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::tests::fields;
     use super::*;
 
-    fn map(fields: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                value.parse().unwrap(),
-            );
-        }
-        headers
+    fn all(fields: &Fields) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        fields
+            .iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
     }
 
     #[test]
     fn hop_by_hop_fields_go() {
         for (before, after) in [
             (
-                &[("host", "a"), ("connection", "close"), ("x", "1")][..],
-                &[("host", "a"), ("x", "1")][..],
+                "Host: a\r\nConnection: close\r\nX: 1\r\n",
+                "Host: a\r\nX: 1\r\n",
             ),
             (
-                &[
-                    ("connection", "X-Secret , keep-alive"),
-                    ("x-secret", "1"),
-                    ("keep-alive", "5"),
-                ],
-                &[],
+                "Connection: X-Secret , keep-alive\r\nx-secret: 1\r\nKeep-Alive: 5\r\n",
+                "",
             ),
             (
-                &[
-                    ("host", "a"),
-                    ("connection", "host, content-length"),
-                    ("content-length", "3"),
-                ],
-                &[("host", "a"), ("content-length", "3")],
+                "Host: a\r\nConnection: host, content-length\r\nContent-Length: 3\r\n",
+                "Host: a\r\nContent-Length: 3\r\n",
             ),
-            (&[("te", "gzip, trailers;q=1")], &[("te", "trailers")]),
-            (
-                &[("te", "trailers"), ("connection", "te")],
-                &[("te", "trailers")],
-            ),
-            (&[("te", "gzip")], &[]),
-            (&[("trailer", "x-sum")], &[("trailer", "x-sum")]),
-            (&[("upgrade", "h2c"), ("proxy-connection", "x")], &[]),
-            (
-                &[("transfer-encoding", "chunked"), ("content-length", "3")],
-                &[],
-            ),
+            ("TE: gzip, trailers;q=1\r\n", "TE: trailers\r\n"),
+            ("te: Trailers\r\nconnection: te\r\n", "TE: trailers\r\n"),
+            ("TE: gzip\r\n", ""),
+            ("Trailer: X-Sum\r\n", "Trailer: X-Sum\r\n"),
+            ("Upgrade: h2c\r\nProxy-Connection: x\r\n", ""),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", ""),
         ] {
-            let mut headers = map(before);
-            let found = find(&headers);
-            strip_hop_by_hop(&mut headers, found);
-            assert_eq!(headers, map(after), "{before:?}");
+            let mut fields = fields(before);
+            strip_hop_by_hop(&mut fields);
+            assert_eq!(all(&fields), all(&self::fields(after)), "{before:?}");
         }
     }
 
     #[test]
     fn upgrades() {
-        for (fields, expected) in [
+        for (text, expected) in [
             (
-                &[
-                    ("connection", "keep-alive, Upgrade"),
-                    ("upgrade", "websocket"),
-                ][..],
+                "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n",
                 Some("websocket"),
             ),
-            (&[("upgrade", "websocket")], None),
-            (&[("connection", "upgrade")], None),
-            (&[("connection", "x-upgrade"), ("upgrade", "a")], None),
+            ("Upgrade: websocket\r\n", None),
+            ("Connection: upgrade\r\n", None),
+            ("Connection: x-upgrade\r\nUpgrade: a\r\n", None),
         ] {
-            let headers = map(fields);
-            let got = upgrade(&headers, find(&headers));
-            assert_eq!(got.as_ref().map(|v| v.to_str().unwrap()), expected);
+            let token = upgrade(&fields(text));
+            assert_eq!(token.as_deref(), expected.map(str::as_bytes), "{text}");
         }
     }
 

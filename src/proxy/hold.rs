@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use hyper::header::{CONTENT_TYPE, HeaderMap};
-
+use super::fields::{Fields, Name};
 use super::upstream::Call;
 use crate::pool::AttemptFailure;
 
@@ -12,11 +11,11 @@ use crate::pool::AttemptFailure;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Whether this response is to be held: its length is known and at most `limit`, and it did not come whole.
-pub(super) fn wants(call: &Call, headers: &HeaderMap, limit: u64) -> bool {
+pub(super) fn wants(call: &Call, fields: &Fields, limit: u64) -> bool {
     match call.length() {
         None | Some(0) => false,
         Some(length) if length > limit => false,
-        Some(_) => !call.is_whole() && !is_event_stream(headers),
+        Some(_) => !call.is_whole() && !is_event_stream(fields),
     }
 }
 
@@ -31,10 +30,10 @@ pub(super) async fn complete(call: &mut Call) -> Result<(), AttemptFailure> {
 }
 
 /// A media type in any case (RFC 9110 §8.3.1), whatever parameters follow it.
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(fields: &Fields) -> bool {
     let name = b"text/event-stream";
-    headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes().get(..name.len());
+    fields.get(Name::ContentType).is_some_and(|kind| {
+        let kind = kind.get(..name.len());
         kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name))
     })
 }

@@ -1,11 +1,13 @@
 //! What of the data path benches and fuzzers reach: see `crate::internals`.
 
 use bytes::{Bytes, BytesMut};
+use hyper::Method;
 use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Uri};
 
+use super::fields::{Fields, Name};
 use super::h1::{
-    Chunk, Chunked, Framing, RequestFraming, read_head, write_chunk, write_head, write_last_chunk,
+    Chunk, Chunked, Framing, RequestFraming, RequestHead, read_head, read_request, write_chunk,
+    write_head, write_last_chunk,
 };
 use super::sticky::{Cookies, Sticks};
 use super::{StickyKey, headers};
@@ -101,40 +103,96 @@ pub fn chunked_written(body: &Body, chunk: usize) -> Result<Vec<u8>, Unread> {
     Ok(out.to_vec())
 }
 
-/// Writes the head of a GET with these fields again and again; each call returns the head's length.
+/// Reads the head of a request: its length, and what it says of the body's. `None` while more has to come. The inner `None` is
+/// a body that ends with an empty chunk.
 ///
 /// # Errors
-/// When the target or a field is none.
-pub fn request_head_writer(
-    target: &str,
-    fields: &[(&str, &str)],
-) -> Result<impl FnMut() -> usize + use<>, Unread> {
-    let target: Uri = target.parse().map_err(|error| Unread::because(&error))?;
-    let headers = texts(fields)?;
+/// When the bytes cannot become a head.
+pub fn request_head(bytes: &[u8]) -> Result<Option<(usize, Option<u64>)>, Unread> {
+    let Some((length, head)) = request(bytes)? else {
+        return Ok(None);
+    };
+    let body = match head.framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => Some(length),
+        Framing::Chunked | Framing::UntilClose => None,
+    };
+    Ok(Some((length, body)))
+}
+
+/// The head of a request as a backend gets it, without what says who asks: what is for one hop only is gone, and the framing is
+/// written anew. `None` while more has to come.
+///
+/// # Errors
+/// When the bytes cannot become a head.
+pub fn request_forwarded(bytes: &[u8]) -> Result<Option<Vec<u8>>, Unread> {
+    let Some((_, mut head)) = request(bytes)? else {
+        return Ok(None);
+    };
+    headers::strip_hop_by_hop(&mut head.fields);
+    head.fields.remove(Name::ContentLength);
+    let framing = match head.framing {
+        Framing::None | Framing::UntilClose => RequestFraming::None,
+        Framing::Length(length) => RequestFraming::Length(length),
+        Framing::Chunked => RequestFraming::Chunked,
+    };
+    let mut out = BytesMut::new();
+    write_head(
+        &mut out,
+        &head.method,
+        &head.target,
+        &head.fields,
+        b"",
+        framing,
+    );
+    Ok(Some(out.to_vec()))
+}
+
+fn request(bytes: &[u8]) -> Result<Option<(usize, RequestHead)>, Unread> {
+    let mut buffer = BytesMut::from(bytes);
+    let read = read_request(&mut buffer).map_err(|refusal| Unread::because(&refusal.why))?;
+    Ok(read.map(|head| (bytes.len() - buffer.len(), head)))
+}
+
+/// Writes this head again and again as a backend gets it; each call returns its length.
+///
+/// # Errors
+/// When it is no whole head.
+pub fn request_head_writer(bytes: &[u8]) -> Result<impl FnMut() -> usize + use<>, Unread> {
+    let (_, head) = whole(bytes)?;
     let mut out = BytesMut::new();
     Ok(move || {
         out.clear();
+        let (method, target) = (&head.method, &head.target);
         write_head(
             &mut out,
-            &Method::GET,
-            &target,
-            &headers,
+            method,
+            target,
+            &head.fields,
+            b"",
             RequestFraming::None,
         );
         out.len()
     })
 }
 
-/// Takes the looks at a request's fields that every request gets; each call tells whether the client says goodbye.
+/// Takes the looks at the fields of this head that every request gets, and takes out what is for one hop only; each call, on a
+/// copy, tells whether a switch of protocols is asked for.
 ///
 /// # Errors
-/// When a field is none.
-pub fn field_checks(fields: &[(&str, &str)]) -> Result<impl FnMut() -> bool + use<>, Unread> {
-    let headers = texts(fields)?;
+/// When it is no whole head.
+pub fn field_checks(bytes: &[u8]) -> Result<impl Fn() -> bool + use<>, Unread> {
+    let (_, head) = whole(bytes)?;
     Ok(move || {
-        let found = headers::find(&headers);
-        headers::upgrade(&headers, found).is_none() && headers::is_last(&headers, found)
+        let mut fields = head.fields.clone();
+        let upgrades = headers::upgrade(&fields).is_some();
+        headers::strip_hop_by_hop(&mut fields);
+        upgrades
     })
+}
+
+fn whole(bytes: &[u8]) -> Result<(usize, RequestHead), Unread> {
+    request(bytes)?.ok_or_else(|| Unread("it is not whole".to_owned()))
 }
 
 /// The host name in a `Host` field's value, in small letters; `None` where it is not one host.
@@ -155,13 +213,13 @@ pub fn sticky_cookies(backends: usize) -> (impl Fn(&[u8]) -> Option<usize> + use
         .collect();
     let cookies = Cookies::new("site", StickyKey::new(&[7; 32]), &pools);
     let each = members.iter().map(|member: &std::sync::Arc<Member>| {
-        let mut headers = HeaderMap::new();
-        cookies.set(0, member, &mut headers);
-        let text = headers
-            .values()
+        let mut fields = Fields::default();
+        cookies.set(0, member, &mut fields);
+        let value = fields
+            .iter()
             .next()
-            .and_then(|value| value.to_str().ok());
-        let pair = text.and_then(|text| text.split(';').next());
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+        let pair = value.as_deref().and_then(|value| value.split(';').next());
         pair.unwrap_or_default().to_owned()
     });
     let each = each.collect();
@@ -169,18 +227,12 @@ pub fn sticky_cookies(backends: usize) -> (impl Fn(&[u8]) -> Option<usize> + use
     let find = move |value: &[u8]| {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, HeaderValue::from_bytes(value).ok()?);
-        match cookies.find(0, &pools.all()[0], &headers) {
+        match cookies.find(0, &pools.all()[0], &Fields::from_map(&headers)) {
             Sticks::To(index) => Some(index),
             Sticks::Off | Sticks::Not => None,
         }
     };
     (find, each)
-}
-
-fn texts(fields: &[(&str, &str)]) -> Result<HeaderMap, Unread> {
-    map(fields
-        .iter()
-        .map(|(name, value)| (name.as_bytes(), value.as_bytes())))
 }
 
 fn map<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<HeaderMap, Unread> {

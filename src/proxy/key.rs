@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hyper::header::{COOKIE, HeaderMap};
-
+use super::fields::{Fields, Name};
 use crate::balance::{HashKey, place};
 use crate::pool::Turn;
 
@@ -13,11 +12,11 @@ pub(super) fn by_address(peer: IpAddr) -> Turn {
 }
 
 /// The turn of a request, by this part of it. One without a key has no home: it gets the next backend.
-pub(super) fn by(key: &HashKey, path: &str, headers: &HeaderMap) -> Turn {
+pub(super) fn by(key: &HashKey, path: &str, fields: &Fields) -> Turn {
     let place = match key {
         HashKey::Path => Some(place(path.as_bytes())),
-        HashKey::Header(name) => headers.get(name).map(|value| place(value.as_bytes())),
-        HashKey::Cookie(name) => cookie(headers, name.as_bytes()).map(place),
+        HashKey::Header(name) => fields.named(name.as_bytes()).map(place),
+        HashKey::Cookie(name) => cookie(fields, name.as_bytes()).map(place),
     };
     place.map_or(Turn::Next, Turn::Key)
 }
@@ -32,14 +31,14 @@ fn address(peer: IpAddr) -> u64 {
 }
 
 /// The value of the first cookie of this name.
-fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
-    cookies(headers, name).next()
+fn cookie<'a>(fields: &'a Fields, name: &[u8]) -> Option<&'a [u8]> {
+    cookies(fields, name).next()
 }
 
 /// The values of all cookies of this name, in the order sent (RFC 6265 §4.2.1).
-pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    let fields = headers.get_all(COOKIE).iter();
-    let pairs = fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
+pub(super) fn cookies<'a>(fields: &'a Fields, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let values = fields.all(Name::Cookie);
+    let pairs = values.flat_map(|value| value.split(|&byte| byte == b';'));
     pairs.filter_map(move |pair| {
         let rest = pair.trim_ascii().strip_prefix(name)?;
         rest.strip_prefix(b"=")
@@ -48,19 +47,16 @@ pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
+    use super::super::fields::tests::fields;
     use super::*;
 
     #[test]
     fn keys() {
         let check =
             |by_what: HashKey, headers: &[(&'static str, &'static str)], key: Option<&str>| {
-                let mut map = HeaderMap::new();
-                for &(name, value) in headers {
-                    map.append(name, HeaderValue::from_static(value));
-                }
-                let turn = by(&by_what, "/a", &map);
+                let line = |(name, value): &(&str, &str)| format!("{name}: {value}\r\n");
+                let fields = fields(&headers.iter().map(line).collect::<String>());
+                let turn = by(&by_what, "/a", &fields);
                 let wanted = key.map_or(Turn::Next, |key| Turn::Key(place(key.as_bytes())));
                 assert_eq!(turn, wanted, "{by_what:?} of {headers:?}");
             };

@@ -5,10 +5,11 @@ mod form;
 
 use std::sync::Arc;
 
-use super::answer::attempts;
+use super::answer::{Answer, attempts};
 use super::body::Body;
+use super::fields::Fields;
 use super::flight::Flight;
-use super::headers::{SERVER_TIMING, X_LBDEV_ATTEMPTS, X_LBDEV_BACKEND};
+use super::h1::Refusal;
 use super::lent::LastLines;
 use super::retry::Why;
 use super::worker::Worker;
@@ -18,10 +19,7 @@ use crate::pool::{Attempt, AttemptFailure, Lack, Member, Pool, Pools, Unavailabl
 use crate::process::strip_escapes;
 use bytes::Bytes;
 use form::Accept;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 
 /// Lines of a backend's output that are shown.
 const LAST_LINES: usize = 6;
@@ -51,7 +49,9 @@ pub(super) struct Page {
     tried: Vec<String>,
     /// Commands to type next.
     next: Vec<String>,
-    fields: Vec<(HeaderName, HeaderValue)>,
+    fields: Fields,
+    /// The connection is of no further use.
+    closes: bool,
 }
 
 impl Page {
@@ -63,7 +63,8 @@ impl Page {
             rows: Vec::new(),
             tried: Vec::new(),
             next: Vec::new(),
-            fields: Vec::new(),
+            fields: Fields::default(),
+            closes: false,
         })
     }
 
@@ -71,7 +72,7 @@ impl Page {
     pub(super) fn options() -> Box<Self> {
         let mut page = Self::new(StatusCode::OK, "", "");
         let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
-        page.fields.push((ALLOW, HeaderValue::from_static(methods)));
+        page.fields.add("Allow", methods.as_bytes());
         page
     }
 
@@ -83,28 +84,51 @@ impl Page {
             "lbdev is not a forward proxy: `CONNECT` is not for it",
         );
         let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
-        page.fields.push((ALLOW, HeaderValue::from_static(methods)));
+        page.fields.add("Allow", methods.as_bytes());
         page
     }
 
     /// The client's request cannot be forwarded.
     pub(super) fn bad_request(why: &str) -> Box<Self> {
-        Self::new(
+        let mut page = Self::new(
             StatusCode::BAD_REQUEST,
             "a request that cannot be passed on",
             format!("lbdev did not pass this request on: {why}"),
-        )
+        );
+        // Who sends one such may mean something else by what follows.
+        page.closes = true;
+        page
     }
 
-    /// The client did not send the rest of its request within `timeouts.idle` (RFC 9110 §15.5.9).
+    /// What came in the place of a request is none.
+    pub(super) fn refused(refusal: Refusal) -> Box<Self> {
+        let mut page = Self::bad_request(refusal.why);
+        page.status = refusal.status;
+        page
+    }
+
+    /// The client asks for a host that is not this machine (DNS rebinding looks like that), or one that nobody has named yet.
+    pub(super) fn strange_host(host: &str) -> Box<Self> {
+        let mut page = Self::new(
+            StatusCode::FORBIDDEN,
+            "a host that is not known here",
+            format!(
+                "lbdev answers for `localhost`, `*.localhost` and IP addresses; `{host}` could be somebody else's page that \
+                 reaches for this machine"
+            ),
+        );
+        page.next.push(format!("lbdev set allow_hosts={host}"));
+        page
+    }
+
+    /// The client did not send the rest of its request within `timeouts.body` (RFC 9110 §15.5.9).
     pub(super) fn client_too_slow() -> Box<Self> {
         let mut page = Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "a request that did not come whole",
-            "the rest of this request's body did not come in time (`timeouts.idle`)",
+            "the rest of this request's body did not come in time (`timeouts.body`)",
         );
-        page.fields
-            .push((CONNECTION, HeaderValue::from_static("close")));
+        page.closes = true;
         page
     }
 
@@ -221,8 +245,7 @@ impl Page {
         {
             page.next.push(format!("lbdev logs {}", member.id.short()));
         }
-        page.fields
-            .push((RETRY_AFTER, HeaderValue::from_static("1")));
+        page.fields.add("Retry-After", b"1");
         page
     }
 
@@ -233,8 +256,10 @@ impl Page {
         worker: &Worker,
         place: usize,
     ) -> Box<Self> {
-        let name = worker.upstreams.name(place, last);
-        self.fields.push((X_LBDEV_BACKEND.clone(), name));
+        let fields = &mut self.fields;
+        worker
+            .upstreams
+            .name_line(place, last, |line| fields.add_lines(line));
         self
     }
 
@@ -272,12 +297,8 @@ impl Page {
         }
     }
 
-    /// The response, in the form that the client's `Accept` likes.
-    pub(super) fn response(
-        mut self,
-        accept: Option<&HeaderValue>,
-        mut flight: Box<Flight>,
-    ) -> Response<Body> {
+    /// The answer, in the form that the client's `Accept` likes.
+    pub(super) fn answer(mut self, accept: Option<&[u8]>, mut flight: Box<Flight>) -> Answer {
         if let Some(last_lines) = &flight.worker().last_lines {
             self.ask(last_lines);
         }
@@ -290,23 +311,29 @@ impl Page {
         };
         let tries = flight.attempts.len();
         let timing = flight.server_timing(None);
-        let mut response = Response::new(Body::ours(Bytes::from(text), flight));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
+        let mut fields = self.fields;
         if let Some(kind) = kind {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            fields.add("Content-Type", kind.as_bytes());
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if tries > 0 {
-            headers.insert(&X_LBDEV_ATTEMPTS, attempts(tries));
+        fields.add("Cache-Control", b"no-store");
+        match tries {
+            0 => {}
+            tries => match attempts(tries) {
+                Ok(line) => fields.add_lines(line),
+                Err(count) => fields.add("X-Lbdev-Attempts", count.to_string().as_bytes()),
+            },
         }
         if let Some(timing) = timing {
-            headers.insert(&SERVER_TIMING, timing);
+            fields.add("Server-Timing", timing.as_bytes());
         }
-        for (name, value) in self.fields {
-            headers.insert(name, value);
+        Answer {
+            status: self.status,
+            reason: None,
+            fields,
+            body: Body::ours(Bytes::from(text), flight),
+            closes: self.closes,
+            switched: None,
         }
-        response
     }
 }
 

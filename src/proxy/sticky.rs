@@ -11,10 +11,10 @@ use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use super::fields::Fields;
 use super::key;
 use crate::backend::BackendId;
 use crate::pool::{Member, Pool, Pools};
@@ -77,7 +77,7 @@ struct Cookie {
     /// An index may get another backend when the pool changes.
     id: BackendId,
     code: String,
-    field: HeaderValue,
+    field: String,
 }
 
 impl Cookies {
@@ -96,8 +96,8 @@ impl Cookies {
 
     /// Where a request of the pool at `place` belongs: by the first of its cookies that is true. One whose backend takes no
     /// requests now is as good as none.
-    pub(super) fn find(&self, place: usize, pool: &Pool, headers: &HeaderMap) -> Sticks {
-        let mut values = key::cookies(headers, self.names[place].as_bytes()).peekable();
+    pub(super) fn find(&self, place: usize, pool: &Pool, fields: &Fields) -> Sticks {
+        let mut values = key::cookies(fields, self.names[place].as_bytes()).peekable();
         if values.peek().is_none() {
             return Sticks::Not;
         }
@@ -114,12 +114,11 @@ impl Cookies {
 
     /// What tells the client to stay with this backend: a cookie of the browser's session, not for scripts, for every path
     /// (RFC 6265 §4.1). It is not `Secure`: lbdev speaks plain HTTP.
-    pub(super) fn set(&self, place: usize, member: &Member, headers: &mut HeaderMap) {
+    pub(super) fn set(&self, place: usize, member: &Member, fields: &mut Fields) {
         // Beside those of the application, never in their place.
-        headers.append(
-            SET_COOKIE,
-            self.with(place, member, |cookie| cookie.field.clone()),
-        );
+        self.with(place, member, |cookie| {
+            fields.add("Set-Cookie", cookie.field.as_bytes());
+        });
     }
 
     fn with<T>(&self, place: usize, member: &Member, see: impl FnOnce(&Cookie) -> T) -> T {
@@ -143,7 +142,7 @@ impl Cookies {
         );
         Cookie {
             id: id.clone(),
-            field: HeaderValue::try_from(field).expect("a token and base64 are printable ASCII"),
+            field,
             code,
         }
     }

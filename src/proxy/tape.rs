@@ -8,17 +8,17 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 
 use super::headers;
+use super::request::RequestBody;
 
 /// Parts that are kept at most: a body in single bytes would else take many times its length.
 const PARTS_MAX: usize = 16 * 1024;
 
 /// The client's half. It outlives every connection that its body is sent on.
 #[derive(Debug)]
-pub(super) struct Tape<B = Incoming> {
+pub(super) struct Tape<B = RequestBody> {
     body: B,
     /// Its length, where the client said it.
     length: Option<u64>,
@@ -82,7 +82,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
 /// The body, once, from its start.
 #[derive(Debug)]
-pub(super) struct Outgoing<B = Incoming> {
+pub(super) struct Outgoing<B = RequestBody> {
     tape: Rc<RefCell<Tape<B>>>,
     /// The next part, of those that were kept.
     place: usize,

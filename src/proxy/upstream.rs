@@ -9,29 +9,58 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::clock::Clock;
-use super::h1::{Broken, Exchange, ResponseHead, Wire};
+use super::h1::{Broken, Exchange, ResponseHead, ToSend, Wire};
 use super::tape::Outgoing;
 use crate::backend::RunId;
 use crate::pool::{AttemptFailure, Member};
 
+/// Interim responses before one response. A backend that has more of them has no response.
+const INTERIM_MAX: usize = 256;
+/// A connection that was idle for so long gives its memory back.
+const REST: Duration = Duration::from_secs(1);
 /// Idle connections kept to one backend by one worker.
 const IDLE_MAX: usize = 256;
+
+/// What is waited for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    /// The head of a response, by the backend (`timeouts.backend_head`).
+    #[default]
+    Head,
+    /// More of the request, by the client (`timeouts.body`).
+    Request,
+    /// More of the response, by the backend (`timeouts.body`).
+    Body,
+}
 
 /// What a request on a connection and the sweep tell each other.
 #[derive(Debug, Default)]
 struct Link {
-    /// Since when, on the worker's [`Clock`], the backend owes the head of a response, or the client more of its request.
+    /// Since when, on the worker's [`Clock`], something is owed.
     owed_since: Cell<Option<Duration>>,
-    /// It is the client that owes.
-    by_client: Cell<bool>,
+    owed: Cell<Owed>,
     /// What is owed did not come in time.
     timed_out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+impl Link {
+    /// Nothing is owed any more. What came in the same moment as its time was up has come.
+    fn settle(&self) {
+        self.owed_since.set(None);
+        self.timed_out.set(false);
+    }
+
+    /// Whoever is polled here is woken when it is too late.
+    fn watch(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
 }
 
 /// Whose connection it is: the place of its pool, its index there, and its run.
@@ -56,57 +85,68 @@ pub(super) struct Call {
     exchange: Exchange<Outgoing>,
     link: Rc<Link>,
     origin: Origin,
+    may_pause: bool,
 }
 
 impl Call {
     /// Puts a request on the connection. Nothing is sent before [`Call::head`].
-    pub(super) fn new(conn: Conn, head: &Parts, body: Option<Outgoing>) -> Self {
+    pub(super) fn new(conn: Conn, head: ToSend<'_>, body: Option<Outgoing>) -> Self {
         Self {
             exchange: Exchange::new(conn.wire, head, body),
             link: conn.link,
             origin: conn.origin,
+            may_pause: false,
         }
     }
 
-    /// Sends the request and waits for the head of its response; interim ones (1xx) are passed over.
+    /// Sends the request and waits for the head of its response; `interim` gets those that come before it (1xx).
     ///
     /// # Errors
     /// Why none comes. [`Call::is_unsent`] and [`Call::has_begun`] then say how far it was.
-    pub(super) async fn head(&mut self, clock: &Clock) -> Result<ResponseHead, NoHead> {
+    pub(super) async fn head(
+        &mut self,
+        clock: &Clock,
+        interim: impl Fn(ResponseHead),
+    ) -> Result<ResponseHead, NoHead> {
         self.link.owed_since.set(Some(clock.now()));
         let (exchange, link) = (&mut self.exchange, &self.link);
+        let mut interims = 0;
         let head = poll_fn(|cx| {
             if link.timed_out.get() {
-                return Poll::Ready(Err(match link.by_client.get() {
-                    true => NoHead::ClientTimedOut,
-                    false => NoHead::TimedOut,
+                return Poll::Ready(Err(match link.owed.get() {
+                    Owed::Request => NoHead::ClientTimedOut,
+                    Owed::Head | Owed::Body => NoHead::TimedOut,
                 }));
             }
             let before = exchange.written();
             loop {
                 let polled = exchange.poll_head(cx).map_err(NoHead::Broken);
                 match polled {
-                    Poll::Ready(Ok(head)) if head.is_interim() => {}
+                    Poll::Ready(Ok(head)) if head.is_interim() && interims < INTERIM_MAX => {
+                        interims += 1;
+                        interim(head);
+                    }
+                    Poll::Ready(Ok(head)) if head.is_interim() => {
+                        return Poll::Ready(Err(NoHead::Broken(Broken::Endless)));
+                    }
                     Poll::Ready(head) => return Poll::Ready(head),
                     Poll::Pending => break,
                 }
             }
-            let by_client = exchange.waits_for_client();
-            if exchange.written() != before || link.by_client.replace(by_client) != by_client {
+            let owed = match exchange.waits_for_client() {
+                true => Owed::Request,
+                false => Owed::Head,
+            };
+            let is_new = link.owed.replace(owed) != owed;
+            if is_new || exchange.written() != before {
                 // What is owed is owed from the last part of the request.
                 link.owed_since.set(Some(clock.now()));
             }
-            let mut waker = link.waker.borrow_mut();
-            if !waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()))
-            {
-                *waker = Some(cx.waker().clone());
-            }
+            link.watch(cx);
             Poll::Pending
         })
         .await;
-        self.link.owed_since.set(None);
+        self.link.settle();
         head
     }
 
@@ -148,12 +188,53 @@ impl Call {
             })
     }
 
-    /// The next part of the body.
+    /// The next part of the body. A backend that goes silent in the middle of it is given up, unless it `may_pause`.
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
+        now: Duration,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.exchange.poll_frame(cx)
+        let before = self.exchange.written();
+        let polled = self.exchange.poll_frame(cx);
+        if polled.is_ready() {
+            self.link.settle();
+            return polled;
+        }
+        if self.link.timed_out.get() {
+            return Poll::Ready(Some(Err(match self.link.owed.get() {
+                Owed::Request => Broken::Request,
+                Owed::Head | Owed::Body => Broken::Silent,
+            })));
+        }
+        let owed = match self.exchange.waits_for_client() {
+            true => Owed::Request,
+            false => Owed::Body,
+        };
+        let is_new = self.link.owed.replace(owed) != owed;
+        let moves = is_new || self.exchange.written() != before;
+        if self.may_pause && owed == Owed::Body {
+            self.link.owed_since.set(None);
+        } else if moves || self.link.owed_since.get().is_none() {
+            self.link.owed_since.set(Some(now));
+        }
+        self.link.watch(cx);
+        Poll::Pending
+    }
+
+    /// Goes on sending the request while the client takes nothing of the response: it may send all of the one before it reads
+    /// any of the other. What comes of it is told by [`Call::poll_frame`].
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
+        self.exchange.poll_send_on(cx);
+    }
+
+    /// The backend has the whole of the request.
+    pub(super) fn has_sent(&self) -> bool {
+        self.exchange.has_sent()
+    }
+
+    /// Its body may be silent for as long as it likes.
+    pub(super) fn may_pause(&mut self) {
+        self.may_pause = true;
     }
 
     /// After a switch of protocols: the socket, and what came behind the head.
@@ -177,7 +258,7 @@ pub(super) enum NoHead {
 #[derive(Debug, Default)]
 struct Shelf {
     run: Option<RunId>,
-    name: Option<HeaderValue>,
+    name_line: Option<Vec<u8>>,
     idle: Vec<(Conn, Duration)>,
 }
 
@@ -209,6 +290,7 @@ pub(super) struct Upstreams {
     links: RefCell<Vec<Weak<Link>>>,
     connect: Duration,
     head: Option<Duration>,
+    body: Option<Duration>,
     idle: Duration,
     clock: Clock,
 }
@@ -220,6 +302,7 @@ impl Upstreams {
             links: RefCell::default(),
             connect: timeouts.connect,
             head: timeouts.backend_head,
+            body: timeouts.body,
             idle: timeouts.idle,
             clock,
         }
@@ -252,16 +335,13 @@ impl Upstreams {
         }
     }
 
-    /// `X-Lbdev-Backend` for this backend.
-    pub(super) fn name(&self, pool: usize, member: &Member) -> HeaderValue {
+    /// Shows the line that names this backend, `X-Lbdev-Backend`.
+    pub(super) fn name_line(&self, pool: usize, member: &Member, see: impl FnOnce(&[u8])) {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = Shelf::of(&mut shelves, pool, member.index);
-        let name = shelf.name.get_or_insert_with(|| {
-            HeaderValue::from_str(&member.id.to_string())
-                // A service's name is ASCII by the rules of the configuration.
-                .unwrap_or_else(|_| HeaderValue::from_static("?"))
-        });
-        name.clone()
+        // A service's name is ASCII by the rules of the configuration.
+        let make = || format!("X-Lbdev-Backend: {}\r\n", member.id).into_bytes();
+        see(shelf.name_line.get_or_insert_with(make));
     }
 
     /// A new connection. Where there are idle ones that the request did not bear, the oldest makes room: what always
@@ -321,9 +401,9 @@ impl Upstreams {
             let Some(link) = link.upgrade() else {
                 return false;
             };
-            let limit = match link.by_client.get() {
-                true => Some(self.idle),
-                false => self.head,
+            let limit = match link.owed.get() {
+                Owed::Head => self.head,
+                Owed::Request | Owed::Body => self.body,
             };
             if let (Some(since), Some(limit)) = (link.owed_since.get(), limit)
                 && now >= since + limit + grain
@@ -336,9 +416,12 @@ impl Upstreams {
             true
         });
         for shelf in self.shelves.borrow_mut().iter_mut().flatten() {
-            shelf
-                .idle
-                .retain(|(conn, since)| conn.wire.is_quiet() && now < *since + self.idle);
+            shelf.idle.retain_mut(|(conn, since)| {
+                if now >= *since + REST {
+                    conn.wire.rest();
+                }
+                conn.wire.is_quiet() && now < *since + self.idle
+            });
         }
     }
 }
@@ -356,8 +439,8 @@ pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => AttemptFailure::Reset,
             _ => AttemptFailure::Closed,
         }),
-        Broken::Ended => Some(AttemptFailure::Closed),
-        Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
+        Broken::Ended | Broken::Silent => Some(AttemptFailure::Closed),
+        Broken::Endless | Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
         Broken::Request => None,
     }
 }

@@ -7,16 +7,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::client::{self, Client, Host};
+use super::client::{Client, Host};
 use super::clock::Clock;
+use super::connection;
 use super::lent::{LastLines, Lent};
 use super::sticky::Cookies;
+use super::tunnel::Scratch;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
 use crate::pool::{AccessLog, Counter, Pools};
@@ -55,6 +56,7 @@ pub(super) struct Worker {
     pub(super) draining: watch::Sender<bool>,
     /// The host that was asked for last: a new connection most often asks for it too.
     pub(super) last_host: RefCell<Option<Rc<Host>>>,
+    pub(super) scratch: Scratch,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
     next_client: std::cell::Cell<u64>,
     tunnels: std::cell::Cell<usize>,
@@ -79,6 +81,7 @@ impl Worker {
             access,
             last_host: RefCell::default(),
             clock,
+            scratch: Scratch::default(),
             draining: watch::Sender::new(false),
             clients: RefCell::default(),
             next_client: std::cell::Cell::new(0),
@@ -134,15 +137,21 @@ impl Worker {
 
     fn grain(&self) -> Duration {
         let timeouts = &self.settings.timeouts;
-        let shortest = timeouts.backend_head.unwrap_or(timeouts.idle);
-        (shortest.min(timeouts.idle) / 4).clamp(SWEEP_MIN, SWEEP_MAX)
+        let watched = [
+            Some(timeouts.idle),
+            timeouts.backend_head,
+            timeouts.client_head,
+            timeouts.body,
+        ];
+        let shortest = watched.into_iter().flatten().min();
+        (shortest.unwrap_or(SWEEP_MAX) / 4).clamp(SWEEP_MIN, SWEEP_MAX)
     }
 
     fn sweep(&self, grain: Duration) {
         self.clock.wind();
         self.upstreams.sweep(grain);
         for client in self.clients.borrow().values() {
-            client.end_if_idle(self.settings.timeouts.idle);
+            client.sweep();
         }
     }
 
@@ -195,15 +204,14 @@ impl Drop for Tunnel {
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let port = HeaderValue::from(port);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let client = Client::new(worker.clone(), peer, port.clone());
+                let client = Client::new(worker.clone(), peer, port);
                 let entered = worker.enter(&client);
                 tokio::task::spawn_local(async move {
                     let _entered = entered;
-                    client::serve(client, stream).await;
+                    connection::serve(client, stream).await;
                 });
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

@@ -40,6 +40,8 @@ fn value(key: &str, balancer: &BalancerStatus) -> String {
         "sticky" => balancer.sticky.clone(),
         "detect" => balancer.detect.clone(),
         "retries" => balancer.retry_limit.to_string(),
+        "allow_hosts" if balancer.allow_hosts.is_empty() => "empty".to_owned(),
+        "allow_hosts" => balancer.allow_hosts.join(","),
         // A key that only a later server knows.
         _ => "set".to_owned(),
     }
@@ -66,6 +68,15 @@ mod tests {
             "retries is 0 now (was 3)"
         );
         assert_eq!(changed("sticky", &before, &now), "sticky is off already");
+        assert_eq!(
+            changed("allow_hosts", &before, &now),
+            "allow_hosts is empty already"
+        );
+        now.allow_hosts = vec!["app.test".into(), "*.b.test".into()];
+        assert_eq!(
+            changed("allow_hosts", &before, &now),
+            "allow_hosts is app.test,*.b.test now (was empty)"
+        );
         for key in LIVE_KEYS {
             assert_ne!(value(key, &now), "set", "{key} is not shown");
         }

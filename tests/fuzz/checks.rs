@@ -1,6 +1,5 @@
 //! What must hold of any bytes: the fuzzers in `targets` try these, and `tests/it/corpus.rs` does so without a fuzzer. Each
-//! function panics where it does not hold, and tells whether the bytes were taken for what they are to be. (That of the head of a request comes with the codec's half towards clients: what is
-//! accepted must be read again as the same request from what is written to a backend.)
+//! function panics where it does not hold, and tells whether the bytes were taken for what they are to be.
 
 // Each fuzzer uses one.
 #![allow(dead_code)]
@@ -40,6 +39,114 @@ pub fn response_head(bytes: &[u8]) -> bool {
         }
     }
     taken
+}
+
+/// The head of a request ends at one place, however it comes; and what a backend gets of it says the same, as whoever reads it:
+/// a reader that goes by lines, and our own, for which it is as a client's would be.
+pub fn request_head(bytes: &[u8]) -> bool {
+    let Ok(Some((length, body))) = internals::request_head(bytes) else {
+        return false;
+    };
+    let head = &bytes[..length];
+    assert_eq!(internals::request_head(head), Ok(Some((length, body))));
+    for part in parts(head) {
+        assert_eq!(internals::request_head(part), Ok(None), "{part:?}");
+    }
+    let written = internals::request_forwarded(head);
+    let written = written.expect("it was accepted").expect("it was whole");
+    let (ours, theirs) = (Lines::of(head), Lines::of(&written));
+    assert_eq!(theirs.body(), body, "{theirs:?}");
+    assert_eq!(ours.words[0], theirs.words[0], "another method");
+    if ours.words[1].starts_with(b"/") {
+        assert_eq!(ours.words[1], theirs.words[1], "another target");
+    }
+    assert_eq!(theirs.words[2], b"HTTP/1.1");
+    for (name, _) in &theirs.fields {
+        let hop = [
+            &b"connection"[..],
+            b"keep-alive",
+            b"proxy-connection",
+            b"upgrade",
+        ];
+        assert!(!hop.contains(&name.as_slice()), "{theirs:?}");
+    }
+    // What is for the backend came from the client, in its order, but for the framing and `TE`.
+    let mut came = ours.fields.iter();
+    for field in &theirs.fields {
+        let made = [&b"content-length"[..], b"transfer-encoding", b"te"];
+        assert!(
+            made.contains(&field.0.as_slice()) || came.any(|other| other == field),
+            "{field:?} of {theirs:?} came from nowhere"
+        );
+    }
+    assert_eq!(
+        internals::request_head(&written),
+        Ok(Some((written.len(), body)))
+    );
+    assert_eq!(
+        internals::request_forwarded(&written),
+        Ok(Some(written.clone())),
+        "what was forwarded is forwarded as something else"
+    );
+    true
+}
+
+/// A head as the simplest of all readers takes it.
+#[derive(Debug)]
+struct Lines {
+    words: Vec<Vec<u8>>,
+    /// Names in small letters, values without blanks around them.
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Lines {
+    fn of(head: &[u8]) -> Self {
+        let head = head
+            .strip_suffix(b"\r\n\r\n")
+            .expect("it ends with an empty line");
+        // Empty lines before a request are passed over (RFC 9112 §2.2).
+        let mut lines = head
+            .split(|&byte| byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let first = lines
+            .find(|line| !line.is_empty())
+            .expect("there is a first line");
+        let fields = lines.map(|line| {
+            let colon = line
+                .iter()
+                .position(|&byte| byte == b':')
+                .expect("a field has a colon");
+            (
+                line[..colon].to_ascii_lowercase(),
+                line[colon + 1..].trim_ascii().to_vec(),
+            )
+        });
+        Self {
+            words: first
+                .split(|&byte| byte == b' ')
+                .map(<[u8]>::to_vec)
+                .collect(),
+            fields: fields.collect(),
+        }
+    }
+
+    /// How long the body is; `None` where it is chunked.
+    fn body(&self) -> Option<u64> {
+        let all = |name: &[u8]| {
+            let name = name.to_vec();
+            let of_name = self.fields.iter().filter(move |field| field.0 == name);
+            of_name.map(|field| field.1.as_slice()).collect::<Vec<_>>()
+        };
+        match (&all(b"content-length")[..], &all(b"transfer-encoding")[..]) {
+            ([], []) => Some(0),
+            ([digits], []) => {
+                let digits = std::str::from_utf8(digits).expect("digits are ASCII");
+                Some(digits.parse().expect("a length is a number"))
+            }
+            ([], [b"chunked"]) => None,
+            framings => panic!("two framings, or an odd one: {framings:?}"),
+        }
+    }
 }
 
 /// Beginnings of a head that are not all of it: all of them where they are few.

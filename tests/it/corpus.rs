@@ -146,6 +146,11 @@ fn holds(target: &str, check: fn(&[u8]) -> bool) {
 }
 
 #[test]
+fn heads_of_requests() {
+    holds("request_head", checks::request_head);
+}
+
+#[test]
 fn heads_of_responses() {
     holds("response_head", checks::response_head);
 }

@@ -36,6 +36,7 @@ mod rolling;
 mod scale;
 mod set;
 mod sticky;
+mod streams;
 mod timing;
 mod tools;
 mod up_django;

@@ -23,6 +23,38 @@ pub fn django() -> Option<PathBuf> {
     or_skip(found.clone(), "Django is not installed")
 }
 
+/// A Python that can run asynchronous servers: uvicorn, FastAPI and what they need for WebSockets.
+pub fn uvicorn() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");
+        let candidates = [
+            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
+            Some(own),
+        ];
+        let all = "import fastapi, uvicorn, websockets";
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|python| succeeds(Command::new(python).args(["-c", all])))
+    });
+    or_skip(found.clone(), "uvicorn or FastAPI is not installed")
+}
+
+/// The command of a real Vite.
+pub fn vite() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let own = "tests/.env/npm/node_modules/.bin/vite";
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(own);
+        Some(own).filter(|vite| succeeds(Command::new(vite).arg("--version")))
+    });
+    or_skip(
+        found.clone(),
+        "Vite, or Node that runs it, is not installed",
+    )
+}
+
 /// Any Python 3.
 pub fn python() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();

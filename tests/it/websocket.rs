@@ -12,7 +12,8 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::harness::Lbdev;
 use crate::wait::s;
 
-async fn connect(port: u16) -> Result<(WebSocketStream<TcpStream>, u16)> {
+/// A WebSocket to the demo, and the port of the backend that it came to.
+pub async fn connect(port: u16) -> Result<(WebSocketStream<TcpStream>, u16)> {
     let socket = TcpStream::connect(("127.0.0.1", port)).await?;
     let (stream, response) = client_async(format!("ws://localhost:{port}/ws"), socket).await?;
     let backend = response
@@ -28,7 +29,8 @@ async fn connect(port: u16) -> Result<(WebSocketStream<TcpStream>, u16)> {
     Ok((stream, backend))
 }
 
-async fn next(stream: &mut WebSocketStream<TcpStream>) -> Result<Message> {
+/// The next message.
+pub async fn next(stream: &mut WebSocketStream<TcpStream>) -> Result<Message> {
     let message = tokio::time::timeout(s(20), stream.next())
         .await
         .context("no message came")?;

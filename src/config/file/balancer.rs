@@ -6,7 +6,6 @@ use toml::de::DeValue;
 
 use crate::backend::Detect;
 use crate::balance::{Algorithm, Sequence, Sticky};
-use crate::config::Listen;
 use crate::config::defaults::{
     HOLD_MAX, PASSIVE_RANGE, QUEUE_RANGE, RETRIES_RANGE, RETRY_BODY_MAX, SHORTEST, WORKERS_RANGE,
 };
@@ -14,10 +13,7 @@ use crate::config::draft::BalancerDraft;
 use crate::config::problem::{At, Problem};
 use crate::config::table::{Table, place};
 use crate::config::value;
-
-/// Keys that other versions know.
-const LATER_BALANCER: &[&str] = &["allow_hosts", "trust_forwarded"];
-const LATER_TIMEOUTS: &[&str] = &["client_head", "body"];
+use crate::config::{HostPattern, Listen};
 
 /// Reads `[balancer]`.
 pub(super) fn read(table: Table<'_>) -> BalancerDraft {
@@ -30,6 +26,8 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         detect: table.choice("detect", Detect::NAMES),
         hold: table.size("hold", HOLD_MAX),
         retries: table.integer("retries", &RETRIES_RANGE),
+        allow_hosts: hosts(&table),
+        trust_forwarded: table.boolean("trust_forwarded"),
         workers: table.integer("workers", &WORKERS_RANGE),
         ..BalancerDraft::default()
     };
@@ -62,28 +60,23 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         draft.connect = timeouts.duration("connect", SHORTEST);
         draft.idle = timeouts.duration("idle", SHORTEST);
         draft.drain = timeouts.duration("drain", Duration::ZERO);
-        draft.backend_head = timeouts.parsed(
-            "backend_head",
-            "a duration such as \"60s\", or \"off\"",
-            |text| match text {
-                "off" => Ok(None),
-                text => value::duration(text).map(Some),
-            },
-        );
-        let short = |at: &At<Option<Duration>>| at.value.is_some_and(|limit| limit < SHORTEST);
-        if let Some(head) = draft.backend_head.take_if(|head| short(head)) {
-            timeouts.fault(
-                head.at,
-                Problem::TooShort {
-                    key: "backend_head".into(),
-                    least: value::duration_text(SHORTEST),
-                },
-            );
-        }
-        timeouts.close(LATER_TIMEOUTS);
+        draft.client_head = timeouts.limit("client_head");
+        draft.backend_head = timeouts.limit("backend_head");
+        draft.body = timeouts.limit("body");
+        timeouts.close(&[]);
     }
-    table.close(LATER_BALANCER);
+    table.close(&[]);
     draft
+}
+
+/// Entries of `allow_hosts`.
+fn hosts(table: &Table<'_>) -> Option<At<Vec<HostPattern>>> {
+    let wanted = "a list of host names such as [\"app.test\", \"*.app.test\"]";
+    let found = table.list("allow_hosts", wanted, value::host)?;
+    Some(At {
+        value: found.value.into_iter().map(|host| host.value).collect(),
+        at: found.at,
+    })
 }
 
 fn listen(table: &Table<'_>) -> Option<At<Listen>> {

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::Method;
 use hyper::header::HeaderMap;
-use hyper::http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::wire::Wire;
 use super::{
-    BadChunk, BadHead, Chunk, Chunked, Framing, RequestFraming, ResponseHead, read_head,
-    write_chunk, write_head, write_last_chunk,
+    BadChunk, BadHead, Chunk, Chunked, Framing, RequestFraming, ResponseHead, Target, read_head,
+    write_head, write_last_chunk,
 };
+use crate::proxy::fields::Fields;
 use crate::proxy::quickack;
 
 /// Why there is no (whole) response.
@@ -27,6 +27,12 @@ pub(in crate::proxy) enum Broken {
     /// It ended before the response did.
     #[error("the connection ended too early")]
     Ended,
+    /// Nothing came for too long.
+    #[error("the backend went silent in the middle of a body")]
+    Silent,
+    /// It says ever more before the response.
+    #[error("there are interim responses without an end")]
+    Endless,
     /// What came is no response.
     #[error("what came is not HTTP")]
     Head(#[from] BadHead),
@@ -57,8 +63,21 @@ pub(in crate::proxy) struct Exchange<B> {
     persists: bool,
     /// An interim head has come.
     interim: bool,
+    /// The response has no body: one that came all the same would pass for the next response.
+    bodiless: bool,
     /// Written on the connection before this request.
     before: u64,
+}
+
+/// The head of a request, as a backend gets it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct ToSend<'a> {
+    pub(in crate::proxy) method: &'a Method,
+    pub(in crate::proxy) target: &'a Target,
+    /// Without a framing of their own.
+    pub(in crate::proxy) fields: &'a Fields,
+    /// Lines behind them.
+    pub(in crate::proxy) stamp: &'a [u8],
 }
 
 /// Where the response is.
@@ -76,9 +95,9 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// Puts the request on the connection; nothing is written before the first poll.
-    pub(in crate::proxy) fn new(mut wire: Wire, head: &Parts, body: Option<B>) -> Self {
+    pub(in crate::proxy) fn new(mut wire: Wire, head: ToSend<'_>, body: Option<B>) -> Self {
         let framing = match &body {
-            None if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) => {
+            None if matches!(*head.method, Method::POST | Method::PUT | Method::PATCH) => {
                 RequestFraming::Length(0)
             }
             None => RequestFraming::None,
@@ -89,9 +108,10 @@ where
         };
         write_head(
             &mut wire.output,
-            &head.method,
-            &head.uri,
-            &head.headers,
+            head.method,
+            head.target,
+            head.fields,
+            head.stamp,
             framing,
         );
         Self {
@@ -102,6 +122,7 @@ where
             reading: Reading::Head,
             persists: false,
             interim: false,
+            bodiless: false,
         }
     }
 
@@ -161,6 +182,7 @@ where
 
     fn begin(&mut self, head: &ResponseHead) {
         self.persists = head.persists;
+        self.bodiless = head.framing == Framing::None;
         self.reading = match head.framing {
             Framing::None => Reading::Done,
             Framing::Length(length) => Reading::Length(length),
@@ -227,6 +249,17 @@ where
             }
             Poll::Ready(Ok(())) | Poll::Pending => false,
         }
+    }
+
+    /// Sends what can be sent, while nobody wants the response.
+    pub(in crate::proxy) fn poll_send_on(&mut self, cx: &mut Context<'_>) {
+        // That the client does not send the rest stays noted.
+        let _ = self.poll_send_rest(cx);
+    }
+
+    /// The whole of the request was sent.
+    pub(in crate::proxy) fn has_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done) && self.wire.is_flushed()
     }
 
     /// The response has ended.
@@ -310,9 +343,7 @@ where
             };
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => match (frame.into_data(), *framing) {
-                    (Ok(data), RequestFraming::Chunked) => {
-                        write_chunk(&mut self.wire.output, &data)
-                    }
+                    (Ok(data), RequestFraming::Chunked) => self.wire.push_chunk(data),
                     (Ok(data), _) => self.wire.push(data),
                     (Err(frame), RequestFraming::Chunked) => {
                         let trailers: Option<HeaderMap> = frame.into_trailers().ok();
@@ -336,11 +367,14 @@ where
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
     pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
-        let sent = matches!(self.sending, Sending::Done) && self.wire.is_flushed();
-        // A backend that speaks unasked is not understood: what it said could pass for the next answer.
-        let fit = self.persists && sent && self.is_done() && self.wire.input.is_empty();
+        let sent = self.has_sent();
+        // A backend that speaks unasked is not understood: what it said could pass for the next answer. Some send the body that
+        // `HEAD` is not to have, a little later.
+        let quiet = self.is_done() && self.wire.input.is_empty() && self.method != Method::HEAD;
+        let fit = self.persists && sent && quiet;
         fit.then(|| {
-            self.wire.rest();
+            self.wire.calm();
+            self.wire.doubt(self.bodiless);
             self.wire
         })
     }
@@ -357,8 +391,6 @@ mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Write};
     use std::rc::Rc;
-
-    use hyper::Request;
 
     use super::*;
 
@@ -387,9 +419,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let mut backend = Some(listener.accept().unwrap().0);
-        let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let head = ToSend {
+            method: &Method::POST,
+            target: &Target::new(Bytes::from_static(b"/"), None),
+            fields: &Fields::default(),
+            stamp: b"",
+        };
         let part = Rc::new(Cell::new(None));
-        let mut exchange = Exchange::new(Wire::new(stream), &head, Some(Parts(part.clone())));
+        let mut exchange = Exchange::new(Wire::new(stream), head, Some(Parts(part.clone())));
         let head = poll_fn(|cx| {
             if let Some(mut backend) = backend.take() {
                 assert!(exchange.poll_head(cx).is_pending());

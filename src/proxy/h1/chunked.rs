@@ -3,14 +3,24 @@
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// A size line with its extensions, or all trailers together, may be so long.
+use super::from_client::ends_lines_with_cr;
+
+/// A size line, all extensions of a body together, or all its trailers may be so long.
 const LINE_MAX: usize = 16 * 1024;
 /// More trailers are refused.
 const TRAILERS_MAX: usize = 64;
 
+/// A body in the coding, as far as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::proxy) struct Chunked {
+    at: At,
+    /// Bytes of extensions that were passed over.
+    extensions: usize,
+}
+
 /// Where in the coding a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::proxy) enum Chunked {
+enum At {
     /// A size line comes next.
     #[default]
     Size,
@@ -47,6 +57,16 @@ pub(in crate::proxy) enum BadChunk {
 }
 
 impl Chunked {
+    /// Whether `start`, the first bytes of a body, can still become one.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(in crate::proxy) fn check(start: &[u8]) -> Result<(), BadChunk> {
+        let (mut coding, mut buffer) = (Self::default(), BytesMut::from(start));
+        while coding.read(&mut buffer)?.is_some() && coding.at != At::Done {}
+        Ok(())
+    }
+
     /// Takes the next part off the front of `buffer`; `None` while more has to come first.
     ///
     /// # Errors
@@ -56,31 +76,36 @@ impl Chunked {
         buffer: &mut BytesMut,
     ) -> Result<Option<Chunk>, BadChunk> {
         loop {
-            match *self {
-                Chunked::Size => {
+            match self.at {
+                At::Size => {
                     let Some(line) = line(buffer)? else {
                         return Ok(None);
                     };
-                    *self = match size(&buffer[..line])? {
-                        0 => Chunked::Trailers,
-                        size => Chunked::Data(size),
+                    let (size, extensions) = size(&buffer[..line])?;
+                    self.extensions += extensions;
+                    if self.extensions > LINE_MAX {
+                        return Err(BadChunk::TooLong);
+                    }
+                    self.at = match size {
+                        0 => At::Trailers,
+                        size => At::Data(size),
                     };
                     buffer.advance(line + 2);
                 }
-                Chunked::Data(left) => {
+                At::Data(left) => {
                     if buffer.is_empty() {
                         return Ok(None);
                     }
                     let here = usize::try_from(left)
                         .unwrap_or(usize::MAX)
                         .min(buffer.len());
-                    *self = match left - here as u64 {
-                        0 => Chunked::DataEnd,
-                        left => Chunked::Data(left),
+                    self.at = match left - here as u64 {
+                        0 => At::DataEnd,
+                        left => At::Data(left),
                     };
                     return Ok(Some(Chunk::Data(buffer.split_to(here).freeze())));
                 }
-                Chunked::DataEnd => {
+                At::DataEnd => {
                     match buffer.get(..2) {
                         Some(b"\r\n") => buffer.advance(2),
                         Some(_) => return Err(BadChunk::End),
@@ -89,17 +114,17 @@ impl Chunked {
                         }
                         None => return Ok(None),
                     }
-                    *self = Chunked::Size;
+                    self.at = At::Size;
                 }
-                Chunked::Trailers => {
+                At::Trailers => {
                     let Some((length, trailers)) = trailers(buffer)? else {
                         return Ok(None);
                     };
                     buffer.advance(length);
-                    *self = Chunked::Done;
+                    self.at = At::Done;
                     return Ok(Some(Chunk::End(trailers)));
                 }
-                Chunked::Done => return Ok(None),
+                At::Done => return Ok(None),
             }
         }
     }
@@ -121,39 +146,77 @@ fn line(buffer: &[u8]) -> Result<Option<usize>, BadChunk> {
     }
 }
 
-/// `chunk-size [ chunk-ext ]`. Extensions are passed over, once it is clear that they are some.
-fn size(line: &[u8]) -> Result<u64, BadChunk> {
+/// `chunk-size [ chunk-ext ]`: the size, and how long the extensions are, which are passed over once it is clear that they are some.
+fn size(line: &[u8]) -> Result<(u64, usize), BadChunk> {
     let digits = line
         .iter()
         .take_while(|byte| byte.is_ascii_hexdigit())
         .count();
-    let (number, rest) = line.split_at(digits);
+    let (number, extensions) = line.split_at(digits);
     // 15 digits fit, and nobody sends more.
-    if number.is_empty() || number.len() > 15 {
-        return Err(BadChunk::Size);
-    }
-    let extends = match rest {
-        [] => true,
-        [b';', ..] => rest
-            .iter()
-            .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)),
-        // Blanks before `;` are bad whitespace that a recipient has to take (RFC 9112 §7.1.1).
-        [b' ' | b'\t', ..] => rest.trim_ascii_start().starts_with(b";"),
-        _ => false,
-    };
-    if !extends {
+    if number.is_empty() || number.len() > 15 || !are_extensions(extensions) {
         return Err(BadChunk::Size);
     }
     let text = std::str::from_utf8(number).map_err(|_| BadChunk::Size)?;
-    u64::from_str_radix(text, 16).map_err(|_| BadChunk::Size)
+    let size = u64::from_str_radix(text, 16).map_err(|_| BadChunk::Size)?;
+    Ok((size, extensions.len()))
+}
+
+/// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )` (RFC 9112 §7.1.1): bad whitespace has to be taken around
+/// the signs, and is an error at the end.
+fn are_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(name) = rest.trim_ascii_start().strip_prefix(b";") else {
+            return false;
+        };
+        let Some(after) = after_token(name.trim_ascii_start()) else {
+            return false;
+        };
+        rest = match after.trim_ascii_start().strip_prefix(b"=") {
+            None => after,
+            Some(value) => {
+                let value = value.trim_ascii_start();
+                match after_token(value).or_else(|| after_quoted(value)) {
+                    Some(after) => after,
+                    None => return false,
+                }
+            }
+        };
+    }
+    true
+}
+
+/// What follows a token (RFC 9110 §5.6.2).
+fn after_token(text: &[u8]) -> Option<&[u8]> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let length = text.iter().take_while(|byte| is_token(byte)).count();
+    (length > 0).then(|| &text[length..])
+}
+
+/// What follows a quoted string (RFC 9110 §5.6.4).
+fn after_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        let (&byte, after) = rest.split_first()?;
+        rest = match byte {
+            b'"' => return Some(after),
+            b'\\' => match after.split_first()? {
+                (b'\t' | b' '..=b'~' | 0x80.., after) => after,
+                _ => return None,
+            },
+            b'\t' | b' '..=b'~' | 0x80.. => after,
+            _ => return None,
+        };
+    }
 }
 
 /// The trailers and how long they are with the empty line.
 fn trailers(buffer: &[u8]) -> Result<Option<(usize, Option<HeaderMap>)>, BadChunk> {
-    match buffer.get(..2) {
-        Some(b"\r\n") => return Ok(Some((2, None))),
-        None => return Ok(None),
-        Some(_) => {}
+    match buffer {
+        [b'\r', b'\n', ..] => return Ok(Some((2, None))),
+        [b'\n', ..] | [b'\r', _, ..] => return Err(BadChunk::Trailers),
+        [] | [b'\r'] => return Ok(None),
+        _ => {}
     }
     let mut fields = [httparse::EMPTY_HEADER; TRAILERS_MAX];
     let (length, fields) = match httparse::parse_headers(buffer, &mut fields) {
@@ -162,6 +225,9 @@ fn trailers(buffer: &[u8]) -> Result<Option<(usize, Option<HeaderMap>)>, BadChun
         Ok(_) => return Err(BadChunk::TooLong),
         Err(_) => return Err(BadChunk::Trailers),
     };
+    if !ends_lines_with_cr(&buffer[..length], fields.len() + 1) {
+        return Err(BadChunk::Trailers);
+    }
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BadChunk::Trailers)?;
@@ -205,6 +271,10 @@ mod tests {
         );
         let (body, end, _) = read(&[b"A\r\n0123456789\r\n000\r\nX-Sum: 1\r\n\r\n"]).unwrap();
         assert_eq!(body, b"0123456789");
+        for good in ["5;a", "5 ; a = b", "5;a=\"b; \\\" c\";d", "5\t;a=b;c=\"\""] {
+            let coded = format!("{good}\r\nhello\r\n0\r\n\r\n");
+            assert_eq!(read(&[coded.as_bytes()]).unwrap().0, b"hello", "{good}");
+        }
         assert_eq!(end.unwrap().unwrap()["x-sum"], "1");
     }
 
@@ -220,12 +290,23 @@ mod tests {
             b"5\nhello\r\n",
             b"5\rhello\r\n",
             b"5;a\0\r\nhello\r\n",
+            b"5;\r\nhello\r\n",
+            b"5;a \r\nhello\r\n",
+            b"5;a=\r\nhello\r\n",
+            b"5;a=\"b\r\nhello\r\n",
+            b"5;a=\"b\\\"\r\nhello\r\n",
+            b"5;[a]\r\nhello\r\n",
+            b"5;a=b;\r\nhello\r\n",
+            b"5 a\r\nhello\r\n",
             b"5\r\nhelloX\r\n",
             b"5\r\nhello\n",
             b"10000000000000000\r\n",
             b"g\r\n",
             b"0\r\nbad trailer\r\n\r\n",
             b"0\r\n: x\r\n\r\n",
+            b"0\r\n\n",
+            b"0\r\n\rX",
+            b"0\r\nA: b\n\r\n",
         ] {
             assert!(read(&[bad]).is_err(), "{:?}", String::from_utf8_lossy(bad));
         }

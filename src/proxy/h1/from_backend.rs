@@ -3,10 +3,9 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
-};
 use hyper::{Method, StatusCode, Version};
+
+use crate::proxy::fields::{Fields, Name, Places};
 
 /// A longer head is refused: nginx's `proxy_buffer_size` is 8 KiB, and Django's debug cookies can pass that.
 const HEAD_MAX: usize = 64 * 1024;
@@ -30,7 +29,9 @@ pub(in crate::proxy) enum Framing {
 #[derive(Debug)]
 pub(in crate::proxy) struct ResponseHead {
     pub(in crate::proxy) status: StatusCode,
-    pub(in crate::proxy) headers: HeaderMap,
+    /// What the backend calls the status (RFC 9112 §4): it may be empty.
+    pub(in crate::proxy) reason: Bytes,
+    pub(in crate::proxy) fields: Fields,
     pub(in crate::proxy) framing: Framing,
     /// The backend takes another request on the connection when this response has ended (RFC 9112 §9.3).
     pub(in crate::proxy) persists: bool,
@@ -54,7 +55,7 @@ pub(in crate::proxy) enum BadHead {
     Status,
     #[error("`Content-Length` is not one number")]
     Length,
-    #[error("`Transfer-Encoding` does not end in `chunked`, or comes with HTTP/1.0")]
+    #[error("`Transfer-Encoding` is not `chunked`, or comes with HTTP/1.0")]
     Coding,
 }
 
@@ -66,8 +67,7 @@ pub(in crate::proxy) fn read_head(
     buffer: &mut BytesMut,
     method: &Method,
 ) -> Result<Option<ResponseHead>, BadHead> {
-    let mut places = [const { Place::NONE }; FIELDS_MAX];
-    let (length, status, version, count) = {
+    let (length, status, reason, version, places) = {
         let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -83,76 +83,46 @@ pub(in crate::proxy) fn read_head(
             }
         };
         let start = buffer.as_ptr() as usize;
-        for (place, field) in places.iter_mut().zip(response.headers.iter()) {
-            *place = Place::of(start, field);
-        }
         let version = match response.version {
             Some(0) => Version::HTTP_10,
             _ => Version::HTTP_11,
         };
         let status =
             StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| BadHead::Status)?;
-        (length, status, version, response.headers.len())
+        let reason = match response.reason.unwrap_or_default() {
+            "" => 0..0,
+            reason => {
+                let from = reason.as_ptr() as usize - start;
+                from..from + reason.len()
+            }
+        };
+        (
+            length,
+            status,
+            reason,
+            version,
+            Places::of(start, response.headers),
+        )
     };
     let bytes = buffer.split_to(length).freeze();
-    let mut headers = HeaderMap::with_capacity(count);
-    for place in &places[..count] {
-        let (name, value) = place.cut(&bytes)?;
-        headers.append(name, value);
-    }
-    let framing = framing(&mut headers, status, version, method)?;
+    let reason = bytes.slice(reason);
+    let mut fields = places.in_bytes(bytes);
+    let framing = framing(&mut fields, status, version, method)?;
     let persists = framing != Framing::UntilClose
         && status != StatusCode::SWITCHING_PROTOCOLS
-        && persists(&headers, version);
+        && persists(&fields, version);
     Ok(Some(ResponseHead {
         status,
-        headers,
+        reason,
+        fields,
         framing,
         persists,
     }))
 }
 
-/// Where a field stands in the head.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    name: (usize, usize),
-    value: (usize, usize),
-}
-
-impl Place {
-    pub(super) const NONE: Self = Self {
-        name: (0, 0),
-        value: (0, 0),
-    };
-
-    /// `start` is the address of the first byte of the buffer that the field was found in.
-    pub(super) fn of(start: usize, field: &httparse::Header<'_>) -> Self {
-        let range = |part: &[u8]| {
-            let from = part.as_ptr() as usize - start;
-            (from, from + part.len())
-        };
-        Self {
-            name: range(field.name.as_bytes()),
-            value: range(field.value),
-        }
-    }
-
-    pub(super) fn cut(&self, bytes: &Bytes) -> Result<(HeaderName, HeaderValue), BadHead> {
-        let name = HeaderName::from_bytes(&bytes[self.name.0..self.name.1])
-            .map_err(|_| httparse::Error::HeaderName)?;
-        // An empty value has no bytes to share, and its place need not be in the buffer.
-        let value = match self.value.0 == self.value.1 {
-            true => HeaderValue::from_static(""),
-            false => HeaderValue::from_maybe_shared(bytes.slice(self.value.0..self.value.1))
-                .map_err(|_| httparse::Error::HeaderValue)?,
-        };
-        Ok((name, value))
-    }
-}
-
-/// The rules of RFC 9112 §6.3, in their order. A length that is said several times is one number afterwards.
+/// The rules of RFC 9112 §6.3, in their order. A length that is said several times stays in the framing alone.
 fn framing(
-    headers: &mut HeaderMap,
+    fields: &mut Fields,
     status: StatusCode,
     version: Version,
     method: &Method,
@@ -164,25 +134,21 @@ fn framing(
     {
         return Ok(Framing::None);
     }
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if fields.has(Name::TransferEncoding) {
         if version == Version::HTTP_10 {
             return Err(BadHead::Coding);
         }
-        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        let last = codings
-            .next_back()
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        let last = last.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-        return match last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-            true => Ok(Framing::Chunked),
-            false => Err(BadHead::Coding),
+        // What another coding made of it would reach the client as the content.
+        let mut codings = fields.tokens(Name::TransferEncoding);
+        return match (codings.next(), codings.next()) {
+            (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            _ => Err(BadHead::Coding),
         };
     }
     let mut length = None;
     let mut said = 0;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        for part in value.as_bytes().split(|&byte| byte == b',') {
+    for value in fields.all(Name::ContentLength) {
+        for part in value.split(|&byte| byte == b',') {
             said += 1;
             let one = number(part.trim_ascii()).ok_or(BadHead::Length)?;
             if length.is_some_and(|other| other != one) {
@@ -191,8 +157,9 @@ fn framing(
             length = Some(one);
         }
     }
-    if let (Some(length), 2..) = (length, said) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if said > 1 {
+        // It is said anew, once.
+        fields.remove(Name::ContentLength);
     }
     Ok(match length {
         Some(0) => Framing::None,
@@ -209,20 +176,15 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn persists(headers: &HeaderMap, version: Version) -> bool {
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+fn persists(fields: &Fields, version: Version) -> bool {
+    if fields.has(Name::TransferEncoding) && fields.has(Name::ContentLength) {
         // Two framings: whatever follows on this connection is not to be trusted (RFC 9112 §6.1).
         return false;
     }
-    let says = |word: &[u8]| {
-        let values = headers.get_all(CONNECTION).iter();
-        values
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(word))
-    };
+    let says = |word| fields.says(Name::Connection, word);
     match version {
         Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
-        _ => !headers.contains_key(CONNECTION) || !says(b"close"),
+        _ => !fields.has(Name::Connection) || !says(b"close"),
     }
 }
 
@@ -245,9 +207,17 @@ mod tests {
         assert_eq!(head.status, StatusCode::OK);
         assert_eq!(head.framing, Framing::Length(2));
         assert!(head.persists);
-        let all: Vec<_> = head.headers.get_all("x-a").iter().collect();
-        assert_eq!(all, ["one", "two"]);
-        assert_eq!(head.headers["x-empty"], "");
+        let all: Vec<_> = head.fields.iter().collect();
+        assert_eq!(
+            all,
+            [
+                (&b"Content-Length"[..], &b"2"[..]),
+                (b"X-A", b"one"),
+                (b"X-Empty", b""),
+                (b"X-A", b"two"),
+            ]
+        );
+        assert_eq!(head.reason, "OK");
         assert_eq!(buffer, "hi");
     }
 
@@ -276,11 +246,6 @@ mod tests {
             ("HTTP/1.1 101 Switching Protocols\r\n", None, false),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n",
-                Chunked,
-                true,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n",
                 Chunked,
                 true,
             ),
@@ -317,6 +282,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nName : x\r\n\r\n",
@@ -364,7 +330,7 @@ mod tests {
                     read_head(&mut buffer, &Method::GET).unwrap().unwrap()
                 }
             };
-            prop_assert_eq!(head.headers.len(), 3);
+            prop_assert_eq!(head.fields.iter().count(), 3);
             prop_assert_eq!(head.framing, Framing::Chunked);
         }
     }

@@ -3,8 +3,11 @@
 use std::io::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hyper::Method;
 use hyper::header::HeaderMap;
-use hyper::{Method, Uri};
+
+use super::from_client::Target;
+use crate::proxy::fields::Fields;
 
 /// How the end of a request's body is told to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,40 +20,30 @@ pub(in crate::proxy) enum RequestFraming {
     Chunked,
 }
 
-/// Appends the head of a request to `out`. `headers` holds no framing of its own, and one `Host`.
+/// Appends the head of a request to `out`. `fields` hold no framing of their own, and one `Host`; `stamp` are lines behind them.
 pub(in crate::proxy) fn write_head(
     out: &mut BytesMut,
     method: &Method,
-    target: &Uri,
-    headers: &HeaderMap,
+    target: &Target,
+    fields: &Fields,
+    stamp: &[u8],
     framing: RequestFraming,
 ) {
-    let target = target
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    out.reserve(method.as_str().len() + target.len() + 64 + headers.len() * 48);
+    let target = target.as_str();
+    out.reserve(method.as_str().len() + target.len() + stamp.len() + 64);
     out.put_slice(method.as_str().as_bytes());
     out.put_u8(b' ');
-    // `OPTIONS *` and an absolute form without a path both come here with an empty path.
-    out.put_slice(if target.is_empty() {
-        b"/"
-    } else {
-        target.as_bytes()
-    });
+    out.put_slice(target.as_bytes());
     out.put_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
-        out.put_slice(name.as_str().as_bytes());
-        out.put_slice(b": ");
-        out.put_slice(value.as_bytes());
-        out.put_slice(b"\r\n");
-    }
+    fields.write(out);
+    out.put_slice(stamp);
     match framing {
         RequestFraming::None => {}
         RequestFraming::Length(length) => {
             // Writing to memory cannot fail.
-            let _ = write!(out.writer(), "content-length: {length}\r\n");
+            let _ = write!(out.writer(), "Content-Length: {length}\r\n");
         }
-        RequestFraming::Chunked => out.put_slice(b"transfer-encoding: chunked\r\n"),
+        RequestFraming::Chunked => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     out.put_slice(b"\r\n");
 }
@@ -60,9 +53,14 @@ pub(in crate::proxy) fn write_chunk(out: &mut BytesMut, data: &Bytes) {
     if data.is_empty() {
         return;
     }
-    let _ = write!(out.writer(), "{:x}\r\n", data.len());
+    write_chunk_size(out, data.len());
     out.put_slice(data);
     out.put_slice(b"\r\n");
+}
+
+/// Appends what stands before the data of a chunk.
+pub(in crate::proxy) fn write_chunk_size(out: &mut BytesMut, size: usize) {
+    let _ = write!(out.writer(), "{size:x}\r\n");
 }
 
 /// Appends the end of a chunked body.
@@ -83,41 +81,39 @@ mod tests {
 
     use super::super::chunked::{Chunk, Chunked};
     use super::*;
+    use crate::proxy::fields::tests::fields;
 
     #[test]
     fn heads() {
-        let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("a"));
-        headers.append("x", HeaderValue::from_static("1"));
-        headers.append("x", HeaderValue::from_static("2"));
-        for (method, target, framing, expected) in [
+        let fields = fields("Host: a\r\nx: 1\r\nX: 2\r\n");
+        for (method, target, framing, first, last) in [
             (
                 Method::GET,
                 "/a?b=1",
                 RequestFraming::None,
-                "GET /a?b=1 HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\n\r\n",
+                "GET /a?b=1",
+                "",
             ),
             (
                 Method::POST,
                 "/",
                 RequestFraming::Length(0),
-                "POST / HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ncontent-length: 0\r\n\r\n",
+                "POST /",
+                "Content-Length: 0\r\n",
             ),
             (
                 Method::PUT,
                 "/",
                 RequestFraming::Chunked,
-                "PUT / HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ntransfer-encoding: chunked\r\n\r\n",
+                "PUT /",
+                "Transfer-Encoding: chunked\r\n",
             ),
         ] {
             let mut out = BytesMut::new();
-            write_head(
-                &mut out,
-                &method,
-                &target.parse().unwrap(),
-                &headers,
-                framing,
-            );
+            let target = Target::new(Bytes::from_static(target.as_bytes()), None);
+            write_head(&mut out, &method, &target, &fields, b"By: me\r\n", framing);
+            let expected =
+                format!("{first} HTTP/1.1\r\nHost: a\r\nx: 1\r\nX: 2\r\nBy: me\r\n{last}\r\n");
             assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
         }
     }

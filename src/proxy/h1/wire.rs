@@ -2,12 +2,15 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+
+use super::to_backend::{write_chunk, write_chunk_size};
 
 /// Read at once at first: most heads with their small bodies fit.
 const READ_FIRST: usize = 8 * 1024;
@@ -26,6 +29,10 @@ pub(in crate::proxy) struct Wire {
     pub(in crate::proxy) output: BytesMut,
     /// To be written after `output`, without a copy.
     bulk: Bytes,
+    /// To be written after `bulk`.
+    tail: &'static [u8],
+    /// Something may have come that nobody has heard of yet.
+    doubtful: bool,
     /// Read at once the next time.
     read: usize,
     written: u64,
@@ -38,6 +45,8 @@ impl Wire {
             input: BytesMut::new(),
             output: BytesMut::new(),
             bulk: Bytes::new(),
+            tail: b"",
+            doubtful: false,
             read: READ_FIRST,
             written: 0,
         }
@@ -59,19 +68,41 @@ impl Wire {
 
     /// Nothing waits to be written.
     pub(in crate::proxy) fn is_flushed(&self) -> bool {
-        self.output.is_empty() && self.bulk.is_empty()
+        self.output.is_empty() && self.bulk.is_empty() && self.tail.is_empty()
+    }
+
+    /// Bytes that wait to be written.
+    pub(in crate::proxy) fn unsent(&self) -> usize {
+        self.output.len() + self.bulk.len() + self.tail.len()
     }
 
     /// Appends data to what is to be written.
     pub(in crate::proxy) fn push(&mut self, data: Bytes) {
-        if self.bulk.is_empty() && data.len() > COPY_MOST {
-            self.bulk = data;
-        } else {
-            if !self.bulk.is_empty() {
-                self.output
-                    .extend_from_slice(&std::mem::take(&mut self.bulk));
-            }
-            self.output.extend_from_slice(&data);
+        self.settle();
+        match data.len() > COPY_MOST {
+            true => self.bulk = data,
+            false => self.output.extend_from_slice(&data),
+        }
+    }
+
+    /// Appends data as one chunk (RFC 9112 §7.1); an empty one would be the end, and is left out.
+    pub(in crate::proxy) fn push_chunk(&mut self, data: Bytes) {
+        self.settle();
+        if data.len() <= COPY_MOST {
+            return write_chunk(&mut self.output, &data);
+        }
+        write_chunk_size(&mut self.output, data.len());
+        self.bulk = data;
+        self.tail = b"\r\n";
+    }
+
+    /// Makes `output` the end of what is to be written.
+    fn settle(&mut self) {
+        if !self.bulk.is_empty() || !self.tail.is_empty() {
+            self.output
+                .extend_from_slice(&std::mem::take(&mut self.bulk));
+            self.output
+                .extend_from_slice(std::mem::take(&mut self.tail));
         }
     }
 
@@ -89,8 +120,19 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
-    /// The other end has neither closed the connection nor sent anything unasked.
+    /// What came last may have had more behind it than it should: the socket is asked before it is used again.
+    pub(in crate::proxy) fn doubt(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+    }
+
+    /// The other end has neither closed the connection nor sent anything unasked, as far as is known; where that was doubted, as
+    /// the system knows it.
     pub(in crate::proxy) fn is_quiet(&self) -> bool {
+        if self.doubtful {
+            let peeked = socket2::SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+            return self.input.is_empty()
+                && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let tried = self.stream.try_read(&mut [0]);
         self.input.is_empty() && tried.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -98,20 +140,23 @@ impl Wire {
     /// Writes until nothing waits.
     pub(in crate::proxy) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_flushed() {
-            let tried = match (self.output.is_empty(), self.bulk.is_empty()) {
-                (false, false) => {
-                    let parts = [io::IoSlice::new(&self.output), io::IoSlice::new(&self.bulk)];
-                    self.stream.try_write_vectored(&parts)
-                }
-                (false, true) => self.stream.try_write(&self.output),
-                (true, _) => self.stream.try_write(&self.bulk),
+            let tried = match self.bulk.is_empty() && self.tail.is_empty() {
+                true => self.stream.try_write(&self.output),
+                false => self.stream.try_write_vectored(&[
+                    io::IoSlice::new(&self.output),
+                    io::IoSlice::new(&self.bulk),
+                    io::IoSlice::new(self.tail),
+                ]),
             };
             match tried {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
                     self.written += count as u64;
                     let of_output = count.min(self.output.len());
                     self.output.advance(of_output);
-                    self.bulk.advance(count - of_output);
+                    let of_bulk = (count - of_output).min(self.bulk.len());
+                    self.bulk.advance(of_bulk);
+                    self.tail = &self.tail[count - of_output - of_bulk..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(self.stream.poll_write_ready(cx))?;
@@ -120,6 +165,15 @@ impl Wire {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets go of what only a long body needed.
+    pub(in crate::proxy) fn calm(&mut self) {
+        let most = 2 * READ_FIRST;
+        if self.input.capacity() > most || self.output.capacity() > most {
+            self.rest();
+        }
+        self.read = READ_FIRST;
     }
 
     /// An idle connection holds no memory.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hyper::header::COOKIE;
 use proptest::prelude::*;
 
 use super::*;
@@ -28,12 +27,13 @@ fn cookies(pools: &Pools) -> Cookies {
     Cookies::new("site", StickyKey::new(&KEY), pools)
 }
 
-fn request(fields: &[&[u8]]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for field in fields {
-        headers.append(COOKIE, HeaderValue::from_bytes(field).unwrap());
+fn request(cookies: &[&[u8]]) -> Fields {
+    let mut headers = hyper::HeaderMap::new();
+    for cookie in cookies {
+        let cookie = hyper::header::HeaderValue::from_bytes(cookie).unwrap();
+        headers.append("cookie", cookie);
     }
-    headers
+    Fields::from_map(&headers)
 }
 
 fn code(index: u16) -> String {
@@ -134,13 +134,14 @@ fn a_backend_that_cannot_be_had_is_none() {
 fn what_is_set_is_found() {
     let pools = pools(&["web", "api"]);
     let cookies = cookies(&pools);
-    let mut headers = HeaderMap::new();
-    headers.append(SET_COOKIE, HeaderValue::from_static("sessionid=1"));
-    cookies.set(0, &member(2, |_| {}), &mut headers);
-    let set: Vec<&str> = headers
-        .get_all(SET_COOKIE)
+    let mut fields = crate::proxy::fields::tests::fields("Set-Cookie: sessionid=1\r\n");
+    cookies.set(0, &member(2, |_| {}), &mut fields);
+    let set: Vec<&str> = fields
         .iter()
-        .map(|value| value.to_str().unwrap())
+        .map(|(name, value)| {
+            assert_eq!(name, b"Set-Cookie");
+            std::str::from_utf8(value).unwrap()
+        })
         .collect();
     assert_eq!(set[0], "sessionid=1");
     let (pair, rest) = set[1].split_once("; ").unwrap();

@@ -31,7 +31,7 @@ async fn a_client_that_stalls_in_mid_body_is_told_so_and_no_backend_is_blamed() 
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let ((stub, ended), other) = (listening_only().await, answering(OK).await);
         let front = front_with(&[stub.address, other.address], |settings| {
-            settings.timeouts.idle = Duration::from_millis(300);
+            settings.timeouts.body = Some(Duration::from_millis(300));
         });
         let request = format!("PUT / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n5\r\nhello\r\n");
         let answer = front.ask(&request).await;

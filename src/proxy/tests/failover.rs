@@ -255,12 +255,12 @@ async fn what_is_sent_again_is_what_was_sent() {
     };
     assert_eq!(lines(&living), lines(&dying));
     let cookies = |head: &str| {
-        let lines = head.lines().filter(|line| line.starts_with("cookie"));
+        let lines = head.lines().filter(|line| line.starts_with("Cookie"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
         cookies(&living.heads()[0]),
-        ["cookie: a=1", "cookie: b=2"],
+        ["Cookie: a=1", "Cookie: b=2"],
         "in their order"
     );
     assert!(!living.heads()[0].contains("6.6.6.6"));

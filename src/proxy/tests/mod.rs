@@ -10,6 +10,8 @@ mod limits;
 mod matrix;
 mod pages;
 mod replay;
+mod review;
+mod rfc9112;
 mod sent;
 mod speaking;
 mod stale;
@@ -32,19 +34,26 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::backend::{BackendId, Phase, RunId};
-use crate::config::{Listen, ListenHost, Route};
+use crate::config::{HostList, Listen, ListenHost, Live, Route};
 use crate::pool::{Access, Member, Pool};
 
 /// Nothing in these tests takes as long; what would fails.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn settings() -> Balancer {
+    let hosts = ["a", "b", "c", "h", "host", "x"];
+    let hosts = hosts.iter().map(|name| name.parse().unwrap()).collect();
     Balancer {
         listen: Listen {
             host: ListenHost::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: 0,
         },
         queue_max: 16,
+        live: Live {
+            // Short names for what is asked.
+            allow_hosts: HostList::default().with_said(hosts),
+            ..Balancer::default().live
+        },
         ..Balancer::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Requests with bodies, when the backend that had them dies.
 
-use super::super::h1::{Exchange, Wire};
+use super::super::fields::Fields;
+use super::super::h1::{Exchange, Target, ToSend, Wire};
 use super::taking::{Framing, Taking, dying, pattern, taking, with_body};
 use super::*;
 use crate::pool::AttemptFailure;
@@ -172,9 +173,12 @@ async fn of_which_no_byte_left_nobody_can_have_seen_any() {
     // the first write, which a backend behind a running proxy cannot time.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let request = || {
-        let request = hyper::Request::post("/").body(()).unwrap();
-        request.into_parts().0
+    let (target, fields) = (Target::new("/".into(), None), Fields::default());
+    let request = || ToSend {
+        method: &hyper::Method::POST,
+        target: &target,
+        fields: &fields,
+        stamp: b"",
     };
     let body = || Some(http_body_util::Full::new(bytes::Bytes::from_static(b"abc")));
     for reset in [true, false] {
@@ -189,7 +193,7 @@ async fn of_which_no_byte_left_nobody_can_have_seen_any() {
             }
             false => Some(theirs),
         };
-        let mut exchange = Exchange::new(Wire::new(ours), &request(), body());
+        let mut exchange = Exchange::new(Wire::new(ours), request(), body());
         let head = tokio::spawn(async move {
             if let Some(mut theirs) = theirs {
                 read_until(&mut theirs, "abc").await.unwrap();

@@ -148,7 +148,7 @@ async fn what_the_backend_says_of_itself_stays() {
     let answer = front.ask(request).await;
     let lines = answer
         .lines()
-        .filter_map(|line| line.strip_prefix("server-timing: "));
+        .filter_map(|line| line.strip_prefix("Server-Timing: "));
     let all: Vec<_> = lines.flat_map(parse).collect();
     assert_eq!(
         names(&all),

@@ -57,6 +57,7 @@ pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
             sticky: "off".into(),
             detect: "instant".into(),
             retry_limit: 3,
+            allow_hosts: Vec::new(),
             requests: 1700,
             retries: 7,
             failures: 0,
