@@ -8,7 +8,7 @@
 //!
 //! | floor | modules | what they are |
 //! |---|---|---|
-//! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code |
+//! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
 //! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`instance`], [`shutdown`] | the resources they share |
@@ -84,6 +84,9 @@ pub mod demo;
 pub mod error;
 pub mod history;
 pub mod instance;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod pool;
 pub mod probe;
 pub mod process;

@@ -10,6 +10,8 @@ mod file;
 mod flags;
 mod hosts;
 mod init;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod json;
 mod live;
 mod more;

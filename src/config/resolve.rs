@@ -105,7 +105,7 @@ fn read_file(request: &Request, dir: &Path) -> Result<Option<(String, String)>, 
     }
 }
 
-fn make(
+pub(super) fn make(
     request: &Request,
     dir: &Path,
     source: Option<Source<'_>>,

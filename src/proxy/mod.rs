@@ -20,6 +20,8 @@ mod h1;
 mod h2;
 mod headers;
 mod hold;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod key;
 mod lent;
 mod listen;

@@ -22,6 +22,7 @@ mod abuse;
 mod algorithms;
 mod bad_input;
 mod contract;
+mod corpus;
 mod detect;
 mod differential;
 mod docs;
