@@ -137,7 +137,7 @@ impl ClientWire {
             if self.ended.get() {
                 return Poll::Ready(self.cut(&wire.input));
             }
-            match wire.poll_fill(cx) {
+            match wire.poll_fill_lightly(cx) {
                 Poll::Ready(Ok(0)) => self.ended.set(true),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Next::End),
@@ -247,7 +247,7 @@ impl ClientWire {
         let mut wire = self.wire.borrow_mut();
         if self.is_read() {
             while !self.ended.get() && wire.input.len() < AHEAD_MAX {
-                match wire.poll_fill(cx) {
+                match wire.poll_fill_lightly(cx) {
                     Poll::Ready(Ok(0)) => self.ended.set(true),
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(_)) => return Presence::Gone,
@@ -269,7 +269,8 @@ impl ClientWire {
     pub(in crate::proxy) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut wire = self.wire.borrow_mut();
         wire.input.clear();
-        wire.poll_fill(cx).map(|read| matches!(read, Ok(1..)))
+        wire.poll_fill_lightly(cx)
+            .map(|read| matches!(read, Ok(1..)))
     }
 
     /// Tells the client that nothing more comes.
@@ -311,7 +312,7 @@ impl ClientWire {
             }
             let filled = match self.ended.get() {
                 true => Poll::Ready(Ok(0)),
-                false => wire.poll_fill(cx),
+                false => wire.poll_fill_lightly(cx),
             };
             match filled {
                 Poll::Ready(Ok(0)) => {

@@ -135,7 +135,11 @@ pub(in crate::proxy) fn read_request(
     if !ends_lines_with_cr(&buffer[..length], places.len() + 2) {
         return Err(bad("a line does not end in CR LF"));
     }
-    let bytes = buffer.split_to(length).freeze();
+    // Most often it is all there is, and the buffer is its.
+    let bytes = match length == buffer.len() {
+        true => std::mem::take(buffer).freeze(),
+        false => buffer.split_to(length).freeze(),
+    };
     let target = read_target(&method, bytes.slice(target))?;
     let fields = places.in_bytes(bytes);
     let framing = framing(&fields, version)?;

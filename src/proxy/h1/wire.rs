@@ -1,13 +1,14 @@
 //! A socket with what was read from it and not taken yet, and what is to be written to it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::to_backend::{write_chunk, write_chunk_size};
@@ -18,6 +19,11 @@ const READ_FIRST: usize = 8 * 1024;
 const READ_MOST: usize = 256 * 1024;
 /// What is longer is written from where it is, not copied behind the head.
 const COPY_MOST: usize = 16 * 1024;
+
+thread_local! {
+    /// Where bytes stand between the socket and whoever keeps them.
+    static SCRATCH: RefCell<[u8; READ_FIRST]> = const { RefCell::new([0; READ_FIRST]) };
+}
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -119,6 +125,26 @@ impl Wire {
             self.read = (self.read * 4).min(READ_MOST);
         }
         Poll::Ready(Ok(count))
+    }
+
+    /// The same, but that little takes no more memory than it has bytes: most clients say little, and rarely.
+    pub(in crate::proxy) fn poll_fill_lightly(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.read > READ_FIRST {
+            return self.poll_fill(cx);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let came = buffer.filled();
+            self.input.extend_from_slice(came);
+            if came.len() == READ_FIRST {
+                self.read = (self.read * 4).min(READ_MOST);
+            }
+            Poll::Ready(Ok(came.len()))
+        })
     }
 
     /// What came last may have had more behind it than it should: the socket is asked before it is used again.
