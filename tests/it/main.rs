@@ -29,6 +29,7 @@ mod ending;
 mod external;
 mod failover;
 mod floors;
+mod hosts;
 mod meeting;
 mod process;
 mod rolling;
