@@ -8,7 +8,7 @@
 //!
 //! | floor | modules | what they are |
 //! |---|---|---|
-//! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code |
+//! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
 //! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`instance`], [`shutdown`] | the resources they share |
@@ -31,8 +31,6 @@
 //! | **belief** ([`backend::Belief`]) | what the balancer takes a backend for; unless `detect` is `instant`, its process may be dead meanwhile |
 //! | **listed** | was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
 //! | **rise, fall** | how many checks in a row flip health |
-//! | **belief** ([`backend::Belief`]) | what the balancer takes for true of a backend; with `detect = passive` or `active` it is not told of deaths, and may be wrong |
-//! | **listed** | it was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
 //! | **weight / share** | what was set / what pickers go by now, smaller during a slow start |
 //! | **spared** | requests that would have gone to a backend whose death is known |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
@@ -40,8 +38,9 @@
 //!
 //! # One request
 //!
-//! [`proxy`] accepts, routes to a [`pool::Pool`], takes a [`pool::Lease`] on the next backend (it counts as in flight until the
-//! response's *body* has ended), forwards over an idle or a fresh connection in an HTTP/1 codec of our own (`proxy::h1`), and
+//! [`proxy`] accepts, reads a request strictly in an HTTP/1 codec of our own (`proxy::h1`; hyper reads HTTP/2), routes to a
+//! [`pool::Pool`], takes a [`pool::Lease`] on the next backend (it counts as in flight until the
+//! response's *body* has ended), forwards over an idle or a fresh connection in the same codec, and
 //! streams the answer back. What failed is tried at the next backend where that is safe: a request's body is kept on a tape while
 //! it is short enough, a short response is held until it is whole, and a budget bounds the tries. While nobody is eligible, or
 //! all are full, requests wait in order; whoever makes room hands them their leases.
@@ -85,6 +84,9 @@ pub mod demo;
 pub mod error;
 pub mod history;
 pub mod instance;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod pool;
 pub mod probe;
 pub mod process;

@@ -39,7 +39,7 @@ pub struct BalancerStatus {
     /// The setting `retries`: further backends that are tried for one request. `retries` counts them.
     #[serde(default)]
     pub retry_limit: u32,
-    /// The names that are answered to besides this machine's own.
+    /// Hosts for which requests are answered besides `localhost`, `*.localhost`, IP addresses and hosts of routes.
     #[serde(default)]
     pub allow_hosts: Vec<String>,
     pub requests: u64,

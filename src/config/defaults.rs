@@ -35,12 +35,11 @@ pub const QUEUE_MAX: usize = 1024;
 pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server on this machine that takes longer to accept does not accept.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A browser sends its head in one piece; who takes longer only holds a connection (slowloris).
+pub const CLIENT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// nginx's `proxy_read_timeout`.
 pub const BACKEND_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// A head is one packet, or a few: who takes longer holds a connection for nothing (slowloris). Apache's `mod_reqtimeout`
-/// begins at 20 s; nobody is far away here.
-pub const CLIENT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// nginx's `client_body_timeout`, `send_timeout` and `proxy_read_timeout`.
+/// nginx's `client_body_timeout` and `send_timeout`.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// nginx's `keepalive_timeout`.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::At;
 use super::value::Server;
-use super::{HostList, Listen, Route};
+use super::{HostPattern, Listen, Route};
 use crate::backend::{Detect, RestartMode, Signal};
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
@@ -38,12 +38,14 @@ pub(super) struct BalancerDraft {
     pub queue_timeout: Option<At<Duration>>,
     pub connect: Option<At<Duration>>,
     /// `Some(None)` is "off".
-    pub backend_head: Option<At<Option<Duration>>>,
     pub client_head: Option<At<Option<Duration>>>,
+    /// `Some(None)` is "off".
+    pub backend_head: Option<At<Option<Duration>>>,
+    /// `Some(None)` is "off".
     pub body: Option<At<Option<Duration>>>,
     pub idle: Option<At<Duration>>,
     pub drain: Option<At<Duration>>,
-    pub allow_hosts: Option<At<HostList>>,
+    pub allow_hosts: Option<At<Vec<HostPattern>>>,
     pub trust_forwarded: Option<At<bool>>,
     pub workers: Option<At<u64>>,
 }

@@ -1,203 +1,217 @@
-//! The names that a server on this machine answers to.
+//! For which host names lbdev answers: its own, those of `allow_hosts`, and those of routes.
 //!
-//! A page of somebody else's site can have its own name point at 127.0.0.1 and then read what is there ("DNS rebinding"): the
-//! browser sends that name as `Host`. So only names that can be nothing but this machine are answered without being asked for.
+//! A page from anywhere can make a browser ask a name of its own that leads to 127.0.0.1 (DNS rebinding), and then read the
+//! answer. Such a request carries that name in `Host`, so a name that nobody here chose is refused. Addresses cannot be
+//! rebound, and nobody but this machine answers for `localhost` (RFC 6761 §6.3).
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-use super::value::{ValueError, is_host_name};
+use super::Route;
+use super::value::is_host_name;
 
-/// Names that are answered to, besides `localhost`, `*.localhost` and IP addresses.
+/// The hosts whose requests are answered. Without an entry it has `localhost`, the names below it, and IP addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostList(Vec<Pattern>);
-
-/// One of them. Names are lower-case and have no dot at their end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Pattern {
-    /// `*`: every name.
-    Any,
-    /// This name.
-    Name(String),
-    /// `*.app.test`: every name below it.
-    Below(String),
-    /// `.app.test`: the name and every name below it, as Django's `ALLOWED_HOSTS` has it.
-    Under(String),
+pub struct HostList {
+    said: Vec<HostPattern>,
+    /// Host names of routes, lower-case.
+    routes: Vec<String>,
 }
 
 impl HostList {
-    /// Whether `host` is answered to: a name in lower case without a port, an IPv6 address in brackets. A dot at its end says
-    /// that it is whole, and is no part of the name.
+    /// The list with these for entries, in place of those it had. Names of routes stay.
+    #[must_use]
+    pub fn with_said(self, said: Vec<HostPattern>) -> Self {
+        Self { said, ..self }
+    }
+
+    /// The list with the host names of these routes, in place of those it had: whoever routes a host wants its requests.
+    #[must_use]
+    pub fn with_routes<'a>(self, routes: impl IntoIterator<Item = &'a Route>) -> Self {
+        let name = |route: &Route| match route {
+            Route::Host(name) => Some(name.clone()),
+            Route::Prefix(_) => None,
+        };
+        let routes = routes.into_iter().filter_map(name).collect();
+        Self { routes, ..self }
+    }
+
+    /// The entries of `allow_hosts`, in the order in which they were said.
+    pub fn said(&self) -> &[HostPattern] {
+        &self.said
+    }
+
+    /// The same as texts, as a file has them.
+    pub fn texts(&self) -> Vec<String> {
+        self.said.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether requests for `host` are answered: lower-case, without a port, an IPv6 address in brackets. A name with the
+    /// dot of the root at its end is the same host (RFC 1034 §3.1).
     pub fn allows(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
-        is_this_machine(host) || self.0.iter().any(|pattern| pattern.matches(host))
-    }
-
-    /// Reads names, one a word.
-    pub(super) fn read<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, ValueError> {
-        words.map(Pattern::read).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Each as it is written.
-    pub fn words(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(ToString::to_string)
+        host == "localhost"
+            || is_below(host, "localhost")
+            || is_address(host)
+            || self.said.iter().any(|pattern| pattern.fits(host))
+            || self.routes.iter().any(|name| name == host)
     }
 }
 
-/// Only this machine can be meant: names below `localhost` are its own (RFC 6761 §6.3), and nobody can point an address
-/// elsewhere.
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.starts_with('[')
-        || host.parse::<Ipv4Addr>().is_ok()
+/// An IPv4 address of four numbers, or an IPv6 address in brackets (RFC 3986 §3.2.2). Browsers write the other forms of an
+/// address, such as `127.1`, as these.
+fn is_address(host: &str) -> bool {
+    let v6 = host.strip_prefix('[').and_then(|v6| v6.strip_suffix(']'));
+    match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    }
 }
 
-impl Pattern {
-    fn matches(&self, host: &str) -> bool {
-        let is_below = |name: &str| {
-            host.strip_suffix(name)
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-        };
+/// Whether `host` is a name below `name`, at any depth.
+fn is_below(host: &str, name: &str) -> bool {
+    let labels = host.strip_suffix(name).and_then(|x| x.strip_suffix('.'));
+    labels.is_some_and(|labels| !labels.is_empty())
+}
+
+/// One entry of `allow_hosts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `*`: every host.
+    Any,
+    /// `app.test`: this one. An IP address may stand here too, and changes nothing.
+    Exact(String),
+    /// `*.app.test`: every name below it, at any depth, but not `app.test` itself.
+    Below(String),
+    /// `.app.test`: it and every name below it, as in Django's `ALLOWED_HOSTS`.
+    Within(String),
+}
+
+impl HostPattern {
+    /// Whether `host` (lower-case, without a port and the root's dot) is one of those that this means.
+    fn fits(&self, host: &str) -> bool {
         match self {
-            Pattern::Any => true,
-            Pattern::Name(name) => host == name,
-            Pattern::Below(name) => is_below(name),
-            Pattern::Under(name) => host == name || is_below(name),
-        }
-    }
-
-    fn read(text: &str) -> Result<Self, ValueError> {
-        let name = |name: &str| {
-            let whole = name.strip_suffix('.').unwrap_or(name);
-            match is_host_name(whole) {
-                true => Ok(whole.to_ascii_lowercase()),
-                false => Err(ValueError::Host {
-                    text: text.to_owned(),
-                }),
-            }
-        };
-        if text == "*" {
-            return Ok(Pattern::Any);
-        }
-        if let Some(below) = text.strip_prefix("*.") {
-            return name(below).map(Pattern::Below);
-        }
-        match text.strip_prefix('.') {
-            Some(under) => name(under).map(Pattern::Under),
-            None => name(text).map(Pattern::Name),
+            Self::Any => true,
+            Self::Exact(name) => host == name,
+            Self::Below(name) => is_below(host, name),
+            Self::Within(name) => host == name || is_below(host, name),
         }
     }
 }
 
-impl fmt::Display for Pattern {
+/// As a file has it; [`HostPattern::from_str`] reads the same.
+impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pattern::Any => f.write_str("*"),
-            Pattern::Name(name) => f.write_str(name),
-            Pattern::Below(name) => write!(f, "*.{name}"),
-            Pattern::Under(name) => write!(f, ".{name}"),
+            Self::Any => f.write_str("*"),
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(name) => write!(f, "*.{name}"),
+            Self::Within(name) => write!(f, ".{name}"),
         }
     }
 }
 
-/// As `set` has it: the names with commas between them.
-impl fmt::Display for HostList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.words().collect();
-        f.write_str(&words.join(","))
+impl FromStr for HostPattern {
+    type Err = HostError;
+
+    /// Reads `app.test`, `*.app.test`, `.app.test` or `*`. Upper case is lowered, a dot at the end is dropped.
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let plain = text.trim().to_ascii_lowercase();
+        let text = || text.to_owned();
+        if plain.is_empty() {
+            return Err(HostError::Blank);
+        }
+        if plain.contains([',', ';']) || plain.contains(char::is_whitespace) {
+            return Err(HostError::Several { text: text() });
+        }
+        if let Some((_, rest)) = plain.split_once("://") {
+            let host = without_port(rest.split(['/', '?', '#']).next().unwrap_or_default());
+            return Err(HostError::Url {
+                text: text(),
+                host: host.to_owned(),
+            });
+        }
+        if let Some((host, _)) = plain.split_once(['/', '?', '#']) {
+            return Err(HostError::Path {
+                text: text(),
+                host: without_port(host).to_owned(),
+            });
+        }
+        if plain.parse::<Ipv6Addr>().is_ok() {
+            return Ok(Self::Exact(format!("[{plain}]")));
+        }
+        if is_address(&plain) {
+            return Ok(Self::Exact(plain));
+        }
+        let host = without_port(&plain);
+        if host != plain {
+            return Err(HostError::Port {
+                text: text(),
+                host: host.to_owned(),
+            });
+        }
+        if plain == "*" {
+            return Ok(Self::Any);
+        }
+        let name = plain.strip_suffix('.').unwrap_or(&plain);
+        let (make, name): (fn(String) -> Self, &str) = match name.strip_prefix("*.") {
+            Some(name) => (Self::Below, name),
+            None => match name.strip_prefix('.') {
+                Some(name) => (Self::Within, name),
+                None => (Self::Exact, name),
+            },
+        };
+        if name.contains('*') {
+            return Err(HostError::Star { text: text() });
+        }
+        if !name.is_ascii() {
+            return Err(HostError::Letters { text: text() });
+        }
+        match is_host_name(name) {
+            true => Ok(make(name.to_owned())),
+            false => Err(HostError::NoName { text: text() }),
+        }
     }
+}
+
+/// What stands before a port, if there is one; else all of it.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit() || b == b'*') => name,
+        _ => host,
+    }
+}
+
+/// A text that names no hosts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what each is
+pub enum HostError {
+    #[error("a host name is empty")]
+    Blank,
+    #[error(
+        "`{text}` is more than one host; in a file each is a string of its own, in `lbdev set` a comma stands between two"
+    )]
+    Several { text: String },
+    #[error("`{text}` is a URL; write its host alone: `{host}`")]
+    Url { text: String, host: String },
+    #[error("`{text}` has a path; write the host alone: `{host}`")]
+    Path { text: String, host: String },
+    #[error("`{text}` has a port; a host is allowed whatever its port: write `{host}`")]
+    Port { text: String, host: String },
+    #[error(
+        "`{text}` has a `*` in the wrong place; it can only be the first part, as in `*.app.test`, or stand alone for every host"
+    )]
+    Star { text: String },
+    #[error(
+        "`{text}` has letters that no request carries; write the name as browsers send it, with `xn--`"
+    )]
+    Letters { text: String },
+    #[error(
+        "`{text}` is not a host name; write for example `app.test`, `*.app.test` for the names below it, `.app.test` for both, or `*` for every host"
+    )]
+    NoName { text: String },
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn list(words: &[&str]) -> HostList {
-        HostList::read(words.iter().copied()).unwrap()
-    }
-
-    #[test]
-    fn this_machine_needs_no_list() {
-        for (host, allowed) in [
-            ("localhost", true),
-            ("localhost.", true),
-            ("mysite.localhost", true),
-            ("a.b.localhost", true),
-            ("127.0.0.1", true),
-            ("0.0.0.0", true),
-            ("192.168.1.7", true),
-            ("[::1]", true),
-            ("mylocalhost", false),
-            ("localhost.example", false),
-            ("app.test", false),
-            ("127.0.0.1.nip.io", false),
-            ("127.1", false),
-            ("1.2.3", false),
-            ("", false),
-            (".", false),
-        ] {
-            assert_eq!(HostList::default().allows(host), allowed, "{host}");
-        }
-    }
-
-    #[test]
-    fn lists() {
-        for (words, host, allowed) in [
-            (&["app.test"][..], "app.test", true),
-            (&["App.Test."], "app.test", true),
-            (&["app.test"], "app.test.", true),
-            (&["app.test"], "x.app.test", false),
-            (&["*.app.test"], "x.y.app.test", true),
-            (&["*.app.test"], "app.test", false),
-            (&["*.app.test"], ".app.test", false),
-            (&["*.app.test"], "xapp.test", false),
-            (&[".app.test"], "app.test", true),
-            (&[".app.test"], "x.app.test", true),
-            (&["a.test", "*"], "whatever.example", true),
-            (&["box"], "box", true),
-        ] {
-            assert_eq!(list(words).allows(host), allowed, "{words:?} {host}");
-        }
-        assert_eq!(
-            list(&["A.test", "*.b", ".c.d", "*"]).to_string(),
-            "a.test,*.b,.c.d,*"
-        );
-    }
-
-    #[test]
-    fn what_is_no_name() {
-        for word in [
-            "",
-            " ",
-            "a b",
-            "http://app.test",
-            "app.test:8080",
-            "app.test/",
-            "*.",
-            "a.*.test",
-            "*a.test",
-            "ä.test",
-            "user@a",
-            "..a",
-            "-a.test",
-        ] {
-            let read = HostList::read(std::iter::once(word));
-            assert!(matches!(read, Err(ValueError::Host { .. })), "{word:?}");
-        }
-    }
-
-    proptest! {
-        /// A longer list allows no less, whatever is asked.
-        #[test]
-        fn a_longer_list_allows_no_less(host in ".{0,20}", more in "[a-z.]{1,8}") {
-            let short = list(&["app.test"]);
-            let read = HostList::read(["app.test", more.as_str()].into_iter());
-            if let Ok(long) = read {
-                prop_assert!(long.allows(&host) || !short.allows(&host));
-            }
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::value::{
-    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
-    name_of, route_text, size_text,
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
+    listen_text, name_of, route_text, size_text,
 };
 use super::{BackendSpec, Config, Service};
 use crate::backend::Kind;
@@ -28,8 +28,6 @@ pub fn json(config: &Config) -> Value {
             "sticky": balancer.live.sticky.name(),
             "detect": balancer.live.detect.name(),
             "retries": balancer.live.retries,
-            "allow_hosts": balancer.live.allow_hosts.words().collect::<Vec<_>>(),
-            "trust_forwarded": balancer.trust_forwarded,
             "retry": {
                 "body": size_text(balancer.retry.body),
                 "budget": budget_text(balancer.retry.budget),
@@ -45,21 +43,18 @@ pub fn json(config: &Config) -> Value {
             "queue": { "max": balancer.queue_max, "timeout": duration_text(balancer.queue_timeout) },
             "timeouts": {
                 "connect": duration_text(timeouts.connect),
-                "client_head": or_off(timeouts.client_head),
-                "backend_head": or_off(timeouts.backend_head),
-                "body": or_off(timeouts.body),
+                "client_head": limit_text(timeouts.client_head),
+                "backend_head": limit_text(timeouts.backend_head),
+                "body": limit_text(timeouts.body),
                 "idle": duration_text(timeouts.idle),
                 "drain": duration_text(timeouts.drain),
             },
+            "allow_hosts": balancer.live.allow_hosts.texts(),
+            "trust_forwarded": balancer.trust_forwarded,
             "workers": balancer.workers,
         },
         "services": config.services.iter().map(service_json).collect::<Vec<_>>(),
     })
-}
-
-/// A limit, or that there is none.
-fn or_off(limit: Option<std::time::Duration>) -> String {
-    limit.map_or("off".to_owned(), duration_text)
 }
 
 fn service_json(service: &Service) -> Value {

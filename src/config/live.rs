@@ -6,7 +6,7 @@ use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
 use super::problem::{Problem, Where};
 use super::resolve::report_of;
 use super::value::{self, ValueError, alike};
-use super::{HostList, Live};
+use super::{HostPattern, Live};
 use crate::backend::Detect;
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 use crate::error::Report;
@@ -24,6 +24,35 @@ pub const LIVE_KEYS: [&str; 7] = [
 /// The setting of one backend that can be changed live.
 pub const WEIGHT_KEY: &str = "weight";
 
+/// Keys of `[balancer]` that hold from one start to the next.
+const FILE_KEYS: [&str; 8] = [
+    "listen",
+    "passive",
+    "retry",
+    "hold",
+    "queue",
+    "timeouts",
+    "trust_forwarded",
+    "workers",
+];
+/// The same of a service.
+const SERVICE_FILE_KEYS: [&str; 14] = [
+    "command",
+    "ports",
+    "replicas",
+    "env",
+    "env_file",
+    "cwd",
+    "routes",
+    "health",
+    "slow_start",
+    "max_connections",
+    "restart",
+    "stop",
+    "external",
+    "backup",
+];
+
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveChange {
@@ -39,13 +68,13 @@ pub struct LiveChange {
     pub detect: Option<Detect>,
     /// Further backends tried.
     pub retries: Option<u32>,
-    /// The names that are answered to.
-    pub allow_hosts: Option<HostList>,
+    /// Hosts that are allowed besides those that always are.
+    pub allow_hosts: Option<Vec<HostPattern>>,
 }
 
 impl LiveChange {
     /// Reads settings by their names in `[balancer]`. Each value is the text that a file or `KEY=VALUE` has; `retries` may
-    /// be a number too.
+    /// be a number too, and `allow_hosts` a list of strings.
     ///
     /// # Errors
     /// LB021 for the first that is unknown, or whose value cannot be; also where there is none.
@@ -79,11 +108,10 @@ impl LiveChange {
             sticky: self.sticky.unwrap_or(live.sticky),
             detect: self.detect.unwrap_or(live.detect),
             retries: self.retries.unwrap_or(live.retries),
-            allow_hosts: self
-                .allow_hosts
-                .as_ref()
-                .unwrap_or(&live.allow_hosts)
-                .clone(),
+            allow_hosts: match &self.allow_hosts {
+                Some(said) => live.allow_hosts.clone().with_said(said.clone()),
+                None => live.allow_hosts.clone(),
+            },
         }
     }
 }
@@ -98,7 +126,7 @@ impl From<Live> for LiveChange {
             sticky: Some(live.sticky),
             detect: Some(live.detect),
             retries: Some(live.retries),
-            allow_hosts: Some(live.allow_hosts),
+            allow_hosts: Some(live.allow_hosts.said().to_vec()),
         }
     }
 }
@@ -139,10 +167,33 @@ pub fn unknown_of_backend(key: &str) -> Report {
 
 fn unknown<'a>(key: &str, known: &str, words: impl Iterator<Item = &'a str>) -> Report {
     let report = Report::usage("LB021", format!("`{key}` cannot be set; known: {known}"));
-    match alike(key, words) {
-        Some(like) => report.hint(format!("did you mean `{like}`?")),
+    let hint = match alike(key, words) {
+        Some(like) => Some(format!("did you mean `{like}`?")),
+        None => elsewhere(key),
+    };
+    match hint {
+        Some(hint) => report.hint(hint),
         None => report,
     }
+}
+
+/// What to do about a key that is right, but not here.
+fn elsewhere(key: &str) -> Option<String> {
+    // `retry.body` is `body` in the table `retry`.
+    let table = key.split('.').next().unwrap_or(key);
+    if table == "replicas" {
+        return Some("run `lbdev scale 6` to have six".into());
+    }
+    let section = if FILE_KEYS.contains(&table) {
+        "[balancer]"
+    } else if SERVICE_FILE_KEYS.contains(&table) {
+        "[services.NAME]"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "write it into lbdev.toml below `{section}`, then run `lbdev down && lbdev up`"
+    ))
 }
 
 fn known() -> String {
@@ -167,21 +218,18 @@ fn text<T>(
     })
 }
 
-/// Names with commas between them, or a list of them; none empties the list.
-fn hosts(key: &str, said: &Value) -> Result<HostList, Report> {
-    let listed: Option<Vec<&str>> = match said {
-        Value::Array(entries) => entries.iter().map(Value::as_str).collect(),
-        Value::String(text) if text.trim().is_empty() => Some(Vec::new()),
-        Value::String(text) => Some(text.split(',').map(str::trim).collect()),
-        _ => None,
-    };
-    let Some(words) = listed else {
-        return Err(wrong_type(key, "a string or a list of strings", said));
-    };
-    HostList::read(words.into_iter()).map_err(|source| {
-        let key = key.to_owned();
-        report_of(Problem::Value { key, source }, Where::Nowhere)
-    })
+/// A list of strings, or a text with commas.
+fn hosts(key: &str, said: &Value) -> Result<Vec<HostPattern>, Report> {
+    match said {
+        Value::Array(entries) => {
+            let entries = entries.iter();
+            entries.map(|entry| text(key, entry, value::host)).collect()
+        }
+        Value::String(_) => text(key, said, value::hosts),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(wrong_type(key, "a list of strings", said))
+        }
+    }
 }
 
 /// A whole number, or the text of one.
@@ -227,162 +275,4 @@ fn wrong_type(key: &str, wanted: &'static str, said: &Value) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::config::Balancer;
-
-    fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn only_what_is_said_changes() {
-        let before = Balancer::default().live;
-        let change = LiveChange::read(&object(json!({
-            "algorithm": "least-conn", "hash_key": "header:X-User", "retries": "7",
-        })))
-        .unwrap();
-        let expected = Live {
-            algorithm: Algorithm::LeastConn,
-            hash_key: HashKey::Header("x-user".into()),
-            retries: 7,
-            ..before.clone()
-        };
-        assert_eq!(change.over(&before), expected);
-        let rest = LiveChange::read(&object(json!({
-            "sequence": "Requests", "sticky": "cookie", "detect": "passive", "retries": 0,
-            "allow_hosts": "app.test, *.b.test",
-        })))
-        .unwrap();
-        let all = rest.over(&expected);
-        assert_eq!(all.algorithm, Algorithm::LeastConn);
-        assert_eq!(
-            (all.sequence, all.sticky, all.detect, all.retries),
-            (Sequence::Requests, Sticky::Cookie, Detect::Passive, 0)
-        );
-        assert_eq!(LiveChange::from(all.clone()).over(&before), all);
-        assert!(all.allow_hosts.allows("app.test") && all.allow_hosts.allows("a.b.test"));
-        for none in [json!(""), json!([])] {
-            let change = LiveChange::read(&object(json!({ "allow_hosts": none }))).unwrap();
-            assert!(!change.over(&all).allow_hosts.allows("app.test"));
-        }
-        let list = LiveChange::read(&object(json!({ "allow_hosts": ["c.test"] }))).unwrap();
-        assert!(list.over(&all).allow_hosts.allows("c.test"));
-    }
-
-    /// What the file calls a setting, `set` does too.
-    #[test]
-    fn every_live_key_is_read() {
-        for key in LIVE_KEYS {
-            let wrong = LiveChange::read(&object(json!({ key: "?" }))).unwrap_err();
-            assert!(wrong.message.starts_with(&format!("`{key}`")), "{wrong}");
-            assert!(wrong.message.contains('?'), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_set() {
-        let check = |settings: Value, message: &str, hint: Option<&str>| {
-            let report = LiveChange::read(&object(settings)).unwrap_err();
-            assert_eq!((report.code, report.exit.code()), ("LB021", 2));
-            assert_eq!(report.message, message);
-            assert_eq!(report.hint.as_deref(), hint, "{message}");
-        };
-        let known =
-            "`algorithm`, `hash_key`, `sequence`, `sticky`, `detect`, `retries` or `allow_hosts`";
-        check(
-            json!({}),
-            &format!("there is nothing to set; known: {known}"),
-            None,
-        );
-        check(
-            json!({"retries": 1, "algoritm": "hash"}),
-            &format!("`algoritm` cannot be set; known: {known}"),
-            Some("did you mean `algorithm`?"),
-        );
-        check(
-            json!({"allow_hosts": 1}),
-            "`allow_hosts` must be a string or a list of strings, not a number",
-            None,
-        );
-        check(
-            json!({"weight": 3}),
-            "`weight` is a setting of a backend, and none is named",
-            Some("name it first, as in `lbdev set 8000 weight=3`"),
-        );
-        check(
-            json!({"detect": "pasive"}),
-            "`detect`: `pasive` is not one of `instant`, `passive` or `active`",
-            Some("did you mean `passive`?"),
-        );
-        check(
-            json!({"sticky": true}),
-            "`sticky` must be a string, not true or false",
-            None,
-        );
-        check(
-            json!({"retries": 101}),
-            "`retries` must be from 0 to 100, not 101",
-            None,
-        );
-        check(
-            json!({"retries": -1}),
-            "`retries` must be from 0 to 100, not -1",
-            None,
-        );
-        check(
-            json!({"retries": "+1"}),
-            "`retries` must be from 0 to 100, not `+1`",
-            None,
-        );
-        check(
-            json!({"retries": 1.5}),
-            "`retries` must be from 0 to 100, not 1.5",
-            None,
-        );
-        check(
-            json!({"retries": null}),
-            "`retries` must be a whole number, not null",
-            None,
-        );
-    }
-
-    #[test]
-    fn weights() {
-        let check = |settings: Value, expected: Result<u32, &str>| {
-            let read = read_weight(&object(settings)).map_err(|report| report.message);
-            assert_eq!(read, expected.map_err(str::to_owned));
-        };
-        check(json!({"weight": 3}), Ok(3));
-        check(json!({"weight": "0"}), Ok(0));
-        check(
-            json!({"weight": 257}),
-            Err("`weight` must be from 0 to 256, not 257"),
-        );
-        check(
-            json!({"weight": "x"}),
-            Err("`weight` must be from 0 to 256, not `x`"),
-        );
-        check(
-            json!({"weight": ""}),
-            Err("`weight` must be from 0 to 256, not ``"),
-        );
-        check(
-            json!({}),
-            Err("there is nothing to set; known for a backend: `weight`"),
-        );
-        check(
-            json!({"weight": 1, "wieght": 3}),
-            Err("`wieght` cannot be set; known: `weight`"),
-        );
-        check(
-            json!({"retries": 3}),
-            Err("`retries` is a setting of the whole balancer, not of a backend"),
-        );
-    }
-}
+mod tests;

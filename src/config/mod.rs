@@ -10,6 +10,8 @@ mod file;
 mod flags;
 mod hosts;
 mod init;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod json;
 mod live;
 mod more;
@@ -27,7 +29,7 @@ mod table;
 mod value;
 mod words;
 
-pub use hosts::HostList;
+pub use hosts::{HostError, HostList, HostPattern};
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};
 pub use live::{
@@ -90,7 +92,8 @@ pub struct Balancer {
     pub queue_timeout: Duration,
     /// Time limits of the data path.
     pub timeouts: Timeouts,
-    /// What a client says of where a request came from (`X-Forwarded-*`, `Forwarded`) is kept and continued, not replaced.
+    /// `Forwarded` and `X-Forwarded-*` of a client are passed on, because another proxy stands before this one. Else they
+    /// are replaced: anybody can write them.
     pub trust_forwarded: bool,
     /// Threads of the data path, at least 1.
     pub workers: usize,
@@ -126,9 +129,9 @@ impl Default for Balancer {
             queue_timeout: QUEUE_TIMEOUT,
             timeouts: Timeouts {
                 connect: CONNECT_TIMEOUT,
+                client_head: Some(CLIENT_HEAD_TIMEOUT),
                 backend_head: Some(BACKEND_HEAD_TIMEOUT),
                 body: Some(BODY_TIMEOUT),
-                client_head: Some(CLIENT_HEAD_TIMEOUT),
                 idle: IDLE_TIMEOUT,
                 drain: DRAIN,
             },
@@ -153,7 +156,7 @@ pub struct Live {
     pub detect: Detect,
     /// Further backends tried for one request; 0 turns failover off.
     pub retries: u32,
-    /// The names that are answered to.
+    /// For which hosts requests are answered.
     pub allow_hosts: HostList,
 }
 
@@ -178,11 +181,11 @@ pub struct Retry {
 pub struct Timeouts {
     /// To connect to a backend.
     pub connect: Duration,
+    /// From the first byte of a client's request to the end of its head; `None` is no limit.
+    pub client_head: Option<Duration>,
     /// From a request sent to a backend to the head of its response; `None` is no limit.
     pub backend_head: Option<Duration>,
-    /// From the first byte of a request's head to its last; `None` is no limit.
-    pub client_head: Option<Duration>,
-    /// Between two parts of a body, whoever has to send or to read the next; `None` is no limit. Streams of events may pause.
+    /// Between two pieces of a body; `None` is no limit.
     pub body: Option<Duration>,
     /// An idle connection of a client or to a backend.
     pub idle: Duration,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::environment::{own_variables, project_path};
 use super::value::{
-    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, listen_text,
-    name_of, ports_text, route_text, size_text,
+    RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
+    listen_text, name_of, ports_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
 use super::{BackendSpec, Balancer, Command, Config, Service};
@@ -46,7 +46,6 @@ fn balancer(out: &mut String, balancer: &Balancer) {
     let (live, retry, passive) = (&balancer.live, &balancer.retry, &balancer.passive);
     let timeouts = &balancer.timeouts;
     let time = |time: Duration| quoted(&duration_text(time));
-    let limit = |limit: Option<Duration>| limit.map_or(quoted("off"), time);
     out.push_str("[balancer]\n");
     for (key, value) in [
         ("listen", quoted(&listen_text(balancer.listen))),
@@ -85,17 +84,14 @@ fn balancer(out: &mut String, balancer: &Balancer) {
             "timeouts",
             inline(&[
                 ("connect", time(timeouts.connect)),
-                ("client_head", limit(timeouts.client_head)),
-                ("backend_head", limit(timeouts.backend_head)),
-                ("body", limit(timeouts.body)),
+                ("client_head", quoted(&limit_text(timeouts.client_head))),
+                ("backend_head", quoted(&limit_text(timeouts.backend_head))),
+                ("body", quoted(&limit_text(timeouts.body))),
                 ("idle", time(timeouts.idle)),
                 ("drain", time(timeouts.drain)),
             ]),
         ),
-        (
-            "allow_hosts",
-            format!("{:?}", live.allow_hosts.words().collect::<Vec<_>>()),
-        ),
+        ("allow_hosts", strings(live.allow_hosts.texts().into_iter())),
         ("trust_forwarded", balancer.trust_forwarded.to_string()),
         ("workers", balancer.workers.to_string()),
     ] {

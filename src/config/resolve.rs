@@ -14,7 +14,7 @@ use super::request::Request;
 use super::service::{self, Kitchen};
 use super::surroundings::Surroundings;
 use super::value::route_text;
-use super::{Balancer, Config, Route, Service, flags, ports};
+use super::{Balancer, Config, HostList, Route, Service, flags, ports};
 use crate::error::Report;
 
 /// Resolves what a person asked for.
@@ -105,7 +105,7 @@ fn read_file(request: &Request, dir: &Path) -> Result<Option<(String, String)>, 
     }
 }
 
-fn make(
+pub(super) fn make(
     request: &Request,
     dir: &Path,
     source: Option<Source<'_>>,
@@ -157,6 +157,10 @@ fn make(
         request.services.is_empty() || request.services.contains(&service.name)
     });
     faults.extend(ports::clashes(&listen, &services));
+    let services: Vec<Service> = services.into_iter().map(|(service, _)| service).collect();
+    let mut balancer = balancer(&choice.draft.balancer, listen.value);
+    let routes = services.iter().flat_map(|service| &service.routes);
+    balancer.live.allow_hosts = balancer.live.allow_hosts.with_routes(routes);
     Config {
         project: match request.demo {
             true => "demo".to_owned(),
@@ -165,8 +169,8 @@ fn make(
         dir: dir.to_owned(),
         origin: choice.origin,
         notes: choice.notes,
-        balancer: balancer(&choice.draft.balancer, listen.value),
-        services: services.into_iter().map(|(service, _)| service).collect(),
+        balancer,
+        services,
     }
 }
 
@@ -241,7 +245,9 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
     take(&mut live.sticky, &draft.sticky);
     take(&mut live.detect, &draft.detect);
     take_number(&mut live.retries, &draft.retries);
-    take(&mut live.allow_hosts, &draft.allow_hosts);
+    if let Some(said) = &draft.allow_hosts {
+        live.allow_hosts = HostList::default().with_said(said.value.clone());
+    }
     take(&mut made.retry.body, &draft.retry_body);
     take(&mut made.retry.budget, &draft.retry_budget);
     take(&mut made.retry.deadline, &draft.retry_deadline);
@@ -253,8 +259,8 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
     take_number(&mut made.queue_max, &draft.queue_max);
     take(&mut made.queue_timeout, &draft.queue_timeout);
     take(&mut made.timeouts.connect, &draft.connect);
-    take(&mut made.timeouts.backend_head, &draft.backend_head);
     take(&mut made.timeouts.client_head, &draft.client_head);
+    take(&mut made.timeouts.backend_head, &draft.backend_head);
     take(&mut made.timeouts.body, &draft.body);
     take(&mut made.timeouts.idle, &draft.idle);
     take(&mut made.timeouts.drain, &draft.drain);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::defaults::SHORTEST;
 use super::problem::{At, Fault, Problem, Where};
 use super::value::{self, ValueError, alike};
 
@@ -120,6 +121,42 @@ impl<'a> Table<'a> {
             return None;
         }
         Some(found)
+    }
+
+    /// A duration of at least [`SHORTEST`], or `off`.
+    pub(super) fn limit(&self, key: &'static str) -> Option<At<Option<Duration>>> {
+        let found = self.parsed(key, "a duration such as \"60s\", or \"off\"", value::limit)?;
+        if found.value.is_some_and(|limit| limit < SHORTEST) {
+            self.fault(
+                found.at,
+                Problem::TooShort {
+                    key: key.to_owned(),
+                    least: value::duration_text(SHORTEST),
+                },
+            );
+            return None;
+        }
+        Some(found)
+    }
+
+    /// A list of strings, each read by `parse`. Every wrong one is told.
+    pub(super) fn list<T>(
+        &self,
+        key: &'static str,
+        wanted: &'static str,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<At<Vec<At<T>>>> {
+        let found = self.get(key)?;
+        let DeValue::Array(entries) = found.get_ref() else {
+            self.wrong_type(key, found, wanted);
+            return None;
+        };
+        let read = |entry| self.parse_value(key, entry, "a string", &parse);
+        let all: Vec<Option<At<T>>> = entries.iter().map(read).collect();
+        Some(At {
+            value: all.into_iter().collect::<Option<_>>()?,
+            at: place(found),
+        })
     }
 
     /// One of a list of names.

@@ -3,15 +3,15 @@
 mod limits;
 
 pub(super) use limits::{
-    at_most, budget, budget_text, expected_body, expected_status, expected_status_text,
-    retry_status, size, size_text,
+    at_most, budget, budget_text, expected_body, expected_status, expected_status_text, limit,
+    limit_text, retry_status, size, size_text,
 };
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::defaults::{LONGEST, MOST_BACKENDS};
-use super::{Listen, ListenHost, Route};
+use super::{HostError, HostPattern, Listen, ListenHost, Route};
 use crate::backend::{RestartMode, Signal};
 use crate::balance::HashKey;
 
@@ -44,10 +44,6 @@ pub(super) enum ValueError {
     Unresolved { host: String },
     #[error("`{text}` is neither a path that begins with `/` nor a host name")]
     Route { text: String },
-    #[error(
-        "`{text}` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form"
-    )]
-    Host { text: String },
     #[error("`{text}` is not a path that begins with `/`")]
     Path { text: String },
     #[error(
@@ -74,6 +70,8 @@ pub(super) enum ValueError {
     EmptyText,
     #[error("it is longer than {most} bytes")]
     LongText { most: usize },
+    #[error(transparent)]
+    Host(#[from] HostError),
     #[error("`{text}` is not one of {known}")]
     Choice {
         text: String,
@@ -115,6 +113,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
     }
     // Nobody writes less than a microsecond; rounding hides what binary fractions do to 0.1.
     Ok(Duration::from_micros((total * 1e6).round() as u64))
+}
+
+/// Reads the hosts of `allow_hosts` with a comma between two, as `set` has them; nothing is no host.
+pub(super) fn hosts(text: &str) -> Result<Vec<HostPattern>, ValueError> {
+    match text.trim() {
+        "" => Ok(Vec::new()),
+        text => text.split(',').map(host).collect(),
+    }
+}
+
+/// Reads one entry of `allow_hosts`.
+pub(super) fn host(text: &str) -> Result<HostPattern, ValueError> {
+    Ok(text.parse::<HostPattern>()?)
 }
 
 /// Writes a duration so that [`duration`] reads the same.

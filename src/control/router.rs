@@ -253,7 +253,7 @@ impl Control {
             sticky: live.sticky.name().to_owned(),
             detect: live.detect.name().to_owned(),
             retry_limit: live.retries,
-            allow_hosts: live.allow_hosts.words().collect(),
+            allow_hosts: live.allow_hosts.texts(),
             requests: totals.requests,
             retries: totals.retries,
             failures: totals.failures,

@@ -48,7 +48,7 @@ pub struct Member {
     pub tally: Arc<Tally>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 impl Member {
     /// `web:8000` for 0, `web:8001` for 1, on loopback, in its first run: up, and with nothing special about it.
     pub(crate) fn well(index: usize) -> Self {

@@ -115,12 +115,6 @@ impl Pools {
         best.map(|(pool, _)| pool)
     }
 
-    /// Whether a service has a route for this host name.
-    pub fn has_host(&self, host: &str) -> bool {
-        let is_it = |route: &Route| matches!(route, Route::Host(name) if name == host);
-        self.pools.iter().any(|pool| pool.routes.iter().any(is_it))
-    }
-
     /// The pool of a service.
     pub fn of(&self, service: &str) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| &*pool.service == service)

@@ -49,7 +49,7 @@ pub(super) fn hand_on(
     let worker = &client.worker;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !(upgrades && call.is_sent()) {
-        // Nobody asked for it, or not to the end: what follows is not HTTP, and where it begins nobody can tell.
+        // Nobody asked for it, or the rest of the request's body would be taken for words of the other protocol.
         let pool = &worker.pools.all()[place];
         pool.failed(&lease, AttemptFailure::BadResponse);
         flight.note(&lease, AttemptFailure::BadResponse);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::client::{Client, Host, Stamp};
-use super::fields::Fields;
+use super::fields::{Fields, Name};
+use super::fit::Fit;
 use super::h1::{ClientWire, ResponseHead, Target, ToSend};
 use super::headers;
 use super::request::Request;
@@ -32,23 +33,24 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// `request` with the fields that are to be forwarded, for `host`. Of a body, up to `keep` bytes are kept.
-    pub(super) fn new(
-        mut request: Request,
-        repeatable: bool,
-        keep: u64,
-        (client, host): (&Client, Rc<Host>),
-    ) -> Self {
+    /// `request`, which is `fit`, with the fields that are to be forwarded.
+    pub(super) fn new(client: &Client, mut request: Request, fit: &Fit) -> Self {
+        let keep = client.worker.settings.retry.body;
         Self {
-            stamp: client.stamp(&mut request.fields, &host),
+            stamp: client.stamp(&mut request.fields, &fit.host),
             method: request.method,
             target: request.target,
             fields: request.fields,
-            host,
+            host: fit.host.clone(),
             body: request.body.map(|body| Tape::new(body, keep)),
             interim: request.interim,
-            repeatable,
+            repeatable: fit.repeatable,
         }
+    }
+
+    /// What the client likes to get.
+    pub(super) fn accept(&self) -> Option<&[u8]> {
+        self.fields.get(Name::Accept)
     }
 
     fn head(&self) -> ToSend<'_> {

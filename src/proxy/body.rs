@@ -60,6 +60,13 @@ impl Body {
         }
     }
 
+    /// Goes on sending the request while the client takes nothing of this.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
+        if let Content::Backends(call) = &mut self.content {
+            call.poll_send(cx);
+        }
+    }
+
     fn end(&mut self, end: End) {
         if let Some(flight) = self.flight.take() {
             flight.end(end);
@@ -79,9 +86,12 @@ impl End {
     fn of(broken: &Broken) -> Self {
         match broken {
             Broken::Request => End::ClientLeft,
-            Broken::Io(_) | Broken::Ended | Broken::Silent | Broken::Head(_) | Broken::Chunk(_) => {
-                End::Cut
-            }
+            Broken::Io(_)
+            | Broken::Ended
+            | Broken::Silent
+            | Broken::Endless
+            | Broken::Head(_)
+            | Broken::Chunk(_) => End::Cut,
         }
     }
 }
@@ -115,7 +125,7 @@ impl HttpBody for Body {
                 }
                 Some(Ok(mut frame)) => {
                     if let Some(trailers) = frame.trailers_mut() {
-                        headers::strip_trailers(trailers);
+                        headers::strip_response_trailers(trailers);
                     }
                     Some(Ok(frame))
                 }

@@ -24,6 +24,7 @@ const READINGS_KEPT: usize = 256;
 
 /// What says for whom a request comes (RFC 7239 §4, and the fields that were there before it).
 const FORWARDED: Names = Names::of(&[
+    Name::FalseForwarded,
     Name::Forwarded,
     Name::XForwardedFor,
     Name::XForwardedHost,
@@ -103,6 +104,8 @@ pub(super) struct Client {
     /// Since when, on the worker's clock.
     since: Cell<Duration>,
     too_slow: Cell<bool>,
+    /// What the system knows of it does not wake anybody: it has to be asked.
+    blind: Cell<bool>,
     last_chance: Cell<bool>,
     shall_rest: Cell<bool>,
     order: Cell<Order>,
@@ -121,6 +124,7 @@ impl Client {
             waits: Cell::new(Waits::Request),
             since: Cell::new(worker.clock.now()),
             too_slow: Cell::new(false),
+            blind: Cell::new(false),
             last_chance: Cell::new(false),
             shall_rest: Cell::new(false),
             order: Cell::new(Order::None),
@@ -143,6 +147,7 @@ impl Client {
     pub(super) fn waits_for(&self, what: Waits) {
         if self.waits.replace(what) != what {
             self.since.set(self.worker.clock.now());
+            self.too_slow.set(false);
         }
         self.shall_rest
             .set(self.shall_rest.get() && what == Waits::Request);
@@ -180,6 +185,9 @@ impl Client {
         let now = self.worker.clock.now();
         let limits = &self.worker.settings.timeouts;
         let over = |limit: Duration| now >= self.since.get() + limit;
+        if self.blind.get() {
+            self.wake();
+        }
         if let Some(limit) = limits.body {
             self.sweep_readings(now, limit);
         }
@@ -200,6 +208,11 @@ impl Client {
             }
             Waits::Nothing | Waits::Request | Waits::Head | Waits::Reader => {}
         }
+    }
+
+    /// Notes whether the connection has to be asked how it is.
+    pub(super) fn set_blind(&self, blind: bool) {
+        self.blind.set(blind);
     }
 
     /// Watches that the client reads this answer, which has a stream of its own.

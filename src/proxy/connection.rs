@@ -18,7 +18,7 @@ use super::client::{Client, Waits};
 use super::fields::Fields;
 use super::flight::Flight;
 use super::h1::{
-    ClientWire, Next, Refusal, RequestHead, ResponseFraming, Stays, write_last_chunk,
+    ClientWire, Next, Presence, Refusal, RequestHead, ResponseFraming, Stays, write_last_chunk,
     write_response,
 };
 use super::page::Page;
@@ -64,8 +64,9 @@ async fn work(client: &Rc<Client>, wire: Rc<ClientWire>) {
         let next = poll_fn(|cx| poll_next(client, &wire, first, cx)).await;
         first = false;
         let after = match next {
-            Next::Head(head) => answer(client, &wire, *head).await,
+            Next::Head(head) => answer(client, &wire, head).await,
             Next::Refused(refusal) => refuse(client, &wire, refusal).await,
+            Next::Foreign => After::Linger,
             Next::End => return,
             Next::Preface => {
                 if let Some(parts) = wire.into_parts() {
@@ -122,6 +123,7 @@ async fn refuse(client: &Rc<Client>, wire: &Rc<ClientWire>, refusal: Refusal) ->
         method: Method::GET,
         version: Version::HTTP_11,
         persists: false,
+        has_body: true,
     };
     match respond(client, wire, how, answer).await {
         After::Next | After::End | After::Linger => After::Linger,
@@ -134,6 +136,7 @@ struct How {
     method: Method,
     version: Version,
     persists: bool,
+    has_body: bool,
 }
 
 /// Has a request answered, and writes the answer.
@@ -142,6 +145,7 @@ async fn answer(client: &Rc<Client>, wire: &Rc<ClientWire>, head: RequestHead) -
         method: head.method.clone(),
         version: head.version,
         persists: head.persists,
+        has_body: !wire.is_read(),
     };
     let waits_for_leave = head.expects;
     let request = Request {
@@ -168,7 +172,7 @@ async fn answer(client: &Rc<Client>, wire: &Rc<ClientWire>, head: RequestHead) -
                 }
             }
             let broken = matches!(wire.poll_flush(cx), Poll::Ready(Err(_)));
-            match broken || wire.is_gone(cx) {
+            match broken || is_gone(client, wire, cx) {
                 true => Poll::Ready(None),
                 false => Poll::Pending,
             }
@@ -212,6 +216,11 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
         write_response(&mut wire.output, status, &fields, &date, framing, stays);
     });
     drop(fields);
+    if framing == ResponseFraming::UntilClose {
+        // Until it is whole, the end of the connection must not say that it is.
+        wire.set_abortive(true);
+    }
+    let before = wire.written();
     let mut sending = Sending {
         body,
         framing,
@@ -221,19 +230,18 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
     drop(sending);
     match end {
         End::Gone => return After::End,
-        End::Cut => {
-            if framing == ResponseFraming::UntilClose {
-                // The end of the connection would say that this was all.
-                wire.abort();
-            }
-            return After::End;
-        }
+        End::Cut => return After::End,
+        End::Whole if framing == ResponseFraming::UntilClose => wire.set_abortive(false),
         End::Whole => {}
     }
+    // Who said that this was the last request, and had no more to say in it, says nothing that would cut the answer short. A
+    // long one may still be on its way when it does.
+    let said_all = !how.persists && !how.has_body && wire.is_read() && !wire.has_begun();
+    let is_short = wire.written() - before <= BATCH as u64;
     match switched {
         Some(switched) => After::Switched(switched),
         None if !closes => After::Next,
-        None if wire.is_read() && !wire.has_begun() => After::End,
+        None if said_all && is_short => After::End,
         None => After::Linger,
     }
 }
@@ -271,13 +279,16 @@ impl Sending {
             match flush(client, wire, cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.body.poll_send(cx);
+                    return Poll::Pending;
+                }
             }
             if let Some(end) = self.end {
                 return Poll::Ready(end);
             }
             if waits {
-                return match wire.is_gone(cx) {
+                return match is_gone(client, wire, cx) {
                     true => Poll::Ready(End::Gone),
                     false => Poll::Pending,
                 };
@@ -315,6 +326,13 @@ impl Sending {
             (Err(_), _) => {}
         }
     }
+}
+
+/// Whether the client has gone, while its request is answered.
+fn is_gone(client: &Client, wire: &ClientWire, cx: &mut Context<'_>) -> bool {
+    let presence = wire.presence(cx);
+    client.set_blind(presence == Presence::Unsure);
+    presence == Presence::Gone
 }
 
 /// Writes what waits. A client that takes nothing is watched.

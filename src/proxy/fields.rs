@@ -9,6 +9,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use name::{Name, Names};
 
+/// Room for what is added to a response as a rule.
+const ADDED: usize = 96;
+
 /// The header fields of one message.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
@@ -81,6 +84,11 @@ impl Places {
             });
         }
         places
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// The fields, now that the bytes are nobody else's.
@@ -177,7 +185,7 @@ impl Fields {
     /// Adds one of our own. `value` has no control characters but the tab.
     pub(super) fn add(&mut self, name: &str, value: &[u8]) {
         debug_assert!(!value.iter().any(|&byte| byte == b'\r' || byte == b'\n'));
-        self.added.reserve(name.len() + value.len() + 4);
+        self.make_room(name.len() + value.len() + 4);
         self.added.extend_from_slice(name.as_bytes());
         self.added.extend_from_slice(b": ");
         self.added.extend_from_slice(value);
@@ -187,7 +195,15 @@ impl Fields {
     /// Adds lines of our own, each ending in CR LF.
     pub(super) fn add_lines(&mut self, lines: &[u8]) {
         debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"));
+        self.make_room(lines.len());
         self.added.extend_from_slice(lines);
+    }
+
+    /// Whoever adds one adds some more.
+    fn make_room(&mut self, length: usize) {
+        if self.added.capacity() == 0 {
+            self.added.reserve(length.max(ADDED));
+        }
     }
 
     /// All of them, in their order, those of our own last.

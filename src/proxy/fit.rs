@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hyper::{Method, Version};
 
-use super::attempt::Outbound;
 use super::client::{Client, Host};
 use super::fields::{Fields, Name};
 use super::headers;
@@ -23,13 +22,15 @@ pub(super) struct Fit {
     pub(super) place: usize,
     pub(super) turn: Turn,
     pub(super) sticks: Sticks,
-    pub(super) out: Outbound,
+    pub(super) host: Rc<Host>,
+    /// Sent twice it does no more than sent once, or nobody minds.
+    pub(super) repeatable: bool,
     /// It asks for a switch of protocols.
     pub(super) upgrades: bool,
 }
 
 /// Checks a request, finds its pool, and makes its head what the backend is to get.
-pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page>> {
+pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Page>> {
     if request.method == Method::CONNECT {
         return Err(Page::no_connect());
     }
@@ -53,7 +54,7 @@ pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page
         .route(&host.name, path)
         .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
     let live = pools.live();
-    if !live.allow_hosts.allows(&host.name) && !pools.has_host(&host.name) {
+    if !live.allow_hosts.allows(&host.name) {
         return Err(Page::strange_host(&host.name));
     }
     let Some(place) = place else {
@@ -82,8 +83,8 @@ pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page
     headers::strip_hop_by_hop(fields);
     // It is said anew, once, with the body that came.
     fields.remove(Name::ContentLength);
-    if request.version == Version::HTTP_10 {
-        // Who speaks HTTP/1.0 cannot mean it (RFC 9110 §10.1.1).
+    if request.version != Version::HTTP_11 {
+        // Who speaks HTTP/1.0 cannot mean it (RFC 9110 §10.1.1), and hyper has no word for it over HTTP/2.
         fields.remove(Name::Expect);
     }
     if let Some(token) = &token {
@@ -99,8 +100,9 @@ pub(super) fn fit(client: &Client, mut request: Request) -> Result<Fit, Box<Page
         place,
         turn,
         sticks,
+        host,
+        repeatable,
         upgrades: token.is_some(),
-        out: Outbound::new(request, repeatable, retry.body, (client, host)),
     })
 }
 

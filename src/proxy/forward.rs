@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Answer};
-use super::attempt::{self, Failed};
+use super::attempt::{self, Failed, Outbound};
 use super::client::Client;
 use super::fields::Name;
 use super::fit::{Fit, fit};
@@ -19,13 +19,15 @@ use super::upstream::Call;
 use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
 
 /// Answers one request. Dropping the future ends what it has under way at a backend.
-pub(super) async fn handle(client: &Rc<Client>, request: Request) -> Answer {
+pub(super) async fn handle(client: &Rc<Client>, mut request: Request) -> Answer {
     let mut flight = Flight::new(client.clone(), &request.method, &request.target);
     flight.timed = request.fields.has(Name::XLbdevTiming);
-    let accept = request.fields.get(Name::Accept).map(<[u8]>::to_vec);
-    match fit(client, request) {
-        Ok(fit) => forward(client, flight, &fit, accept.as_deref()).await,
-        Err(page) => page.answer(accept.as_deref(), flight),
+    match fit(client, &mut request) {
+        Ok(fit) => {
+            let out = Outbound::new(client, request, &fit);
+            forward(client, flight, &fit, &out).await
+        }
+        Err(page) => page.answer(request.fields.get(Name::Accept), flight),
     }
 }
 
@@ -34,9 +36,10 @@ async fn forward(
     client: &Rc<Client>,
     mut flight: Box<Flight>,
     fit: &Fit,
-    accept: Option<&[u8]>,
+    out: &Outbound,
 ) -> Answer {
     let place = fit.place;
+    let accept = out.accept();
     let worker = &client.worker;
     let pool = &worker.pools.all()[place];
     let settings = &worker.settings;
@@ -117,7 +120,7 @@ async fn forward(
             pool.count_retry();
         }
         let member = lease.member();
-        let tried_once = attempt::run(worker, place, member, &fit.out, fit.upgrades).await;
+        let tried_once = attempt::run(worker, place, member, out, fit.upgrades).await;
         let (failure, sent, answer) = match tried_once {
             Ok((head, mut call)) => {
                 lease.answered(Instant::now());
@@ -151,7 +154,7 @@ async fn forward(
         let facts = Facts {
             failure,
             sent,
-            hindrance: fit.out.hindrance(),
+            hindrance: out.hindrance(),
             tries: tried.len(),
             sends,
             elapsed: flight.started.elapsed(),

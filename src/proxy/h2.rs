@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Response, Version};
+use hyper::{Method, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -24,9 +24,12 @@ use tokio::net::TcpStream;
 use super::answer::Answer;
 use super::body::Body;
 use super::client::{Client, Waits};
-use super::fields::Fields;
+use super::fields::{Fields, Name};
+use super::flight::Flight;
 use super::forward;
-use super::h1::{Broken, Target};
+use super::h1::Broken;
+use super::h1::{FALSE_FRAMING, Refusal, Target, check_target};
+use super::page::Page;
 use super::request::{Request, RequestBody};
 
 /// Requests at once on one connection.
@@ -86,12 +89,18 @@ async fn handle(client: &Rc<Client>, request: hyper::Request<Incoming>) -> Respo
         }
     }
     join_cookies(&mut head.headers);
+    let fields = Fields::from_map(&head.headers);
+    if let Err(refusal) = check(&head.method, path.as_bytes(), &fields) {
+        let flight = Flight::refused(client.clone());
+        let accept = fields.get(Name::Accept);
+        return response(client, Page::refused(refusal).answer(accept, flight));
+    }
     let length = body.size_hint().exact();
     let request = Request {
         method: head.method,
         target: Target::new(Bytes::from(path), None),
         version: Version::HTTP_2,
-        fields: Fields::from_map(&head.headers),
+        fields,
         body: (!body.is_end_stream() && length != Some(0)).then_some(RequestBody::H2(body)),
         interim: None,
     };
@@ -109,6 +118,22 @@ fn join_cookies(headers: &mut HeaderMap) {
         && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
         headers.insert(COOKIE, cookie);
+    }
+}
+
+/// What a request over HTTP/1 is refused for, where HTTP/2 itself lets it pass: it would be written to a backend.
+fn check(method: &Method, path: &[u8], fields: &Fields) -> Result<(), Refusal> {
+    let bad = |why| Refusal {
+        status: StatusCode::BAD_REQUEST,
+        why,
+    };
+    check_target(path)?;
+    if !path.starts_with(b"/") && path != b"*" && *method != Method::CONNECT {
+        return Err(bad("its path does not begin with `/`"));
+    }
+    match fields.has(Name::FalseFraming) {
+        true => Err(bad(FALSE_FRAMING)),
+        false => Ok(()),
     }
 }
 

@@ -33,7 +33,10 @@ pub(super) fn strip_hop_by_hop(fields: &mut Fields) {
     if !fields.has_any(HOP_BY_HOP) {
         return;
     }
-    if fields.has(Name::Connection) {
+    let says_more = fields
+        .all(Name::Connection)
+        .any(|value| !is_no_name_to_strip(value));
+    if says_more {
         let named: Vec<Vec<u8>> = fields
             .tokens(Name::Connection)
             .filter(|token| !is_no_name_to_strip(token))
@@ -70,26 +73,40 @@ fn is_no_name_to_strip(token: &[u8]) -> bool {
     THESE.iter().any(|this| token.eq_ignore_ascii_case(this))
 }
 
-/// Removes from trailers what only a head may say (RFC 9110 §6.5.1): framing, routing, who asks and with what rights, and what
-/// this hop says itself. Who merges trailers into the head would believe it, and HTTP/2 has no fields of a connection.
+/// What is said of a body when it has passed is said too late, and what is for one hop is not said behind it
+/// (RFC 9110 §6.5.1; in HTTP/2 that ends the stream, RFC 9113 §8.2.2).
+const NO_TRAILERS: [HeaderName; 12] = [
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HOST,
+];
+
+/// Removes from a response's trailers what only a head may say, and what lbdev itself says there.
+pub(super) fn strip_response_trailers(trailers: &mut HeaderMap) {
+    for name in NO_TRAILERS {
+        trailers.remove(name);
+    }
+    for name in ["x-lbdev-backend", "x-lbdev-attempts"] {
+        trailers.remove(name);
+    }
+}
+
+/// Removes from a request's trailers what only a head may say (RFC 9110 §6.5.1): framing, routing, who asks and with what
+/// rights, and what this hop says itself. A backend that merges trailers into the head would believe it.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
-    const HEAD_ONLY: [HeaderName; 14] = [
-        AUTHORIZATION,
-        CONNECTION,
-        CONTENT_ENCODING,
-        CONTENT_LENGTH,
-        CONTENT_RANGE,
-        CONTENT_TYPE,
-        COOKIE,
-        EXPECT,
-        FORWARDED,
-        HOST,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    for name in HEAD_ONLY {
+    for name in NO_TRAILERS {
+        trailers.remove(name);
+    }
+    for name in [AUTHORIZATION, COOKIE, EXPECT, FORWARDED] {
         trailers.remove(name);
     }
     for name in [

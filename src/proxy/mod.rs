@@ -1,9 +1,9 @@
-//! The data path: an HTTP/1 reverse proxy. One thread a worker, each with a runtime and connections of its own; they
-//! meet in the pools only.
+//! The data path: a reverse proxy for HTTP/1 and, with prior knowledge, HTTP/2. One thread a worker, each with a runtime and
+//! connections of its own; they meet in the pools only.
 //!
-//! A request goes `client` (a connection) → `fit` (checks, routes) → `forward` (tries) → `attempt` (one backend, over an
+//! A `request` goes `connection` (or `h2`) → `fit` (checks, routes) → `forward` (tries) → `attempt` (one backend, over an
 //! `upstream` connection that speaks `h1`) → `hold` (short answers) → `answer`, and is a `flight` from its head to the end of
-//! its response. Its body is on a `tape`, so that it can be sent again.
+//! its response. Its `fields` stay in the bytes that they were read from. Its body is on a `tape`, so that it can be sent again.
 
 mod answer;
 mod attempt;
@@ -20,6 +20,8 @@ mod h1;
 mod h2;
 mod headers;
 mod hold;
+#[cfg(feature = "internals")]
+pub(crate) mod internals;
 mod key;
 mod lent;
 mod listen;

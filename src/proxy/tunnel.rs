@@ -3,20 +3,22 @@
 //! A tunnel also ends with the streams of its backend's run and with lbdev itself. Both ends of a WebSocket then get a close
 //! frame, "going away", where a frame has just ended; other protocols are only closed, since nobody here knows their words.
 
-use std::io::{self, Cursor};
+use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 
 use super::frames::{Frames, going_away};
 use super::worker::Worker;
 use crate::pool::Lease;
 
-/// A tunnel's buffer, each way.
+/// Read at once, of any tunnel.
 const BUFFER: usize = 64 * 1024;
 /// How long the frame that is under way may take to end when the tunnel has to, and the goodbyes to be taken. Below the
 /// time that a backend still has before its stop signal.
@@ -24,6 +26,17 @@ const GRACE: Duration = Duration::from_millis(80);
 /// How long a client's own goodbye is waited for. A socket that is closed with something unread is reset, and what was
 /// said last may be lost with it.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// Where bytes stand between a read and a write. All tunnels of a worker share it: no tunnel holds memory but for what the
+/// other end does not take.
+#[derive(Debug, Clone)]
+pub(super) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self(Rc::new(RefCell::new(vec![0; BUFFER].into())))
+    }
+}
 
 /// What two ends have switched to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +75,7 @@ pub(super) struct Switched {
 pub(super) fn open(worker: &Rc<Worker>, switched: Switched, client: (TcpStream, BytesMut)) {
     let mut draining = worker.draining.subscribe();
     let under_way = worker.begin_tunnel();
+    let scratch = worker.scratch.clone();
     tokio::task::spawn_local(async move {
         let _under_way = under_way;
         let Switched {
@@ -69,16 +83,10 @@ pub(super) fn open(worker: &Rc<Worker>, switched: Switched, client: (TcpStream, 
         } = switched;
         let (from_client, to_client) = client.0.into_split();
         let (from_backend, to_backend) = switched.backend.0.into_split();
-        let mut down = Way::new(
-            Cursor::new(switched.backend.1).chain(from_backend),
-            to_client,
-            protocol.frames(),
-        );
-        let mut up = Way::new(
-            Cursor::new(client.1).chain(from_client),
-            to_backend,
-            protocol.frames(),
-        );
+        let mut down = Way::new(from_backend, to_client, &scratch, protocol.frames());
+        let mut up = Way::new(from_client, to_backend, &scratch, protocol.frames());
+        down.rest = switched.backend.1;
+        up.rest = client.1;
         let asked = {
             // A half-close is passed on. An error means that one end is gone, and there is nobody to tell.
             let through = async { drop(tokio::try_join!(down.run(), up.run())) };
@@ -120,27 +128,30 @@ fn mask() -> Option<[u8; 4]> {
 }
 
 /// One direction. Its state is whole at every await: a future of it can be dropped, and another go on from there.
-struct Way<R, W> {
-    from: R,
-    to: W,
-    buffer: Box<[u8]>,
-    /// What was read and not yet written: `buffer[start..end]`.
-    start: usize,
-    end: usize,
+struct Way {
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
+    scratch: Scratch,
+    /// What was read and could not be written yet.
+    rest: BytesMut,
     /// What was written, if it is a WebSocket.
     frames: Option<Frames>,
     /// The end of `from` was passed on.
     over: bool,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
-    fn new(from: R, to: W, frames: Option<Frames>) -> Self {
+impl Way {
+    fn new(
+        from: OwnedReadHalf,
+        to: OwnedWriteHalf,
+        scratch: &Scratch,
+        frames: Option<Frames>,
+    ) -> Self {
         Self {
             from,
             to,
-            buffer: vec![0; BUFFER].into(),
-            start: 0,
-            end: 0,
+            scratch: scratch.clone(),
+            rest: BytesMut::new(),
             frames,
             over: false,
         }
@@ -150,6 +161,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
     async fn run(&mut self) -> io::Result<()> {
         loop {
             self.write_out().await?;
+            // Where both ends keep up, nothing above or below ever waits: others have their turn.
+            tokio::task::coop::consume_budget().await;
             if !self.read(BUFFER).await? {
                 self.over = true;
                 return self.to.shutdown().await;
@@ -176,28 +189,46 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
     }
 
     /// What it reads from; the rest is let go.
-    fn into_from(self) -> R {
+    fn into_from(self) -> OwnedReadHalf {
         self.from
     }
 
-    /// Reads at most `limit` bytes; false at the end. Everything read before must be written.
+    /// Reads at most `limit` bytes and writes what the other end takes of them; false at the end. Everything read before must
+    /// be written.
     async fn read(&mut self, limit: usize) -> io::Result<bool> {
-        let read = self.from.read(&mut self.buffer[..limit]).await?;
-        (self.start, self.end) = (0, read);
-        Ok(read > 0)
+        loop {
+            self.from.readable().await?;
+            let mut scratch = self.scratch.0.borrow_mut();
+            let read = match self.from.try_read(&mut scratch[..limit]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                read => read?,
+            };
+            let bytes = &scratch[..read];
+            let written = match self.to.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                written => written?,
+            };
+            if let Some(frames) = &mut self.frames {
+                frames.pass(&bytes[..written]);
+            }
+            self.rest.extend_from_slice(&bytes[written..]);
+            return Ok(read > 0);
+        }
     }
 
     async fn write_out(&mut self) -> io::Result<()> {
-        while self.start < self.end {
-            let rest = &self.buffer[self.start..self.end];
-            let written = self.to.write(rest).await?;
+        while !self.rest.is_empty() {
+            let written = self.to.write(&self.rest).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             if let Some(frames) = &mut self.frames {
-                frames.pass(&rest[..written]);
+                frames.pass(&self.rest[..written]);
             }
-            self.start += written;
+            self.rest.advance(written);
+        }
+        if self.rest.capacity() > 0 {
+            self.rest = BytesMut::new();
         }
         Ok(())
     }
@@ -205,13 +236,25 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+
+    /// Two ends of a connection.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (ours.unwrap(), theirs.unwrap().0)
+    }
 
     /// Ends a WebSocket's direction that has passed `passed` and still has `waiting` to read; what comes out.
     async fn parted(passed: &[u8], waiting: &[u8]) -> Vec<u8> {
-        let (mut sender, from) = tokio::io::duplex(1024);
-        let (to, mut receiver) = tokio::io::duplex(1024);
-        let mut way = Way::new(from, to, Some(Frames::default()));
+        let ((mut sender, from), (to, mut receiver)) = tokio::join!(pair(), pair());
+        let (from, _keep) = from.into_split();
+        let (_keep, to) = to.into_split();
+        let frames = Some(Frames::default());
+        let mut way = Way::new(from, to, &Scratch::default(), frames);
         sender.write_all(passed).await.unwrap();
         assert!(way.read(BUFFER).await.unwrap());
         sender.write_all(waiting).await.unwrap();

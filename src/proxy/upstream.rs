@@ -17,6 +17,10 @@ use super::tape::Outgoing;
 use crate::backend::RunId;
 use crate::pool::{AttemptFailure, Member};
 
+/// Interim responses before one response. A backend that has more of them has no response.
+const INTERIM_MAX: usize = 256;
+/// A connection that was idle for so long gives its memory back.
+const REST: Duration = Duration::from_secs(1);
 /// Idle connections kept to one backend by one worker.
 const IDLE_MAX: usize = 256;
 
@@ -44,6 +48,12 @@ struct Link {
 }
 
 impl Link {
+    /// Nothing is owed any more. What came in the same moment as its time was up has come.
+    fn settle(&self) {
+        self.owed_since.set(None);
+        self.timed_out.set(false);
+    }
+
     /// Whoever is polled here is woken when it is too late.
     fn watch(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
@@ -64,7 +74,7 @@ struct Origin {
 /// A connection to one run of a backend, without a request on it.
 #[derive(Debug)]
 pub(super) struct Conn {
-    wire: Wire,
+    wire: Box<Wire>,
     link: Rc<Link>,
     origin: Origin,
 }
@@ -100,6 +110,7 @@ impl Call {
     ) -> Result<ResponseHead, NoHead> {
         self.link.owed_since.set(Some(clock.now()));
         let (exchange, link) = (&mut self.exchange, &self.link);
+        let mut interims = 0;
         let head = poll_fn(|cx| {
             if link.timed_out.get() {
                 return Poll::Ready(Err(match link.owed.get() {
@@ -111,7 +122,13 @@ impl Call {
             loop {
                 let polled = exchange.poll_head(cx).map_err(NoHead::Broken);
                 match polled {
-                    Poll::Ready(Ok(head)) if head.is_interim() => interim(head),
+                    Poll::Ready(Ok(head)) if head.is_interim() && interims < INTERIM_MAX => {
+                        interims += 1;
+                        interim(head);
+                    }
+                    Poll::Ready(Ok(head)) if head.is_interim() => {
+                        return Poll::Ready(Err(NoHead::Broken(Broken::Endless)));
+                    }
                     Poll::Ready(head) => return Poll::Ready(head),
                     Poll::Pending => break,
                 }
@@ -129,7 +146,7 @@ impl Call {
             Poll::Pending
         })
         .await;
-        self.link.owed_since.set(None);
+        self.link.settle();
         head
     }
 
@@ -182,20 +199,37 @@ impl Call {
         cx: &mut Context<'_>,
         now: Duration,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let before = self.exchange.written();
         let polled = self.exchange.poll_frame(cx);
         if polled.is_ready() {
-            self.link.owed_since.set(None);
+            self.link.settle();
             return polled;
         }
         if self.link.timed_out.get() {
-            return Poll::Ready(Some(Err(Broken::Silent)));
+            return Poll::Ready(Some(Err(match self.link.owed.get() {
+                Owed::Request => Broken::Request,
+                Owed::Head | Owed::Body => Broken::Silent,
+            })));
         }
-        if !self.may_pause && self.link.owed_since.get().is_none() {
-            self.link.owed.set(Owed::Body);
+        let owed = match self.exchange.waits_for_client() {
+            true => Owed::Request,
+            false => Owed::Body,
+        };
+        let is_new = self.link.owed.replace(owed) != owed;
+        let moves = is_new || self.exchange.written() != before;
+        if self.may_pause && owed == Owed::Body {
+            self.link.owed_since.set(None);
+        } else if moves || self.link.owed_since.get().is_none() {
             self.link.owed_since.set(Some(now));
         }
         self.link.watch(cx);
         Poll::Pending
+    }
+
+    /// Goes on sending the request while the client takes nothing of the response: it may send all of the one before it reads
+    /// any of the other. What comes of it is told by [`Call::poll_frame`].
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
+        self.exchange.poll_send_on(cx);
     }
 
     /// Its body may be silent for as long as it likes.
@@ -382,9 +416,12 @@ impl Upstreams {
             true
         });
         for shelf in self.shelves.borrow_mut().iter_mut().flatten() {
-            shelf
-                .idle
-                .retain(|(conn, since)| conn.wire.is_quiet() && now < *since + self.idle);
+            shelf.idle.retain_mut(|(conn, since)| {
+                if now >= *since + REST {
+                    conn.wire.rest();
+                }
+                conn.wire.is_quiet() && now < *since + self.idle
+            });
         }
     }
 }
@@ -403,7 +440,7 @@ pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
             _ => AttemptFailure::Closed,
         }),
         Broken::Ended | Broken::Silent => Some(AttemptFailure::Closed),
-        Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
+        Broken::Endless | Broken::Head(_) | Broken::Chunk(_) => Some(AttemptFailure::BadResponse),
         Broken::Request => None,
     }
 }

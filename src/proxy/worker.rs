@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::connection;
 use super::lent::{LastLines, Lent};
 use super::sticky::Cookies;
+use super::tunnel::Scratch;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
 use crate::pool::{AccessLog, Counter, Pools};
@@ -55,6 +56,7 @@ pub(super) struct Worker {
     pub(super) draining: watch::Sender<bool>,
     /// The host that was asked for last: a new connection most often asks for it too.
     pub(super) last_host: RefCell<Option<Rc<Host>>>,
+    pub(super) scratch: Scratch,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
     next_client: std::cell::Cell<u64>,
     tunnels: std::cell::Cell<usize>,
@@ -79,6 +81,7 @@ impl Worker {
             access,
             last_host: RefCell::default(),
             clock,
+            scratch: Scratch::default(),
             draining: watch::Sender::new(false),
             clients: RefCell::default(),
             next_client: std::cell::Cell::new(0),

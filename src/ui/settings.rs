@@ -68,10 +68,14 @@ mod tests {
             "retries is 0 now (was 3)"
         );
         assert_eq!(changed("sticky", &before, &now), "sticky is off already");
-        now.allow_hosts = vec!["a.test".into(), "*.b".into()];
         assert_eq!(
             changed("allow_hosts", &before, &now),
-            "allow_hosts is a.test,*.b now (was empty)"
+            "allow_hosts is empty already"
+        );
+        now.allow_hosts = vec!["app.test".into(), "*.b.test".into()];
+        assert_eq!(
+            changed("allow_hosts", &before, &now),
+            "allow_hosts is app.test,*.b.test now (was empty)"
         );
         for key in LIVE_KEYS {
             assert_ne!(value(key, &now), "set", "{key} is not shown");

@@ -24,6 +24,7 @@ fn status_json_has_its_fields() {
         ("/balancer/algorithm", "\"round_robin\""),
         ("/balancer/hash_key", "\"path\""),
         ("/balancer/retry_limit", "3"),
+        ("/balancer/allow_hosts", "[]"),
         ("/balancer/sequence", "\"pages\""),
         ("/balancer/sticky", "\"off\""),
         ("/balancer/detect", "\"instant\""),

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["pool", "process", "probe", "instance", "shutdown"],
     &["proxy", "supervisor", "control", "demo"],
     &["cli", "commands", "ui"],
-    &["main", "app"],
+    &["main", "app", "internals"],
 ];
 
 /// Crates (by the beginning of their names) that only some modules know.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Lbdev;
 use crate::rotation::goes_round;
@@ -144,6 +144,58 @@ fn settings_change_live() {
     assert_eq!(lbdev.status()["balancer"]["algorithm"], "round_robin");
 }
 
+/// Hosts that were said in the file are replaced as one list, by a text or by JSON, and a list that is emptied stays so.
+#[test]
+fn hosts_change_live() {
+    let lbdev = Lbdev::new();
+    lbdev.demo_file("allow_hosts = [\"File.Test\"]\ntrust_forwarded = true", "");
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    let hosts = || lbdev.status()["balancer"]["allow_hosts"].clone();
+    assert_eq!(hosts(), json!(["file.test"]));
+    lbdev
+        .run(&["set", "allow_hosts=App.Test,*.b.test", "retries=1"])
+        .ok()
+        .says("allow_hosts is app.test,*.b.test now (was file.test)");
+    assert_eq!(hosts(), json!(["app.test", "*.b.test"]));
+    lbdev
+        .run(&["set", "allow_hosts=app.test, *.b.test"])
+        .ok()
+        .says("allow_hosts is app.test,*.b.test already");
+    // What is said of other keys leaves it alone, and so does what cannot be.
+    lbdev.run(&["set", "retries=2"]).ok();
+    lbdev
+        .run(&["set", "allow_hosts=c.test,http://d.test/"])
+        .fails(2, "LB021")
+        .says("`d.test`");
+    assert_eq!(hosts(), json!(["app.test", "*.b.test"]));
+    let socket = socket(&lbdev);
+    let patch = |body: &str| ask(&socket, "PATCH", "/v1/settings", body);
+    let (code, document) = patch(r#"{"allow_hosts":[".c.test","*"]}"#);
+    assert_eq!(code, 200, "{document:#}");
+    assert_eq!(document["balancer"]["allow_hosts"], json!([".c.test", "*"]));
+    for wrong in [
+        r#"{"allow_hosts":["c.test",7]}"#,
+        r#"{"allow_hosts":["a.test,b.test"]}"#,
+        r#"{"allow_hosts":{"c.test":true}}"#,
+        r#"{"allow_hosts":null}"#,
+    ] {
+        assert_eq!(patch(wrong).0, 422, "{wrong}");
+    }
+    let (_, status) = ask(&socket, "GET", "/v1/status", "");
+    assert_eq!(status["balancer"]["allow_hosts"], json!([".c.test", "*"]));
+    lbdev
+        .run(&["set", "allow_hosts="])
+        .ok()
+        .says("allow_hosts is empty now (was .c.test,*)");
+    assert_eq!(hosts(), json!([]));
+    // The set-up that is written is still the file's.
+    let config = lbdev.run(&["config", "--json"]).ok().json();
+    assert_eq!(config["balancer"]["allow_hosts"], json!(["file.test"]));
+    assert_eq!(config["balancer"]["trust_forwarded"], true);
+    assert_eq!(config["balancer"]["timeouts"]["client_head"], "10s");
+    assert_eq!(config["balancer"]["timeouts"]["body"], "1m");
+}
+
 #[test]
 fn wrong_settings_change_nothing() {
     let lbdev = Lbdev::new();
@@ -166,7 +218,17 @@ fn wrong_settings_change_nothing() {
         (&["retries=0", "detect="], "LB021", "`detect`"),
         (&["retries=101"], "LB021", "from 0 to 100"),
         (&["retries=0", "retries=1"], "LB021", "twice"),
-        (&["allow_hosts=x"], "LB021", "not"),
+        (
+            &["retries=0", "allow_hosts=app.test:8080"],
+            "LB021",
+            "write `app.test`",
+        ),
+        (
+            &["retries=0", "hold=1mb"],
+            "LB021",
+            "write it into lbdev.toml below `[balancer]`, then run `lbdev down && lbdev up`",
+        ),
+        (&[&a, "max_connections=3"], "LB021", "`[services.NAME]`"),
         (&["weight=3"], "LB021", "lbdev set 8000 weight=3"),
         (&[&a], "LB021", "KEY=VALUE"),
         (&[&a, "retries=0"], "LB021", "whole balancer"),

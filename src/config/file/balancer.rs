@@ -13,7 +13,7 @@ use crate::config::draft::BalancerDraft;
 use crate::config::problem::{At, Problem};
 use crate::config::table::{Table, place};
 use crate::config::value;
-use crate::config::{HostList, Listen};
+use crate::config::{HostPattern, Listen};
 
 /// Reads `[balancer]`.
 pub(super) fn read(table: Table<'_>) -> BalancerDraft {
@@ -60,56 +60,22 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         draft.connect = timeouts.duration("connect", SHORTEST);
         draft.idle = timeouts.duration("idle", SHORTEST);
         draft.drain = timeouts.duration("drain", Duration::ZERO);
-        draft.client_head = limit(&timeouts, "client_head");
-        draft.backend_head = limit(&timeouts, "backend_head");
-        draft.body = limit(&timeouts, "body");
+        draft.client_head = timeouts.limit("client_head");
+        draft.backend_head = timeouts.limit("backend_head");
+        draft.body = timeouts.limit("body");
         timeouts.close(&[]);
     }
     table.close(&[]);
     draft
 }
 
-/// A limit on time that can be off.
-fn limit(table: &Table<'_>, key: &'static str) -> Option<At<Option<Duration>>> {
-    let wanted = "a duration such as \"60s\", or \"off\"";
-    let limit = table.parsed(key, wanted, |text| match text {
-        "off" => Ok(None),
-        text => value::duration(text).map(Some),
-    })?;
-    if limit.value.is_some_and(|limit| limit < SHORTEST) {
-        let least = value::duration_text(SHORTEST);
-        let key = key.to_owned();
-        table.fault(limit.at, Problem::TooShort { key, least });
-        return None;
-    }
-    Some(limit)
-}
-
-/// The names that are answered to.
-fn hosts(table: &Table<'_>) -> Option<At<HostList>> {
-    let key = "allow_hosts";
-    let found = table.get(key)?;
-    let DeValue::Array(entries) = found.get_ref() else {
-        table.wrong_type(key, found, "a list of names such as [\"app.test\"]");
-        return None;
-    };
-    let mut words = Vec::new();
-    for entry in entries {
-        let DeValue::String(text) = entry.get_ref() else {
-            table.wrong_type(key, entry, "a list of strings");
-            return None;
-        };
-        if let Err(source) = HostList::read(std::iter::once(text.as_ref())) {
-            let key = key.to_owned();
-            table.fault(place(entry), Problem::Value { key, source });
-            return None;
-        }
-        words.push(text.as_ref());
-    }
+/// Entries of `allow_hosts`.
+fn hosts(table: &Table<'_>) -> Option<At<Vec<HostPattern>>> {
+    let wanted = "a list of host names such as [\"app.test\", \"*.app.test\"]";
+    let found = table.list("allow_hosts", wanted, value::host)?;
     Some(At {
-        // Each of them was read above.
-        value: HostList::read(words.into_iter()).unwrap_or_default(),
-        at: place(found),
+        value: found.value.into_iter().map(|host| host.value).collect(),
+        at: found.at,
     })
 }
 

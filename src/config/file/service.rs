@@ -14,7 +14,7 @@ use crate::config::draft::{
 };
 use crate::config::problem::{At, Problem};
 use crate::config::table::{Table, place};
-use crate::config::value::{self, ValueError};
+use crate::config::value;
 
 /// Keys that other versions know.
 const LATER_SERVICE: &[&str] = &["watch", "watch_mode", "before", "needs", "pty"];
@@ -40,12 +40,7 @@ pub(super) fn read<'a>(
         env: env(&table),
         env_file: table.string("env_file"),
         cwd: table.string("cwd"),
-        routes: list(
-            &table,
-            "routes",
-            "a list of paths or host names",
-            value::route,
-        ),
+        routes: table.list("routes", "a list of paths or host names", value::route),
         health: table.table("health").map(health),
         restart: table.table("restart").map(restart),
         stop: table.table("stop").map(stop),
@@ -157,28 +152,8 @@ fn env(table: &Table<'_>) -> Vec<(At<String>, At<String>)> {
     variables.each().filter_map(pair).collect()
 }
 
-/// A list of strings, each read by `parse`.
-fn list<T>(
-    table: &Table<'_>,
-    key: &'static str,
-    wanted: &'static str,
-    parse: impl Fn(&str) -> Result<T, ValueError>,
-) -> Option<At<Vec<At<T>>>> {
-    let found = table.get(key)?;
-    let DeValue::Array(entries) = found.get_ref() else {
-        table.wrong_type(key, found, wanted);
-        return None;
-    };
-    let read = |entry| table.parse_value(key, entry, "a string", &parse);
-    let all: Vec<Option<At<T>>> = entries.iter().map(read).collect();
-    Some(At {
-        value: all.into_iter().collect::<Option<_>>()?,
-        at: place(found),
-    })
-}
-
 fn external(table: &Table<'_>, lookup: Lookup<'_>) -> Option<At<Vec<At<value::Server>>>> {
-    let groups = list(table, "external", "a list of addresses", |text| {
+    let groups = table.list("external", "a list of addresses", |text| {
         value::servers(text, lookup)
     })?;
     let flat = groups.value.into_iter().flat_map(|group| {

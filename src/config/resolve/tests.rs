@@ -380,7 +380,9 @@ retry = { body = "512kb", budget = "off", deadline = "3s", non_idempotent = true
 hold = 1000
 passive = { failures = 0, window = "1m30s" }
 queue = { max = 10, timeout = "1s" }
-timeouts = { connect = "200ms", backend_head = "off", idle = "1m", drain = "0s" }
+timeouts = { connect = "200ms", client_head = "3s", backend_head = "off", body = "Off", idle = "1m", drain = "0s" }
+allow_hosts = ["App.Test.", "*.b.test", ".c.test", "10.0.0.1", "app.test"]
+trust_forwarded = true
 workers = 2
 
 [services.web]
@@ -519,7 +521,7 @@ speed = "fast"
 algoritm = "x"
 algorithm = "peak_ewms"
 sequence = "page"
-allow_hosts = ["x y"]
+allow_hosts = ["x.test", "x.test:80", "a.*.test"]
 retries = "3"
 listen = "nowhere"
 retry = { deadline = 5, budget = "20" }
@@ -563,9 +565,12 @@ error[LB020]: lbdev.toml:6:12: `sequence`: `page` is not one of `pages` or `requ
   6 | sequence = "page"
     |            ^^^^^^
   hint: did you mean `pages`?
-error[LB020]: lbdev.toml:7:16: `allow_hosts`: `x y` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form
-  7 | allow_hosts = ["x y"]
-    |                ^^^^^
+error[LB020]: lbdev.toml:7:26: `allow_hosts`: `x.test:80` has a port; a host is allowed whatever its port: write `x.test`
+  7 | allow_hosts = ["x.test", "x.test:80", "a.*.test"]
+    |                          ^^^^^^^^^^^
+error[LB020]: lbdev.toml:7:39: `allow_hosts`: `a.*.test` has a `*` in the wrong place; it can only be the first part, as in `*.app.test`, or stand alone for every host
+  7 | allow_hosts = ["x.test", "x.test:80", "a.*.test"]
+    |                                       ^^^^^^^^^^
 error[LB020]: lbdev.toml:8:11: `retries` must be a whole number, not a string
   8 | retries = "3"
     |           ^^^

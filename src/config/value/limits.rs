@@ -1,6 +1,8 @@
-//! Sizes, shares of the requests, statuses and texts of checks.
+//! Sizes, time limits, shares of the requests, statuses and texts of checks.
 
-use super::ValueError;
+use std::time::Duration;
+
+use super::{ValueError, duration, duration_text};
 use crate::config::defaults::EXPECTED_BODY_MAX;
 
 /// Reads `0`, `512`, `512b`, `16kb`, `1mb`; a kb is 1024 bytes.
@@ -44,6 +46,19 @@ pub(in crate::config) fn at_most(bytes: u64, most: u64) -> Result<u64, ValueErro
             found: size_text(bytes),
         }),
     }
+}
+
+/// Reads a duration, or `off` for no limit.
+pub(in crate::config) fn limit(text: &str) -> Result<Option<Duration>, ValueError> {
+    match text.trim().eq_ignore_ascii_case("off") {
+        true => Ok(None),
+        false => duration(text).map(Some),
+    }
+}
+
+/// Writes what [`limit`] reads.
+pub(in crate::config) fn limit_text(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "off".to_owned(), duration_text)
 }
 
 /// Reads `20%`, or `off` for no limit.

@@ -18,6 +18,8 @@ pub(in crate::proxy) enum Name {
     Expect,
     /// What a CGI would take for a field of framing: it cannot tell `_` from `-` (RFC 3875 §4.1.18).
     FalseFraming,
+    /// What a CGI would take for one of `X-Forwarded-*`.
+    FalseForwarded,
     Forwarded,
     Host,
     IdempotencyKey,
@@ -42,54 +44,66 @@ impl Name {
     /// Which one `name` is, in any case (RFC 9110 §5.1).
     pub(super) fn of(name: &[u8]) -> Self {
         use Name::*;
-        // The length tells nearly all of them apart.
-        let candidates: &[(&[u8], Name)] = match name.len() {
-            2 => &[(b"te", Te)],
-            4 => &[(b"host", Host), (b"date", Date)],
-            6 => &[
-                (b"accept", Accept),
-                (b"cookie", Cookie),
-                (b"expect", Expect),
-            ],
-            7 => &[(b"upgrade", Upgrade), (b"trailer", Trailer)],
-            9 => &[(b"forwarded", Forwarded)],
-            10 => &[
-                (b"user-agent", UserAgent),
-                (b"connection", Connection),
-                (b"keep-alive", KeepAlive),
-            ],
-            12 => &[(b"content-type", ContentType)],
-            13 => &[
-                (b"authorization", Authorization),
-                (b"content-range", ContentRange),
-            ],
-            14 => &[
-                (b"content-length", ContentLength),
-                (b"content_length", FalseFraming),
-                (b"sec-fetch-dest", SecFetchDest),
-                (b"x-lbdev-timing", XLbdevTiming),
-            ],
-            15 => &[
-                (b"x-forwarded-for", XForwardedFor),
-                (b"idempotency-key", IdempotencyKey),
-                (b"x-lbdev-backend", XLbdevBackend),
-            ],
-            16 => &[
-                (b"content-encoding", ContentEncoding),
-                (b"x-forwarded-host", XForwardedHost),
-                (b"x-forwarded-port", XForwardedPort),
-                (b"x-lbdev-attempts", XLbdevAttempts),
-                (b"proxy-connection", ProxyConnection),
-            ],
-            17 => &[
-                (b"transfer-encoding", TransferEncoding),
-                (b"transfer_encoding", FalseFraming),
-                (b"x-forwarded-proto", XForwardedProto),
-            ],
-            _ => &[],
+        let (Some(first), Some(last)) = (name.first(), name.last()) else {
+            return Other;
         };
-        let is_it = |(known, _): &&(&[u8], Name)| name.eq_ignore_ascii_case(known);
-        candidates.iter().find(is_it).map_or(Other, |&(_, it)| it)
+        // The length and both ends tell all of them apart, and nearly all others from them.
+        let (known, it): (&[u8], Name) = match (name.len(), first | 0x20, last | 0x20) {
+            (2, b't', b'e') => (b"te", Te),
+            (4, b'd', b'e') => (b"date", Date),
+            (4, b'h', b't') => (b"host", Host),
+            (6, b'a', b't') => (b"accept", Accept),
+            (6, b'c', b'e') => (b"cookie", Cookie),
+            (6, b'e', b't') => (b"expect", Expect),
+            (7, b't', b'r') => (b"trailer", Trailer),
+            (7, b'u', b'e') => (b"upgrade", Upgrade),
+            (9, b'f', b'd') => (b"forwarded", Forwarded),
+            (10, b'c', b'n') => (b"connection", Connection),
+            (10, b'k', b'e') => (b"keep-alive", KeepAlive),
+            (10, b'u', b't') => (b"user-agent", UserAgent),
+            (12, b'c', b'e') => (b"content-type", ContentType),
+            (13, b'a', b'n') => (b"authorization", Authorization),
+            (13, b'c', b'e') => (b"content-range", ContentRange),
+            (14, b'c', b'h') => (b"content-length", ContentLength),
+            (14, b's', b't') => (b"sec-fetch-dest", SecFetchDest),
+            (14, b'x', b'g') => (b"x-lbdev-timing", XLbdevTiming),
+            (15, b'i', b'y') => (b"idempotency-key", IdempotencyKey),
+            (15, b'x', b'r') => (b"x-forwarded-for", XForwardedFor),
+            (15, b'x', b'd') => (b"x-lbdev-backend", XLbdevBackend),
+            (16, b'c', b'g') => (b"content-encoding", ContentEncoding),
+            (16, b'p', b'n') => (b"proxy-connection", ProxyConnection),
+            (16, b'x', b't') if name.get(12) == Some(&b'p') || name.get(12) == Some(&b'P') => {
+                (b"x-forwarded-port", XForwardedPort)
+            }
+            (16, b'x', b't') => (b"x-forwarded-host", XForwardedHost),
+            (16, b'x', b's') => (b"x-lbdev-attempts", XLbdevAttempts),
+            (17, b't', b'g') => (b"transfer-encoding", TransferEncoding),
+            (17, b'x', b'o') => (b"x-forwarded-proto", XForwardedProto),
+            _ => return Other,
+        };
+        match name.eq_ignore_ascii_case(known) {
+            true => it,
+            false => Self::false_one(name, known, it),
+        }
+    }
+
+    /// A name that becomes `known` where `_` is taken for `-`.
+    fn false_one(name: &[u8], known: &[u8], it: Name) -> Self {
+        let as_cgi = |&byte: &u8| match byte {
+            b'_' => b'-',
+            other => other.to_ascii_lowercase(),
+        };
+        if !name.iter().map(as_cgi).eq(known.iter().copied()) {
+            return Name::Other;
+        }
+        match it {
+            Name::ContentLength | Name::TransferEncoding => Name::FalseFraming,
+            Name::XForwardedFor
+            | Name::XForwardedHost
+            | Name::XForwardedPort
+            | Name::XForwardedProto => Name::FalseForwarded,
+            _ => Name::Other,
+        }
     }
 }
 
@@ -140,6 +154,13 @@ mod tests {
             ("Content-Length", Name::ContentLength),
             ("Content_Length", Name::FalseFraming),
             ("Content-Lengthy", Name::Other),
+            ("transfer_Encoding", Name::FalseFraming),
+            ("X_Forwarded_For", Name::FalseForwarded),
+            ("x-forwarded_host", Name::FalseForwarded),
+            ("User_Agent", Name::Other),
+            ("X-Forwarded-Port", Name::XForwardedPort),
+            ("x-forwarded-host", Name::XForwardedHost),
+            ("Keep-Alive", Name::KeepAlive),
             ("X-Forwarded-Proto", Name::XForwardedProto),
             ("X-Lbdev-Backend", Name::XLbdevBackend),
             ("tE", Name::Te),

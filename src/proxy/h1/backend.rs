@@ -30,6 +30,9 @@ pub(in crate::proxy) enum Broken {
     /// Nothing came for too long.
     #[error("the backend went silent in the middle of a body")]
     Silent,
+    /// It says ever more before the response.
+    #[error("there are interim responses without an end")]
+    Endless,
     /// What came is no response.
     #[error("what came is not HTTP")]
     Head(#[from] BadHead),
@@ -53,13 +56,15 @@ enum Sending<B> {
 /// A connection with a request on it.
 #[derive(Debug)]
 pub(in crate::proxy) struct Exchange<B> {
-    wire: Wire,
+    wire: Box<Wire>,
     method: Method,
     sending: Sending<B>,
     reading: Reading,
     persists: bool,
     /// An interim head has come.
     interim: bool,
+    /// The response has no body: one that came all the same would pass for the next response.
+    bodiless: bool,
     /// Written on the connection before this request.
     before: u64,
 }
@@ -90,7 +95,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// Puts the request on the connection; nothing is written before the first poll.
-    pub(in crate::proxy) fn new(mut wire: Wire, head: ToSend<'_>, body: Option<B>) -> Self {
+    pub(in crate::proxy) fn new(mut wire: Box<Wire>, head: ToSend<'_>, body: Option<B>) -> Self {
         let framing = match &body {
             None if matches!(*head.method, Method::POST | Method::PUT | Method::PATCH) => {
                 RequestFraming::Length(0)
@@ -117,6 +122,7 @@ where
             reading: Reading::Head,
             persists: false,
             interim: false,
+            bodiless: false,
         }
     }
 
@@ -181,6 +187,7 @@ where
 
     fn begin(&mut self, head: &ResponseHead) {
         self.persists = head.persists;
+        self.bodiless = head.framing == Framing::None;
         self.reading = match head.framing {
             Framing::None => Reading::Done,
             Framing::Length(length) => Reading::Length(length),
@@ -247,6 +254,12 @@ where
             }
             Poll::Ready(Ok(())) | Poll::Pending => false,
         }
+    }
+
+    /// Sends what can be sent, while nobody wants the response.
+    pub(in crate::proxy) fn poll_send_on(&mut self, cx: &mut Context<'_>) {
+        // That the client does not send the rest stays noted.
+        let _ = self.poll_send_rest(cx);
     }
 
     /// The response has ended.
@@ -353,11 +366,15 @@ where
     }
 
     /// The connection for another request, if the whole of both messages went over it and the backend takes one.
-    pub(in crate::proxy) fn into_idle(mut self) -> Option<Wire> {
-        // A backend that speaks unasked is not understood: what it said could pass for the next answer.
-        let fit = self.persists && self.is_sent() && self.is_done() && self.wire.input.is_empty();
+    pub(in crate::proxy) fn into_idle(mut self) -> Option<Box<Wire>> {
+        let sent = self.is_sent();
+        // A backend that speaks unasked is not understood: what it said could pass for the next answer. Some send the body that
+        // `HEAD` is not to have, a little later.
+        let quiet = self.is_done() && self.wire.input.is_empty() && self.method != Method::HEAD;
+        let fit = self.persists && sent && quiet;
         fit.then(|| {
-            self.wire.rest();
+            self.wire.calm();
+            self.wire.doubt(self.bodiless);
             self.wire
         })
     }

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::from_client::has_bare_line_end;
+use super::from_client::ends_lines_with_cr;
 
 /// A size line, all extensions of a body together, or all its trailers may be so long.
 const LINE_MAX: usize = 16 * 1024;
@@ -225,7 +225,7 @@ fn trailers(buffer: &[u8]) -> Result<Option<(usize, Option<HeaderMap>)>, BadChun
         Ok(_) => return Err(BadChunk::TooLong),
         Err(_) => return Err(BadChunk::Trailers),
     };
-    if has_bare_line_end(&buffer[..length]) {
+    if !ends_lines_with_cr(&buffer[..length], fields.len() + 1) {
         return Err(BadChunk::Trailers);
     }
     let mut map = HeaderMap::with_capacity(fields.len());

@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use tokio::net::TcpStream;
 
 use super::from_backend::Framing;
-use super::from_client::{Refusal, RequestHead, read_request};
+use super::from_client::{Refusal, RequestHead, is_foreign, read_request};
 use super::to_client::write_interim;
 use super::{BadChunk, Chunk, Chunked, Wire};
 use crate::proxy::fields::Fields;
@@ -64,22 +64,36 @@ pub(in crate::proxy) struct ClientWire {
 }
 
 /// What comes next on a connection.
+// A box would cost an allocation for each request, to make the few moves of it shorter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(in crate::proxy) enum Next {
     /// A request.
-    Head(Box<RequestHead>),
+    Head(RequestHead),
     /// HTTP/2.
     Preface,
     /// Something that is none.
     Refused(Refusal),
+    /// Another protocol.
+    Foreign,
     /// Nothing: it has ended.
     End,
+}
+
+/// Whether a client is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Presence {
+    /// As far as is known; it is heard of when that changes.
+    Here,
+    /// It was now. Nobody is told when that changes: it has to be asked again.
+    Unsure,
+    Gone,
 }
 
 impl ClientWire {
     pub(in crate::proxy) fn new(stream: TcpStream) -> Rc<Self> {
         Rc::new(Self {
-            wire: RefCell::new(Wire::new(stream)),
+            wire: RefCell::new(*Wire::new(stream)),
             reading: Cell::new(Reading::Done),
             go_ahead: Cell::new(Continue::Needless),
             ended: Cell::new(false),
@@ -113,9 +127,10 @@ impl ClientWire {
                             return Poll::Ready(Next::Refused(BAD_CHUNK));
                         }
                         self.begin(&head);
-                        return Poll::Ready(Next::Head(Box::new(head)));
+                        return Poll::Ready(Next::Head(head));
                     }
                     Ok(None) => {}
+                    Err(_) if is_foreign(&wire.input) => return Poll::Ready(Next::Foreign),
                     Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
                 }
             }
@@ -186,8 +201,11 @@ impl ClientWire {
         {
             return;
         }
-        let out = &mut self.wire.borrow_mut().output;
-        write_interim(out, (status, reason), fields);
+        let mut wire = self.wire.borrow_mut();
+        // A backend that says ever more of these to a client that reads none gets nowhere.
+        if wire.unsent() < AHEAD_MAX {
+            write_interim(&mut wire.output, (status, reason), fields);
+        }
     }
 
     /// No interim response belongs before what comes now.
@@ -223,23 +241,28 @@ impl ClientWire {
         self.wire.borrow_mut().squeeze()
     }
 
-    /// Whether the client has gone, while it is answered. Its half-close is none (RFC 9112 §9.6): only what says that nobody
-    /// reads any more is.
-    pub(in crate::proxy) fn is_gone(&self, cx: &mut Context<'_>) -> bool {
+    /// Whether the client is still there, while it is answered. Its half-close says nothing of that (RFC 9112 §9.6): only what
+    /// says that nobody reads any more does.
+    pub(in crate::proxy) fn presence(&self, cx: &mut Context<'_>) -> Presence {
         let mut wire = self.wire.borrow_mut();
         if self.is_read() {
             while !self.ended.get() && wire.input.len() < AHEAD_MAX {
                 match wire.poll_fill(cx) {
                     Poll::Ready(Ok(0)) => self.ended.set(true),
                     Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(_)) => return true,
-                    Poll::Pending => return false,
+                    Poll::Ready(Err(_)) => return Presence::Gone,
+                    Poll::Pending => return Presence::Here,
                 }
             }
         }
-        // There is something to read that nobody wants yet, or its end: a reset can be behind that.
-        matches!(wire.stream().poll_read_ready(cx), Poll::Ready(Ok(())))
-            && matches!(wire.stream().take_error(), Ok(Some(_)) | Err(_))
+        if wire.stream().poll_read_ready(cx).is_pending() {
+            return Presence::Here;
+        }
+        // There is something to read that nobody wants yet, or the end of it. A reset can be behind that.
+        match wire.stream().take_error() {
+            Ok(None) => Presence::Unsure,
+            Ok(Some(_)) | Err(_) => Presence::Gone,
+        }
     }
 
     /// Reads what comes next and throws it away; false at the end.
@@ -256,9 +279,12 @@ impl ClientWire {
         let _ = socket2::SockRef::from(wire.stream()).shutdown(std::net::Shutdown::Write);
     }
 
-    /// Ends it so that nobody can take what came for the whole: by a reset.
-    pub(in crate::proxy) fn abort(&self) {
-        let _ = self.wire.borrow().stream().set_zero_linger();
+    /// While it is so, an end of the connection is a reset, whatever brings it about: nobody can take what came for the whole.
+    pub(in crate::proxy) fn set_abortive(&self, abortive: bool) {
+        let wire = self.wire.borrow();
+        let linger = abortive.then_some(std::time::Duration::ZERO);
+        // A socket that is gone has no end to come.
+        let _ = socket2::SockRef::from(wire.stream()).set_linger(linger);
     }
 
     /// After a switch of protocols: the socket, and what came behind the last head. `None` where somebody still holds a body.

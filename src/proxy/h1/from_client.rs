@@ -75,6 +75,9 @@ const fn bad(why: &'static str) -> Refusal {
     }
 }
 
+/// Why [`Name::FalseFraming`] is refused.
+pub(in crate::proxy) const FALSE_FRAMING: &str =
+    "it has `Content_Length` or `Transfer_Encoding`, which some servers take for the real ones";
 const TOO_LARGE: Refusal = Refusal {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     why: "its head is longer than 64 KiB or has more than 128 fields",
@@ -95,8 +98,10 @@ pub(in crate::proxy) fn read_request(
     while buffer.starts_with(b"\r\n") {
         buffer.advance(2);
     }
-    if buffer.is_empty() {
-        return Ok(None);
+    match buffer.first() {
+        None => return Ok(None),
+        Some(b'\n') => return Err(bad("a line does not end in CR LF")),
+        Some(_) => {}
     }
     let (length, method, target, version, places) = {
         let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_MAX];
@@ -127,7 +132,7 @@ pub(in crate::proxy) fn read_request(
     if method.as_str().len() > METHOD_MAX {
         return Err(bad("its method is too long"));
     }
-    if has_bare_line_end(&buffer[..length]) {
+    if !ends_lines_with_cr(&buffer[..length], places.len() + 2) {
         return Err(bad("a line does not end in CR LF"));
     }
     let bytes = buffer.split_to(length).freeze();
@@ -183,6 +188,21 @@ fn refusal(error: httparse::Error, buffer: &[u8]) -> Refusal {
     }
 }
 
+/// Whether what was refused begins with a line like that of a request, but of another protocol: words of HTTP would be nonsense
+/// there. HTTP/2 wants the connection closed where its preface is wrong (RFC 9113 §3.4).
+pub(super) fn is_foreign(buffer: &[u8]) -> bool {
+    let Some(end) = memchr::memmem::find(buffer, b"\r\n") else {
+        return false;
+    };
+    let mut words = buffer[..end].split(|&byte| byte == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some(version), None) if !version.is_empty() => !version
+            .get(..4)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"http")),
+        _ => false,
+    }
+}
+
 /// Three words, the last of which is `HTTP/` and a number that is not 1.0 or 1.1.
 fn is_other_version(buffer: &[u8]) -> bool {
     let line = buffer
@@ -197,16 +217,10 @@ fn is_other_version(buffer: &[u8]) -> bool {
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// Whether a CR or LF stands there without the other (RFC 9112 §2.2).
-pub(super) fn has_bare_line_end(head: &[u8]) -> bool {
-    let mut returns = 0;
-    for end in memchr::memchr_iter(b'\n', head) {
-        if end == 0 || head[end - 1] != b'\r' {
-            return true;
-        }
-        returns += 1;
-    }
-    memchr::memchr_iter(b'\r', head).count() != returns
+/// Whether each of so many lines, which httparse has read, ends in CR LF (RFC 9112 §2.2): it takes a bare LF too, but a CR only
+/// before one.
+pub(super) fn ends_lines_with_cr(head: &[u8], lines: usize) -> bool {
+    memchr::memchr_iter(b'\r', head).count() == lines
 }
 
 /// One of the four forms of RFC 9112 §3.2. `*` is for whoever knows the method to judge.
@@ -238,7 +252,7 @@ fn read_target(method: &Method, target: Bytes) -> Result<Target, Refusal> {
 
 /// What can stand in no target: a fragment is not sent (RFC 9112 §3.2), a backslash in a path is read as a slash by some (in a
 /// query browsers leave it as it is: WHATWG URL §1.3), and everything that is not printable ASCII comes percent-encoded (RFC 3986 §2).
-fn check_target(target: &[u8]) -> Result<(), Refusal> {
+pub(in crate::proxy) fn check_target(target: &[u8]) -> Result<(), Refusal> {
     let mut in_path = true;
     for &byte in target {
         match byte {
@@ -257,9 +271,7 @@ fn check_target(target: &[u8]) -> Result<(), Refusal> {
 /// The rules of RFC 9112 §6.3 for requests; where §6.1 lets a server choose between refusing and guessing, it refuses.
 fn framing(fields: &Fields, version: Version) -> Result<Framing, Refusal> {
     if fields.has(Name::FalseFraming) {
-        return Err(bad(
-            "it has `Content_Length` or `Transfer_Encoding`, which some servers take for the real ones",
-        ));
+        return Err(bad(FALSE_FRAMING));
     }
     let mut lengths = fields.all(Name::ContentLength);
     let length = match (lengths.next(), lengths.next()) {

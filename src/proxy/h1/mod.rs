@@ -15,9 +15,13 @@ mod wire;
 
 pub(super) use backend::{Broken, Exchange, ToSend};
 pub(super) use chunked::{BadChunk, Chunk, Chunked};
-pub(super) use client::{ClientBody, ClientWire, Next};
+pub(super) use client::{ClientBody, ClientWire, Next, Presence};
 pub(super) use from_backend::{BadHead, Framing, ResponseHead, read_head};
-pub(super) use from_client::{Refusal, RequestHead, Target};
+#[cfg(feature = "internals")]
+pub(super) use from_client::read_request;
+pub(super) use from_client::{FALSE_FRAMING, Refusal, RequestHead, Target, check_target};
+#[cfg(feature = "internals")]
+pub(super) use to_backend::write_chunk;
 pub(super) use to_backend::{RequestFraming, write_head, write_last_chunk};
 pub(super) use to_client::{ResponseFraming, Stays, write_response};
 pub(super) use wire::Wire;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,22 +31,26 @@ pub(in crate::proxy) struct Wire {
     bulk: Bytes,
     /// To be written after `bulk`.
     tail: &'static [u8],
+    /// Something may have come that nobody has heard of yet.
+    doubtful: bool,
     /// Read at once the next time.
     read: usize,
     written: u64,
 }
 
 impl Wire {
-    pub(in crate::proxy) fn new(stream: TcpStream) -> Self {
-        Self {
+    /// It is moved from request to request, and boxed for that.
+    pub(in crate::proxy) fn new(stream: TcpStream) -> Box<Self> {
+        Box::new(Self {
             stream,
             input: BytesMut::new(),
             output: BytesMut::new(),
             bulk: Bytes::new(),
             tail: b"",
+            doubtful: false,
             read: READ_FIRST,
             written: 0,
-        }
+        })
     }
 
     pub(in crate::proxy) fn stream(&self) -> &TcpStream {
@@ -116,8 +121,19 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
-    /// The other end has neither closed the connection nor sent anything unasked.
+    /// What came last may have had more behind it than it should: the socket is asked before it is used again.
+    pub(in crate::proxy) fn doubt(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+    }
+
+    /// The other end has neither closed the connection nor sent anything unasked, as far as is known; where that was doubted, as
+    /// the system knows it.
     pub(in crate::proxy) fn is_quiet(&self) -> bool {
+        if self.doubtful {
+            let peeked = socket2::SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+            return self.input.is_empty()
+                && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let tried = self.stream.try_read(&mut [0]);
         self.input.is_empty() && tried.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -139,6 +155,15 @@ impl Wire {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets go of what only a long body needed.
+    pub(in crate::proxy) fn calm(&mut self) {
+        let most = 2 * READ_FIRST;
+        if self.input.capacity() > most || self.output.capacity() > most {
+            self.rest();
+        }
+        self.read = READ_FIRST;
     }
 
     /// Writes what there is room for, though the system has not said that there is any: Linux says so only when a third of its

@@ -201,6 +201,21 @@ async fn trailers_do_not_say_what_only_a_head_may() {
 }
 
 #[tokio::test]
+async fn nor_do_those_of_an_answer() {
+    let stub = answering(concat!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n",
+        "Connection: close\r\nX-Lbdev-Backend: other\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ))
+    .await;
+    let front = front(&[stub.address]);
+    let answer = front
+        .ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n");
+}
+
+#[tokio::test]
 async fn a_head_of_unknown_length_does_not_get_one() {
     let stub = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     let front = front(&[stub.address]);

@@ -13,6 +13,7 @@ mod matrix;
 mod pages;
 mod patience;
 mod replay;
+mod review;
 mod rfc9110;
 mod rfc9112;
 mod rfc9113;
@@ -38,15 +39,15 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::backend::{BackendId, Phase, RunId};
-use crate::config::{Listen, ListenHost, Live, LiveChange, Route};
+use crate::config::{HostList, Listen, ListenHost, Live, Route};
 use crate::pool::{Access, Member, Pool};
 
 /// Nothing in these tests takes as long; what would fails.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn settings() -> Balancer {
-    let hosts = serde_json::json!({ "allow_hosts": "a,b,c,h,host,x" });
-    let hosts = hosts.as_object().unwrap();
+    let hosts = ["a", "b", "c", "h", "host", "x"];
+    let hosts = hosts.iter().map(|name| name.parse().unwrap()).collect();
     Balancer {
         listen: Listen {
             host: ListenHost::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -55,7 +56,7 @@ fn settings() -> Balancer {
         queue_max: 16,
         live: Live {
             // Short names for what is asked.
-            allow_hosts: LiveChange::read(hosts).unwrap().allow_hosts.unwrap(),
+            allow_hosts: HostList::default().with_said(hosts),
             ..Balancer::default().live
         },
         ..Balancer::default()

@@ -1,5 +1,7 @@
 //! How requests are given out, retried and checked: each key is read, told where it is wrong, and part of the set-up.
 
+use std::time::Duration;
+
 use super::*;
 use crate::backend::Detect;
 use crate::balance::Sticky;
@@ -25,6 +27,19 @@ fn what_a_whole_file_says() {
     assert_eq!(balancer.hold, 1000);
     assert_eq!(balancer.passive.failures, 0);
     assert_eq!(balancer.passive.window.as_secs(), 90);
+    let timeouts = &balancer.timeouts;
+    assert_eq!(timeouts.client_head, Some(Duration::from_secs(3)));
+    assert_eq!((timeouts.backend_head, timeouts.body), (None, None));
+    assert!(balancer.trust_forwarded);
+    let hosts = &balancer.live.allow_hosts;
+    assert_eq!(
+        hosts.texts(),
+        ["app.test", "*.b.test", ".c.test", "10.0.0.1", "app.test"]
+    );
+    // The last one is a route's.
+    for host in ["app.test", "x.b.test", "c.test", "web.localhost"] {
+        assert!(hosts.allows(host), "{host}");
+    }
     let web = &config.services[0].backends;
     assert!(web.iter().all(|one| one.slow_start.as_secs() == 30));
     let limits: Vec<u32> = web.iter().map(|one| one.max_connections).collect();
@@ -32,6 +47,27 @@ fn what_a_whole_file_says() {
     assert_eq!(web[0].health.status, Some((200, 299)));
     assert_eq!(web[2].health.body.as_deref(), Some("\"ok\""));
     assert_eq!(config.services[2].backends[0].max_connections, 0);
+}
+
+/// Who routes a host wants its requests; a service that is left out has none.
+#[test]
+fn hosts_of_routes_are_allowed() {
+    let bench = Bench::with(
+        "[balancer]\nallow_hosts = ['a.test']\n[services.web]\ncommand = 'srv {port}'\nports = 8000\nroutes = ['/', 'Shop.test']\n\
+         [services.api]\ncommand = 'srv {port}'\nports = 9000\nroutes = ['api.test', '10.0.0.1']\n",
+    );
+    let allowed = |config: &Config| {
+        let hosts = &config.balancer.live.allow_hosts;
+        ["a.test", "shop.test", "api.test", "x.api.test"].map(|host| hosts.allows(host))
+    };
+    assert_eq!(allowed(&bench.config(same)), [true, true, true, false]);
+    let web = bench.config(|r| r.services = vec!["web".into()]);
+    assert_eq!(allowed(&web), [true, true, false, false]);
+    // Only what was said is written: the routes say the rest again.
+    let texts = web.balancer.live.allow_hosts.texts();
+    assert_eq!(texts, ["a.test"]);
+    let nothing = lines("", "").config(same).balancer;
+    assert_eq!(nothing, Balancer::default());
 }
 
 #[test]
@@ -73,9 +109,12 @@ fn every_key_is_part_of_the_set_up() {
         ("hold = 0", ""),
         ("passive.failures = 4", ""),
         ("passive.window = '9s'", ""),
+        ("timeouts.client_head = '9s'", ""),
         ("timeouts.client_head = 'off'", ""),
-        ("timeouts.body = '5s'", ""),
-        ("allow_hosts = ['app.test', '*.b.test', '.c.test', '*']", ""),
+        ("timeouts.body = '9s'", ""),
+        ("timeouts.body = 'off'", ""),
+        ("allow_hosts = ['app.test']", ""),
+        ("allow_hosts = ['*.app.test', '.app.test', '*', '::1']", ""),
         ("trust_forwarded = true", ""),
         ("", "slow_start = '5s'"),
         ("", "max_connections = 1"),
@@ -169,28 +208,32 @@ fn what_cannot_be() {
         ),
         ("passive.window = '1ms'", "`window` must be at least 10ms"),
         (
-            "trust_forwarded = 1",
-            "`trust_forwarded` must be true or false, not a whole number",
+            "trust_forwarded = 'yes'",
+            "`trust_forwarded` must be true or false, not a string",
         ),
         (
             "timeouts.client_head = '1ms'",
             "`client_head` must be at least 10ms",
         ),
         (
-            "timeouts.body = 5",
+            "timeouts.body = 60",
             "`body` must be a duration such as \"60s\", or \"off\", not a whole number",
         ),
         (
+            "timeouts.body = 'never'",
+            "`body`: `never` is not a duration; write for example `200ms`, `5s` or `1m`",
+        ),
+        (
             "allow_hosts = 'app.test'",
-            "`allow_hosts` must be a list of names such as [\"app.test\"], not a string",
+            "`allow_hosts` must be a list of host names such as [\"app.test\", \"*.app.test\"], not a string",
         ),
         (
-            "allow_hosts = ['app.test', 8080]",
-            "`allow_hosts` must be a list of strings, not a whole number",
+            "allow_hosts = ['app.test', 7]",
+            "`allow_hosts` must be a string, not a whole number",
         ),
         (
-            "allow_hosts = ['http://app.test']",
-            "`allow_hosts`: `http://app.test` is not a name to answer to; write for example `app.test`, `*.app.test`, `.app.test` or `*`, without a port, and other letters in their `xn--` form",
+            "allow_hosts = ['bücher.test']",
+            "`allow_hosts`: `bücher.test` has letters that no request carries; write the name as browsers send it, with `xn--`",
         ),
     ] {
         check(line, "", expected);

@@ -199,3 +199,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn other_protocols() {
+    for (text, foreign) in [
+        ("INVALID CONNECTION PREFACE\r\n\r\n", true),
+        ("USER anonymous x\r\n", true),
+        ("GET / http/1.1\r\n\r\n", false),
+        ("GET / HTTP/9.9\r\n\r\n", false),
+        ("GET /\r\n\r\n", false),
+        ("GET /a b HTTP/1.1\r\n\r\n", false),
+        ("GET / \r\n\r\n", false),
+        ("", false),
+    ] {
+        assert_eq!(is_foreign(text.as_bytes()), foreign, "{text:?}");
+    }
+}

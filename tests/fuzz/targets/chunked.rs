@@ -1,0 +1,9 @@
+//! See `checks::chunked`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    checks::chunked(bytes);
+});

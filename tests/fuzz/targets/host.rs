@@ -1,0 +1,9 @@
+//! See `checks::host`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    checks::host(bytes);
+});
