@@ -31,6 +31,7 @@ mod ending;
 mod external;
 mod failover;
 mod floors;
+mod hosts;
 mod meeting;
 mod process;
 mod rolling;

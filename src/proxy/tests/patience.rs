@@ -9,6 +9,8 @@ use http_body::Frame;
 /// What is over after this is over soon. Where something must *not* be over, the other side acts far more often.
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(2);
+/// Long enough for a request to follow its connection on a busy machine.
+const IDLE: Duration = Duration::from_millis(700);
 const OFTEN: Duration = Duration::from_millis(50);
 
 /// Reads the refusal of a client that was too slow, and the connection's end.
@@ -106,11 +108,11 @@ async fn who_says_nothing_is_let_go_without_a_word() {
 async fn without_a_limit_a_head_takes_what_it_takes() {
     let stub = answering(OK).await;
     let front = front_with(&[stub.address], |s| {
-        (s.timeouts.client_head, s.timeouts.idle) = (None, SHORT);
+        (s.timeouts.client_head, s.timeouts.idle) = (None, IDLE);
     });
     let mut stream = front.connect().await;
     stream.write_all(b"GET / HT").await.unwrap();
-    tokio::time::sleep(SHORT * 4).await;
+    tokio::time::sleep(IDLE * 3).await;
     let rest = b"TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     stream.write_all(rest).await.unwrap();
     assert_eq!(status(&read_all(&mut stream).await), 200);
@@ -156,7 +158,7 @@ async fn a_stream_that_stalls_in_its_body_is_told_so() {
 async fn a_client_that_sends_slowly_is_waited_for() {
     let backend = taking().await;
     let front = front_with(&[backend.stub.address], |s| {
-        (s.timeouts.body, s.timeouts.idle) = (Some(LONG), SHORT);
+        (s.timeouts.body, s.timeouts.idle) = (Some(LONG), IDLE);
         s.timeouts.backend_head = Some(LONG);
     });
     let mut stream = front.connect().await;
@@ -221,10 +223,10 @@ async fn events_may_pause() {
     })
     .await;
     let front = front_with(&[stub.address], |s| {
-        (s.timeouts.body, s.timeouts.idle) = (Some(SHORT), SHORT);
+        (s.timeouts.body, s.timeouts.idle) = (Some(SHORT), IDLE);
     });
     let pause = async {
-        tokio::time::sleep(SHORT * 4).await;
+        tokio::time::sleep(IDLE * 3).await;
         go.notify_one();
     };
     let (answer, ()) = tokio::join!(front.get("/"), pause);
@@ -244,14 +246,14 @@ async fn a_tunnel_may_be_silent() {
     })
     .await;
     let front = front_with(&[stub.address], |s| {
-        (s.timeouts.body, s.timeouts.idle) = (Some(SHORT), SHORT);
+        (s.timeouts.body, s.timeouts.idle) = (Some(SHORT), IDLE);
         (s.timeouts.client_head, s.timeouts.backend_head) = (Some(SHORT), Some(LONG));
     });
     let mut stream = front.connect().await;
     let ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
     stream.write_all(ask).await.unwrap();
     assert_eq!(status(&read_head(&mut stream).await.unwrap()), 101);
-    tokio::time::sleep(SHORT * 4).await;
+    tokio::time::sleep(IDLE * 3).await;
     stream.write_all(b"still here").await.unwrap();
     assert!(read_until(&mut stream, "still here").await.is_some());
 }

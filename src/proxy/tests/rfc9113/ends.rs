@@ -119,7 +119,7 @@ async fn s6_8_at_the_end_what_is_in_flight_ends_whole() {
 async fn s6_8_an_idle_connection_is_told_of_its_end() {
     let stub = answering(OK).await;
     let front = front_with(&[stub.address], |s| {
-        s.timeouts.idle = Duration::from_millis(200);
+        s.timeouts.idle = Duration::from_millis(700);
     });
     let peer = front.h2().await;
     assert_eq!(peer.get("/").await.status, 200);
@@ -153,12 +153,12 @@ async fn s6_8_idle_is_only_who_asks_nothing() {
         }
     })
     .await;
-    let idle = Duration::from_millis(100);
+    let idle = Duration::from_millis(700);
     let front = front_with(&[stub.address], |s| s.timeouts.idle = idle);
     let peer = front.h2().await;
     let asking = peer.get("/");
     let waiting = async {
-        tokio::time::sleep(idle * 5).await;
+        tokio::time::sleep(idle * 3).await;
         go.notify_one();
     };
     let (answer, ()) = tokio::join!(asking, waiting);
