@@ -447,7 +447,11 @@ pub(super) fn failure_of(broken: &Broken) -> Option<AttemptFailure> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::h1::Target;
 
     #[tokio::test]
     async fn a_connection_that_meets_itself_is_none() {
@@ -461,5 +465,64 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(!is_to_itself(&TcpStream::connect(address).await.unwrap()));
+    }
+
+    /// What comes between a sweep that finds its time up and the next look at it has come: neither it nor the next request on
+    /// that connection pays for it.
+    #[tokio::test]
+    async fn what_comes_as_its_time_is_up_has_come() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let member = Member {
+            address: listener.local_addr().unwrap(),
+            ..Member::well(0)
+        };
+        let timeouts = crate::config::Timeouts {
+            backend_head: None,
+            body: Some(Duration::ZERO),
+            ..crate::config::Balancer::default().timeouts
+        };
+        let clock = Clock::new();
+        let upstreams = Upstreams::new(&timeouts, clock.clone());
+        let call = |conn| {
+            let head = ToSend {
+                method: &hyper::Method::GET,
+                target: &Target::new(Bytes::from_static(b"/"), None),
+                fields: &Fields::default(),
+                stamp: b"",
+            };
+            Call::new(conn, head, None)
+        };
+        let mut first = call(upstreams.dial(0, &member).await.unwrap());
+        let mut backend = listener.accept().unwrap().0;
+        let half = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+        backend.write_all(half).unwrap();
+        first.head(&clock, |_| {}).await.unwrap();
+        poll_fn(|cx| {
+            assert!(first.poll_frame(cx, clock.now()).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        backend.write_all(b"ok").unwrap();
+        upstreams.sweep(Duration::ZERO);
+        assert!(first.link.timed_out.get(), "its time was up");
+        let body = poll_fn(|cx| {
+            // The socket's news need a turn of the runtime, as they do between a sweep and the look that it asked for.
+            match first.exchange.poll_whole(cx) {
+                Poll::Ready(whole) => {
+                    whole.unwrap();
+                    first.poll_frame(cx, clock.now())
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        assert_eq!(body.unwrap().unwrap().into_data().unwrap(), "ok");
+        upstreams.put_back(first);
+        let mut next = call(upstreams.take(0, &member).unwrap());
+        backend
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .unwrap();
+        let head = next.head(&clock, |_| {}).await.unwrap();
+        assert_eq!(head.status, 204);
     }
 }

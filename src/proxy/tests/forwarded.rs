@@ -41,11 +41,14 @@ async fn what_strangers_say_is_replaced() {
     let twice = format!("{SAID}{SAID}");
     let removed_by_name =
         format!("{SAID}Connection: x-forwarded-for, forwarded, x-forwarded-host\r\n");
-    for lines in ["", SAID, &twice, &removed_by_name] {
+    // CGI and WSGI write every `-` of a name as `_`: these would be heard, too.
+    let underscored = "X_Forwarded_For: 6.6.6.6\r\nx_forwarded-host: app.test\r\n";
+    for lines in ["", SAID, &twice, &removed_by_name, underscored] {
         let (front, head) = told(false, lines).await;
         for (name, value) in ours(&front.address.port().to_string()) {
             assert_eq!(all(&head, name), [value], "{name} {lines:?}\n{head}");
         }
+        assert!(!head.contains('_'), "{head}");
     }
 }
 

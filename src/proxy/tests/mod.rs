@@ -1,6 +1,8 @@
 //! The proxy between real sockets: stub backends behind it, raw clients before it.
 
 mod blame;
+mod both_ways;
+mod closing;
 mod edges;
 mod ends;
 mod failover;
@@ -8,12 +10,12 @@ mod forwarded;
 mod goodbyes;
 mod hold;
 mod hosts;
+mod leaving;
 mod limits;
 mod matrix;
 mod pages;
 mod patience;
 mod replay;
-mod review;
 mod rfc9110;
 mod rfc9112;
 mod rfc9113;
@@ -23,6 +25,7 @@ mod stale;
 mod statuses;
 mod sticky;
 mod storm;
+mod strange_backends;
 mod streaming;
 mod taking;
 mod timing;
@@ -89,9 +92,16 @@ fn front(backends: &[SocketAddr]) -> Front {
 }
 
 fn front_with(backends: &[SocketAddr], tweak: impl FnOnce(&mut Balancer)) -> Front {
+    front_routed(backends, vec![Route::Prefix("/".into())], tweak)
+}
+
+fn front_routed(
+    backends: &[SocketAddr],
+    route: Vec<Route>,
+    tweak: impl FnOnce(&mut Balancer),
+) -> Front {
     let mut settings = settings();
     tweak(&mut settings);
-    let route = vec![Route::Prefix("/".into())];
     let pools = Arc::new(Pools::new([(Arc::from("web"), route)], &settings));
     pools.all()[0].publish(members(backends, RunId::FIRST));
     let access = Arc::new(AccessLog::default());

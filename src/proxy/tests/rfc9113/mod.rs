@@ -4,6 +4,7 @@
 mod abuse;
 mod ends;
 mod requests;
+mod strange;
 mod wire;
 
 use std::convert::Infallible;

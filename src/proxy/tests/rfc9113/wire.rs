@@ -28,11 +28,11 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A field section, each field spelt out and none remembered (RFC 7541 §6.2.2).
-pub(super) fn section(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn section<V: AsRef<[u8]>>(fields: &[(&str, V)]) -> Vec<u8> {
     let mut section = Vec::new();
     for (name, value) in fields {
         section.push(0);
-        for text in [name, value] {
+        for text in [name.as_bytes(), value.as_ref()] {
             // RFC 7541 §5.1, with a prefix of 7 bits.
             match text.len() {
                 short @ ..127 => section.push(u8::try_from(short).unwrap()),
@@ -46,7 +46,7 @@ pub(super) fn section(fields: &[(&str, &str)]) -> Vec<u8> {
                     section.push(u8::try_from(rest).unwrap());
                 }
             }
-            section.extend(text.as_bytes());
+            section.extend(text);
         }
     }
     section
