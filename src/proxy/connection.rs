@@ -28,8 +28,11 @@ use super::{forward, h2, listen, tunnel};
 /// A client that waits for `100 Continue` gets it from here after this long: a backend that has no word for it would wait
 /// for the body, and the client for the word (RFC 9110 §10.1.1).
 const LEAVE: Duration = Duration::from_secs(1);
-/// So much of a response is put together before it is written.
-const BATCH: usize = 16 * 1024;
+/// So much of a response is put together before it is written, if it is there: long bodies cost half as many writes as with a
+/// tenth of it.
+const BATCH: usize = 256 * 1024;
+/// A response that is longer may still be on its way when its client goes on.
+const SHORT: u64 = 16 * 1024;
 /// A client that has more to say than is read of it is heard to its end, so that it hears why: a socket that is closed with
 /// something unread is reset, and the answer may be lost with it (RFC 9112 §9.6). It may be silent for so long.
 const LINGER: Duration = Duration::from_secs(1);
@@ -213,7 +216,7 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
     wire.write(|wire| {
         let date = client.worker.clock.date();
         let status = (status, &reason[..]);
-        write_response(&mut wire.output, status, &fields, &date, framing, stays);
+        wire.append(|out| write_response(out, status, &fields, &date, framing, stays));
     });
     drop(fields);
     if framing == ResponseFraming::UntilClose {
@@ -237,7 +240,7 @@ async fn respond(client: &Client, wire: &Rc<ClientWire>, how: How, answer: Answe
     // Who said that this was the last request, and had no more to say in it, says nothing that would cut the answer short. A
     // long one may still be on its way when it does.
     let said_all = !how.persists && !how.has_body && wire.is_read() && !wire.has_begun();
-    let is_short = wire.written() - before <= BATCH as u64;
+    let is_short = wire.written() - before <= SHORT;
     match switched {
         Some(switched) => After::Switched(switched),
         None if !closes => After::Next,
@@ -306,7 +309,7 @@ impl Sending {
             }
             None => {
                 if framing == ResponseFraming::Chunked {
-                    wire.write(|wire| write_last_chunk(&mut wire.output, None));
+                    wire.write(|wire| wire.append(|out| write_last_chunk(out, None)));
                 }
                 self.end = Some(End::Whole);
                 return;
@@ -319,7 +322,7 @@ impl Sending {
             (Ok(data), _) => wire.write(|wire| wire.push(data)),
             (Err(frame), ResponseFraming::Chunked) => {
                 let trailers = frame.into_trailers().ok();
-                wire.write(|wire| write_last_chunk(&mut wire.output, trailers.as_ref()));
+                wire.write(|wire| wire.append(|out| write_last_chunk(out, trailers.as_ref())));
                 self.end = Some(End::Whole);
             }
             // Trailers have no place after a body with a length.

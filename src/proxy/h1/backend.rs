@@ -347,7 +347,8 @@ where
                     (Ok(data), _) => self.wire.push(data),
                     (Err(frame), RequestFraming::Chunked) => {
                         let trailers: Option<HeaderMap> = frame.into_trailers().ok();
-                        write_last_chunk(&mut self.wire.output, trailers.as_ref());
+                        self.wire
+                            .append(|out| write_last_chunk(out, trailers.as_ref()));
                         self.sending = Sending::Done;
                     }
                     // Trailers have no place after a body with a length.
@@ -357,7 +358,7 @@ where
                 Some(Err(_)) => self.sending = Sending::Broken,
                 None => {
                     if *framing == RequestFraming::Chunked {
-                        write_last_chunk(&mut self.wire.output, None);
+                        self.wire.append(|out| write_last_chunk(out, None));
                     }
                     self.sending = Sending::Done;
                 }

@@ -204,7 +204,7 @@ impl ClientWire {
         let mut wire = self.wire.borrow_mut();
         // A backend that says ever more of these to a client that reads none gets nowhere.
         if wire.unsent() < AHEAD_MAX {
-            write_interim(&mut wire.output, (status, reason), fields);
+            wire.append(|out| write_interim(out, (status, reason), fields));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A socket with what was read from it and not taken yet, and what is to be written to it.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,6 +21,9 @@ const READ_MOST: usize = 256 * 1024;
 /// What is longer is written from where it is, not copied behind the head.
 const COPY_MOST: usize = 16 * 1024;
 
+/// Parts that are written at once, at most.
+const SLICES: usize = 8;
+
 thread_local! {
     /// Where bytes stand between the socket and whoever keeps them.
     static SCRATCH: RefCell<[u8; READ_FIRST]> = const { RefCell::new([0; READ_FIRST]) };
@@ -33,10 +37,8 @@ pub(in crate::proxy) struct Wire {
     pub(in crate::proxy) input: BytesMut,
     /// To be written, in this order.
     pub(in crate::proxy) output: BytesMut,
-    /// To be written after `output`, without a copy.
-    bulk: Bytes,
-    /// To be written after `bulk`.
-    tail: &'static [u8],
+    /// To be written after `output`, in this order, without a copy.
+    bulk: VecDeque<Bytes>,
     /// Something may have come that nobody has heard of yet.
     doubtful: bool,
     /// Read at once the next time.
@@ -51,8 +53,7 @@ impl Wire {
             stream,
             input: BytesMut::new(),
             output: BytesMut::new(),
-            bulk: Bytes::new(),
-            tail: b"",
+            bulk: VecDeque::new(),
             doubtful: false,
             read: READ_FIRST,
             written: 0,
@@ -75,42 +76,43 @@ impl Wire {
 
     /// Nothing waits to be written.
     pub(in crate::proxy) fn is_flushed(&self) -> bool {
-        self.output.is_empty() && self.bulk.is_empty() && self.tail.is_empty()
+        self.output.is_empty() && self.bulk.is_empty()
     }
 
     /// Bytes that wait to be written.
     pub(in crate::proxy) fn unsent(&self) -> usize {
-        self.output.len() + self.bulk.len() + self.tail.len()
+        self.output.len() + self.bulk.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Appends data to what is to be written.
     pub(in crate::proxy) fn push(&mut self, data: Bytes) {
-        self.settle();
-        match data.len() > COPY_MOST {
-            true => self.bulk = data,
-            false => self.output.extend_from_slice(&data),
+        match self.bulk.is_empty() && data.len() <= COPY_MOST {
+            true => self.output.extend_from_slice(&data),
+            false if data.is_empty() => {}
+            false => self.bulk.push_back(data),
         }
     }
 
     /// Appends data as one chunk (RFC 9112 §7.1); an empty one would be the end, and is left out.
     pub(in crate::proxy) fn push_chunk(&mut self, data: Bytes) {
-        self.settle();
-        if data.len() <= COPY_MOST {
+        if self.bulk.is_empty() && data.len() <= COPY_MOST {
             return write_chunk(&mut self.output, &data);
         }
-        write_chunk_size(&mut self.output, data.len());
-        self.bulk = data;
-        self.tail = b"\r\n";
+        if !data.is_empty() {
+            self.append(|out| write_chunk_size(out, data.len()));
+            self.push(data);
+            self.push(Bytes::from_static(b"\r\n"));
+        }
     }
 
-    /// Makes `output` the end of what is to be written.
-    fn settle(&mut self) {
-        if !self.bulk.is_empty() || !self.tail.is_empty() {
-            self.output
-                .extend_from_slice(&std::mem::take(&mut self.bulk));
-            self.output
-                .extend_from_slice(std::mem::take(&mut self.tail));
+    /// Appends what is written here to what is to be written.
+    pub(in crate::proxy) fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        if self.bulk.is_empty() {
+            return write(&mut self.output);
         }
+        let mut more = BytesMut::new();
+        write(&mut more);
+        self.push(more.freeze());
     }
 
     /// Reads once, behind what is there. 0 is the end.
@@ -167,7 +169,7 @@ impl Wire {
     /// Writes until nothing waits.
     pub(in crate::proxy) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_flushed() {
-            let tried = match self.bulk.is_empty() && self.tail.is_empty() {
+            let tried = match self.bulk.is_empty() {
                 true => self.stream.try_write(&self.output),
                 false => self.stream.try_write_vectored(&self.waiting()),
             };
@@ -203,22 +205,29 @@ impl Wire {
         Ok(())
     }
 
-    fn waiting(&self) -> [io::IoSlice<'_>; 3] {
-        [
-            io::IoSlice::new(&self.output),
-            io::IoSlice::new(&self.bulk),
-            io::IoSlice::new(self.tail),
-        ]
+    /// What waits, as the system takes it.
+    fn waiting(&self) -> [io::IoSlice<'_>; SLICES] {
+        let mut slices = [io::IoSlice::new(&[]); SLICES];
+        slices[0] = io::IoSlice::new(&self.output);
+        for (slice, data) in slices[1..].iter_mut().zip(&self.bulk) {
+            *slice = io::IoSlice::new(data);
+        }
+        slices
     }
 
     /// The system took so many bytes.
     fn went(&mut self, count: usize) {
         self.written += count as u64;
-        let of_output = count.min(self.output.len());
-        self.output.advance(of_output);
-        let of_bulk = (count - of_output).min(self.bulk.len());
-        self.bulk.advance(of_bulk);
-        self.tail = &self.tail[count - of_output - of_bulk..];
+        let mut left = count - count.min(self.output.len());
+        self.output.advance(count - left);
+        while let Some(data) = self.bulk.front_mut() {
+            if left < data.len() {
+                data.advance(left);
+                break;
+            }
+            left -= data.len();
+            self.bulk.pop_front();
+        }
     }
 
     /// An idle connection holds no memory.
