@@ -30,7 +30,7 @@ use super::{forward, h2, listen, tunnel};
 const LEAVE: Duration = Duration::from_secs(1);
 /// So much of a response is put together before it is written, if it is there: long bodies cost half as many writes as with a
 /// tenth of it.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 384 * 1024;
 /// A response that is longer may still be on its way when its client goes on.
 const SHORT: u64 = 16 * 1024;
 /// A client that has more to say than is read of it is heard to its end, so that it hears why: a socket that is closed with

@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 use super::to_backend::{write_chunk, write_chunk_size};
 
 /// Read at once at first: most heads with their small bodies fit.
-const READ_FIRST: usize = 8 * 1024;
+const READ_FIRST: usize = 16 * 1024;
 /// Read at once of a long body.
 const READ_MOST: usize = 256 * 1024;
 /// What is longer is written from where it is, not copied behind the head.
-const COPY_MOST: usize = 16 * 1024;
+const COPY_MOST: usize = 4 * 1024;
 
 /// Parts that are written at once, at most.
 const SLICES: usize = 8;
