@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::os::{self, Proc};
+use super::sessions::Known;
 
 /// Whose processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,21 +21,50 @@ pub(super) enum Scope {
     Instance {
         /// `LBDEV_INSTANCE`.
         instance: String,
+        /// Processes that are its own whatever their environment says now, each with the session that it leads.
+        known: Vec<Known>,
     },
 }
 
 impl Scope {
-    fn has(&self, proc: &Proc, environ: &impl Fn(u32) -> Option<Vec<u8>>) -> bool {
+    fn has(&self, proc: &Proc, table: &[Proc], environ: &impl Fn(u32) -> Option<Vec<u8>>) -> bool {
         match self {
             Scope::Run { leader, .. } if proc.session == *leader || proc.pid == *leader => true,
             Scope::Run { instance, run, .. } => carries(
                 environ(proc.pid),
                 &[("LBDEV_INSTANCE", instance), ("LBDEV_RUN", run)],
             ),
-            Scope::Instance { instance } => {
-                carries(environ(proc.pid), &[("LBDEV_INSTANCE", instance)])
+            Scope::Instance { instance, known } => {
+                known.iter().any(|known| known.covers(proc, table))
+                    || carries(environ(proc.pid), &[("LBDEV_INSTANCE", instance)])
             }
         }
+    }
+
+    /// The same scope, in which what was found stays a member: the first look may see what a later one cannot, when the
+    /// process by which it was found has ended.
+    pub(super) fn keeping(&self, found: &[Proc]) -> Scope {
+        let mut scope = self.clone();
+        if let Scope::Instance { known, .. } = &mut scope {
+            known.extend(
+                found
+                    .iter()
+                    .filter(|proc| proc.start > 0)
+                    .map(|proc| Known {
+                        pid: proc.pid,
+                        start: proc.start,
+                    }),
+            );
+        }
+        scope
+    }
+}
+
+impl Known {
+    /// It is this process, or this process is in the session that it leads and that it is still there to vouch for.
+    fn covers(self, proc: &Proc, table: &[Proc]) -> bool {
+        let is = |row: &Proc| row.pid == self.pid && row.start == self.start;
+        is(proc) || (proc.session == self.pid && table.iter().any(is))
     }
 }
 
@@ -76,7 +106,7 @@ pub(super) fn members(
     let me = std::process::id();
     let mut found: HashSet<u32> = table
         .iter()
-        .filter(|proc| proc.pid != me && scope.has(proc, environ))
+        .filter(|proc| proc.pid != me && scope.has(proc, table, environ))
         .map(|proc| proc.pid)
         .collect();
     loop {
@@ -149,14 +179,22 @@ mod tests {
             run: "7".into(),
         };
         assert_eq!(found(&run), [10, 11, 12, 13, 14]);
-        let instance = Scope::Instance {
-            instance: "one".into(),
+        let instance = |instance: &str, known: &[Known]| Scope::Instance {
+            instance: instance.into(),
+            known: known.to_vec(),
         };
-        assert_eq!(found(&instance), [10, 11, 12, 13, 14, 20]);
-        let other = Scope::Instance {
-            instance: "on".into(),
+        assert_eq!(found(&instance("one", &[])), [10, 11, 12, 13, 14, 20]);
+        assert_eq!(found(&instance("on", &[])), [0u32; 0]);
+        // By its session, whatever the environment; not where the number has another process now.
+        let leader = |start| Known {
+            pid: 100_010,
+            start,
         };
-        assert_eq!(found(&other), [0u32; 0]);
+        assert_eq!(found(&instance("", &[leader(1)])), [10, 11, 12]);
+        assert_eq!(found(&instance("", &[leader(2)])), [0u32; 0]);
+        // What was found once stays found when its leader has gone.
+        let kept = instance("", &[]).keeping(&[proc(100_011, 1, 100_010)]);
+        assert_eq!(found(&kept), [11, 12]);
     }
 
     #[test]
