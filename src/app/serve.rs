@@ -387,9 +387,12 @@ impl Running {
             }
         }
         drop(door);
-        let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
+        let dismissed = tokio::task::spawn_blocking(move || {
+            process::end_strays();
+            guardian.dismiss();
+        });
         // Only a panic in there could fail, and there is nothing left to end.
-        drop(dismissed);
+        drop(dismissed.await);
         if let Some(sessions) = sessions {
             // It has nothing to give back, and ends with the guardian.
             let _ = sessions.await;

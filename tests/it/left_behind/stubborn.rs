@@ -53,6 +53,17 @@ fn each_kind(lbdev: &mut Lbdev) -> Option<Vec<(Kind, u16)>> {
             ),
             waits_for_kill: false,
         },
+        // Nothing says whose it is but the port that it holds.
+        Kind {
+            name: "nobodys",
+            command: script(
+                "nobodys.sh",
+                &format!(
+                    "({setsid} env -i PATH=/usr/bin:/bin {demo} \"$1\" >/dev/null 2>&1 &)\nsleep 1000"
+                ),
+            ),
+            waits_for_kill: false,
+        },
         Kind {
             name: "pipeholder",
             command: script(
@@ -108,7 +119,7 @@ fn each_kind(lbdev: &mut Lbdev) -> Option<Vec<(Kind, u16)>> {
     }
     let mut text = format!(
         "[balancer]\nlisten = \"localhost:{}\"\n\n",
-        lbdev.ports.listen()
+        lbdev.ports.spare()
     );
     let mut placed = Vec::new();
     for (kind, port) in kinds.into_iter().zip(lbdev.ports.first..) {
@@ -188,6 +199,11 @@ fn a_killed_lbdev_takes_all_of_them_along() {
     let Some(_) = each_kind(&mut lbdev) else {
         return;
     };
+    // But the one that nobody but a living lbdev can know.
+    let file = std::fs::read_to_string(lbdev.dir.join("lbdev.toml")).unwrap();
+    let (before, rest) = file.split_once("[services.nobodys]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    lbdev.write("lbdev.toml", &format!("{before}{after}"));
     lbdev.run(&["up", "-d", "--wait"]).ok();
     let pid = the_lbdev(&lbdev).unwrap();
     let since = slay(pid);
