@@ -28,12 +28,14 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
         reachable(place).await?;
         meant(place, ui)?
     };
-    // Before anything is said of what runs: what one that was killed has left is to go, too.
+    // What one that was killed has left is to go, too; it may be killed while it is being stopped.
     let dir = (!all).then_some(place.dir.as_path());
-    if all || place.project.is_none() {
-        super::left_over::clean_up(dir, ui)?;
-    }
+    let clean_up = || match all || place.project.is_none() {
+        true => super::left_over::clean_up(dir, ui),
+        false => Ok(()),
+    };
     if found.is_empty() {
+        clean_up()?;
         let what = match (all, &place.project) {
             (true, _) => "nothing is running".to_owned(),
             (false, Some(project)) => format!("no project called `{project}` is running"),
@@ -51,6 +53,7 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
             }
         }
     }
+    clean_up()?;
     failure.map_or(Ok(0), Err)
 }
 
