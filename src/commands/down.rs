@@ -166,7 +166,7 @@ impl HeldUp {
         };
         let now: Vec<String> = status.backends.iter().filter_map(held_up).collect();
         if !now.is_empty() && now != self.said {
-            ui.note(&format!("still waiting for {}", now.join(", ")));
+            ui.note(&format!("still waiting for {}", now.join("; ")));
             self.said = now;
         }
     }
@@ -178,7 +178,7 @@ fn held_up(backend: &BackendStatus) -> Option<String> {
     let why = match (backend.state.as_str(), backend.in_flight) {
         ("draining", 1) => "1 request in flight".to_owned(),
         ("draining", in_flight) => format!("{in_flight} requests in flight"),
-        (state, _) => state.to_owned(),
+        (state, _) => backend.why.clone().unwrap_or_else(|| state.to_owned()),
     };
-    Some(format!("`{}` (pid {pid}, {why})", backend.id))
+    Some(format!("`{}` (pid {pid}): {why}", backend.id))
 }
