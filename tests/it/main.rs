@@ -20,6 +20,7 @@ mod wait;
 // Tests, by topic.
 mod abuse;
 mod algorithms;
+mod bad_commands;
 mod bad_input;
 mod contract;
 mod corpus;
