@@ -170,6 +170,8 @@ pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> 
         target: None,
         follow: true,
         last: Some(0),
+        since: None,
+        grep: None,
         json: false,
     };
     // Exactly this one, wherever `up` was typed.

@@ -196,7 +196,9 @@ enum Typed {
         json: Json,
     },
     /// Show what the backends wrote, also after `down`
-    #[command(after_help = "Examples:\n  lbdev logs\n  lbdev logs 8002 -n 20\n  lbdev logs web -f")]
+    #[command(
+        after_help = "Examples:\n  lbdev logs\n  lbdev logs 8002 -n 20\n  lbdev logs web -f\n  lbdev logs --since 5m --grep 'ERROR|Traceback'"
+    )]
     Logs {
         /// Only these: a port, a service, an id like web:8000, a comma list, or `all`
         #[arg(value_name = "TARGET")]
@@ -207,6 +209,12 @@ enum Typed {
         /// Only the last N lines
         #[arg(short = 'n', long = "lines", value_name = "N")]
         last: Option<usize>,
+        /// Only what came since then: 5m, 2h30m, 18:00, 2026-11-22T14:00
+        #[arg(long, value_name = "TIME", value_parser = since)]
+        since: Option<jiff::Timestamp>,
+        /// Only lines with a match of this regular expression
+        #[arg(long, value_name = "RE")]
+        grep: Option<String>,
         #[command(flatten)]
         json: Json,
     },
@@ -326,6 +334,30 @@ pub(super) fn duration(typed: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long a time".to_owned())
 }
 
+/// A span that is over (`5m`), a time of today (`18:00`), or a moment; without a zone it is the local one.
+pub(super) fn since(typed: &str) -> Result<jiff::Timestamp, String> {
+    let now = jiff::Zoned::now();
+    let typed = typed.trim();
+    if let Ok(span) = typed.parse::<jiff::Span>() {
+        return now
+            .checked_sub(span.abs())
+            .map(|then| then.timestamp())
+            .map_err(|_| "too long ago".to_owned());
+    }
+    if let Ok(moment) = typed.parse::<jiff::Timestamp>() {
+        return Ok(moment);
+    }
+    // A moment has a time as well, so that it comes first.
+    let local = typed.parse::<jiff::civil::DateTime>().or_else(|_| {
+        let time = typed.parse::<jiff::civil::Time>();
+        time.map(|time| now.date().to_datetime(time))
+    });
+    local
+        .and_then(|local| local.to_zoned(now.time_zone().clone()))
+        .map(|then| then.timestamp())
+        .map_err(|_| "want a time like `5m`, `2h30m`, `18:00` or `2026-11-22T14:00`".to_owned())
+}
+
 /// `KILL`, `SIGKILL`, `kill`, `9`.
 pub(super) fn signal(typed: &str) -> Result<Signal, String> {
     Signal::parse(typed).ok_or_else(|| {
@@ -423,11 +455,15 @@ impl Args {
                 target,
                 follow,
                 last,
+                since,
+                grep,
                 json,
             } => Verb::Task(Task::Logs(LogsOptions {
                 target,
                 follow,
                 last,
+                since,
+                grep,
                 json: json.json,
             })),
             Typed::Init { framework } => Verb::Task(Task::Init { framework }),

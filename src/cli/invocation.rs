@@ -189,6 +189,10 @@ pub struct LogsOptions {
     pub follow: bool,
     /// Only so many of the last lines.
     pub last: Option<usize>,
+    /// Not older than this.
+    pub since: Option<jiff::Timestamp>,
+    /// Only lines with a match of this regular expression.
+    pub grep: Option<String>,
     /// As JSON, a line each.
     pub json: bool,
 }

@@ -153,6 +153,8 @@ fn the_other_verbs() {
             target: Some("8000".into()),
             follow: true,
             last: Some(5),
+            since: None,
+            grep: None,
             json: false
         })
     );

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use regex::Regex;
 use serde::Serialize;
 
 use super::client_of;
 use crate::cli::{LogsOptions, Place};
 use crate::error::Report;
 use crate::instance::{self, Folder, Found, InstanceError};
-use crate::process::logs::{Follower, Record, read};
+use crate::process::logs::{Follower, Record, Wanted, read};
 use crate::ui::Ui;
 use crate::ui::lines::{self, Names};
 use crate::wire::{BackendStatus, VERSION};
@@ -38,32 +39,61 @@ pub(super) async fn logs(place: &Place, options: &LogsOptions, ui: &Ui) -> Resul
     let dir = folder.logs_dir();
     // `scale` may have taken it away since: what it wrote is still there.
     let wrote = |one: &str| {
-        let last = read(&dir, Some(&[one.to_owned()]), Some(1));
+        let last = read(
+            &dir,
+            &Wanted {
+                targets: Some(vec![one.to_owned()]),
+                last: Some(1),
+                ..Wanted::default()
+            },
+        );
         last.is_ok_and(|last| !last.is_empty())
     };
-    let targets = targets(options.target.as_deref(), known.as_deref(), wrote)?;
+    let wanted = Wanted {
+        targets: targets(options.target.as_deref(), known.as_deref(), wrote)?,
+        since: options.since,
+        grep: options.grep.as_deref().map(pattern).transpose()?,
+        last: options.last,
+    };
     let unreadable = |error: std::io::Error| {
         Report::failed("LB007", format!("cannot read `{}`: {error}", dir.display()))
             .hint("run `lbdev logs` as the user who ran `lbdev up`")
     };
     let mut follower = None;
     let records = if options.follow {
-        let mut from = Follower::new(&dir, targets.as_deref(), options.last).map_err(unreadable)?;
+        let mut from = Follower::new(&dir, &wanted).map_err(unreadable)?;
         let first = at_hand(&mut from).await;
         follower = Some(from);
         first
     } else {
-        read(&dir, targets.as_deref(), options.last).map_err(unreadable)?
+        read(&dir, &wanted).map_err(unreadable)?
     };
     let mut print = Print::new(options.json, known.as_deref(), &records);
-    if known.is_none() && records.is_empty() && !options.follow {
-        return nothing(&dir, options.target.as_deref(), ui);
+    if records.is_empty() && !options.follow {
+        if wanted.since.is_some() || wanted.grep.is_some() {
+            ui.progress("no line is like that");
+        } else if known.is_none() {
+            return nothing(&dir, options.target.as_deref(), ui);
+        }
     }
     print.records(&records, ui);
     if let Some(mut follower) = follower {
         follow(&mut follower, &mut print, running.as_ref(), ui).await;
     }
     Ok(0)
+}
+
+/// What `--grep` looks for.
+fn pattern(text: &str) -> Result<Regex, Report> {
+    Regex::new(text).map_err(|error| {
+        // The crate draws the place; its first line says only that there is an error.
+        let said = error.to_string();
+        let lines = said.lines().skip(1);
+        let report = Report::usage("LB021", format!("`{text}` is no regular expression"));
+        lines
+            .fold(report, |report, line| report.detail(line.trim_end()))
+            .hint("put a backslash before a character that is meant as it stands: `\\[`")
+    })
 }
 
 /// The running instance of this folder; else what an earlier one left; else the only one that runs.
@@ -158,7 +188,7 @@ fn no_such(typed: &str, known: impl Iterator<Item = String>) -> Report {
 
 /// No line at all, and nothing runs: that is said, on stderr.
 fn nothing(dir: &std::path::Path, typed: Option<&str>, ui: &Ui) -> Result<u8, Report> {
-    let mut known: Vec<String> = read(dir, None, None)
+    let mut known: Vec<String> = read(dir, &Wanted::default())
         .unwrap_or_default()
         .into_iter()
         .map(|record| record.backend)

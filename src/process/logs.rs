@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use regex::Regex;
+
+use super::log_file::piece;
+use super::strip_escapes;
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,55 +30,72 @@ pub struct Record {
     pub text: String,
 }
 
-/// The lines in the log files of `dir`, the oldest first: of all backends or of `targets` (`8000`, `web`, `web:8000`,
-/// `worker.1`, `all`), all of them or the `last` so many altogether. A folder that does not exist holds none.
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of these backends (`8000`, `web`, `web:8000`, `worker.1`, `all`); `None`: of all of them.
+    pub targets: Option<Vec<String>>,
+    /// Not older than this.
+    pub since: Option<Timestamp>,
+    /// With a match of this, terminal escapes apart.
+    pub grep: Option<Regex>,
+    /// Of those that are there already only so many of the last ones, altogether.
+    pub last: Option<usize>,
+}
+
+impl Wanted {
+    fn takes(&self, record: &Record) -> bool {
+        let young = self.since.is_none_or(|since| record.at >= since);
+        young && (self.grep.as_ref()).is_none_or(|grep| grep.is_match(&strip_escapes(&record.text)))
+    }
+
+    /// How many of a file's last lines can be enough: those that are wanted may be anywhere in it.
+    fn enough(&self) -> Option<usize> {
+        self.last
+            .filter(|_| self.since.is_none() && self.grep.is_none())
+    }
+}
+
+/// The lines in the log files of `dir` that are wanted, the oldest first. A folder that does not exist holds none.
 ///
 /// # Errors
 /// When the folder or a file cannot be read.
-pub fn read(
-    dir: &Path,
-    targets: Option<&[String]>,
-    last: Option<usize>,
-) -> io::Result<Vec<Record>> {
-    Ok(Follower::new(dir, targets, last)?.pending.into())
+pub fn read(dir: &Path, wanted: &Wanted) -> io::Result<Vec<Record>> {
+    Ok(Follower::new(dir, wanted)?.pending.into())
 }
 
 /// Lines as they come.
 #[derive(Debug)]
 pub struct Follower {
     dir: PathBuf,
-    targets: Option<Vec<String>>,
+    wanted: Wanted,
     files: HashMap<PathBuf, Place>,
     pending: VecDeque<Record>,
 }
 
-/// How far a file was read.
+/// How far a backend's files were read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Place {
-    /// Tells a new file of the same name from the old one.
+    /// Tells a piece from the others, whatever its name is now.
     inode: u64,
     offset: u64,
 }
 
 impl Follower {
     /// Follows the files of `dir`; begins with what [`read`] with the same arguments gives, and goes on exactly there.
-    /// `last`: `Some(0)` gives only what comes from now on.
+    /// With `last` as `Some(0)` it gives only what comes from now on.
     ///
     /// # Errors
     /// When the folder or a file cannot be read.
-    pub fn new(
-        dir: &Path,
-        targets: Option<&[String]>,
-        last: Option<usize>,
-    ) -> io::Result<Follower> {
+    pub fn new(dir: &Path, wanted: &Wanted) -> io::Result<Follower> {
         let mut follower = Follower {
             dir: dir.to_owned(),
-            targets: targets.map(<[String]>::to_vec),
+            wanted: wanted.clone(),
             files: HashMap::new(),
             pending: VecDeque::new(),
         };
-        follower.look(last)?;
-        if let Some(last) = last {
+        follower.look(wanted.enough())?;
+        if let Some(last) = wanted.last {
             let surplus = follower.pending.len().saturating_sub(last);
             follower.pending.drain(..surplus);
         }
@@ -98,23 +119,19 @@ impl Follower {
         }
     }
 
-    /// Reads what is new in each file; of a file's first look only the `last` lines.
+    /// Reads what is new in each file; of a backend's first look only the `last` lines.
     fn look(&mut self, last: Option<usize>) -> io::Result<()> {
         let mut fresh = Vec::new();
         for path in files(&self.dir)? {
             let Some(backend) = backend_of(&path) else {
                 continue;
             };
-            if !wanted(self.targets.as_deref(), &backend) {
+            if !is_wanted(self.wanted.targets.as_deref(), &backend) {
                 continue;
             }
             let place = self.files.entry(path.clone()).or_default();
-            match read_on(&path, place, last) {
-                Ok(text) => fresh.extend(records(&backend, &text)),
-                // It was renamed between the listing and now.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            let text = read_on(&path, place, last)?;
+            fresh.extend(records(&backend, &text).filter(|record| self.wanted.takes(record)));
         }
         // Stable: lines of one file stay in their order even where the clock was set back.
         fresh.sort_by_key(|record| record.at);
@@ -137,34 +154,115 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The whole lines after `place`, which moves on. A file that is shorter than before or another one begins anew.
-fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let facts = file.metadata()?;
-    if facts.ino() != place.inode || facts.len() < place.offset {
-        *place = Place {
-            inode: facts.ino(),
-            offset: 0,
+/// The older pieces of a log that are there, the youngest first.
+pub(super) fn older_pieces(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let path = path.to_owned();
+    let pieces = (1..).map(move |number| piece(&path, number));
+    pieces.take_while(|piece| piece.exists())
+}
+
+/// One file of a backend.
+struct Piece {
+    file: File,
+    inode: u64,
+    length: u64,
+}
+
+/// A backend's files, the youngest first. One that is renamed meanwhile is seen twice and taken once; one that is begun
+/// meanwhile is seen the next time.
+fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
+    let mut all: Vec<Piece> = Vec::new();
+    for path in [path.to_owned()].into_iter().chain(older_pieces(path)) {
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // It was renamed between two looks.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
         };
+        let facts = file.metadata()?;
+        if all.iter().all(|piece| piece.inode != facts.ino()) {
+            all.push(Piece {
+                file,
+                inode: facts.ino(),
+                length: facts.len(),
+            });
+        }
     }
-    if facts.len() == place.offset {
-        return Ok(Vec::new());
-    }
-    if let Some(last) = last {
-        place.offset = start_of_last(&mut file, facts.len(), last)?;
-    }
-    file.seek(SeekFrom::Start(place.offset))?;
+    Ok(all)
+}
+
+/// The whole lines after `place`, which moves on. A file that is shorter than before begins anew, and so does one of which
+/// no piece is known. Of a first look only the `last` lines.
+fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Vec<u8>> {
+    let mut pieces = pieces(path)?;
+    let known = pieces.iter().position(|piece| piece.inode == place.inode);
     let mut bytes = Vec::new();
-    file.take(facts.len() - place.offset)
-        .read_to_end(&mut bytes)?;
-    // A line that is being written right now comes whole the next time.
-    bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1));
-    place.offset += bytes.len() as u64;
+    if known.is_none()
+        && let Some(last) = last
+    {
+        let mut left = last;
+        // From the youngest back, as far as it takes.
+        for piece in &mut pieces {
+            let (start, found) = start_of_last(&mut piece.file, piece.length, left)?;
+            let mut text = piece.read_from(start)?;
+            if place.inode == 0 {
+                *place = piece.place_after(start, &mut text);
+            }
+            text.extend(std::mem::take(&mut bytes));
+            bytes = text;
+            left = left.saturating_sub(found);
+            if left == 0 {
+                break;
+            }
+        }
+        return Ok(bytes);
+    }
+    let from = known.unwrap_or(pieces.len().saturating_sub(1));
+    for (number, piece) in pieces.iter_mut().enumerate().take(from + 1).rev() {
+        let offset = match known {
+            Some(known) if known == number && place.offset <= piece.length => place.offset,
+            _ => 0,
+        };
+        let mut text = piece.read_from(offset)?;
+        // A line that is being written right now comes whole the next time; an older piece is not written to any more.
+        match number {
+            0 => *place = piece.place_after(offset, &mut text),
+            _ => {
+                *place = Place {
+                    inode: piece.inode,
+                    offset: piece.length,
+                }
+            }
+        }
+        bytes.extend(text);
+    }
     Ok(bytes)
 }
 
-/// Where the last `lines` lines of a file begin, found from its end: a log may be large and few lines wanted.
-fn start_of_last(file: &mut File, length: u64, lines: usize) -> io::Result<u64> {
+impl Piece {
+    fn read_from(&mut self, offset: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        if offset < self.length {
+            self.file.seek(SeekFrom::Start(offset))?;
+            let rest = self.length - offset;
+            self.file.by_ref().take(rest).read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Cuts what was read from `offset` on after its last whole line; where that ends.
+    fn place_after(&self, offset: u64, text: &mut Vec<u8>) -> Place {
+        text.truncate(memchr::memrchr(b'\n', text).map_or(0, |end| end + 1));
+        Place {
+            inode: self.inode,
+            offset: offset + text.len() as u64,
+        }
+    }
+}
+
+/// Where the last `lines` lines of a file begin, and how many these are, found from its end: a log may be large and few
+/// lines wanted.
+fn start_of_last(file: &mut File, length: u64, lines: usize) -> io::Result<(u64, usize)> {
     let mut end = length;
     let mut left = lines;
     while end > 0 {
@@ -174,20 +272,20 @@ fn start_of_last(file: &mut File, length: u64, lines: usize) -> io::Result<u64> 
         file.by_ref().take(end - start).read_to_end(&mut block)?;
         for newline in memchr::memrchr_iter(b'\n', &block) {
             if left == 0 {
-                return Ok(start + newline as u64 + 1);
+                return Ok((start + newline as u64 + 1, lines));
             }
             left -= 1;
         }
         end = start;
     }
-    Ok(0)
+    Ok((0, lines - left))
 }
 
-fn records(backend: &str, bytes: &[u8]) -> Vec<Record> {
-    String::from_utf8_lossy(bytes)
-        .lines()
-        .filter_map(|line| record(backend, line))
-        .collect()
+fn records(backend: &str, bytes: &[u8]) -> impl Iterator<Item = Record> {
+    // Written by lbdev: each line is text already.
+    bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| record(backend, &String::from_utf8_lossy(line)))
 }
 
 /// `2026-11-22T14:13:41.123456Z out text`. What does not look so (a line torn by a full disk) is left out.
@@ -218,7 +316,7 @@ fn backend_of(path: &Path) -> Option<String> {
     }
 }
 
-fn wanted(targets: Option<&[String]>, backend: &str) -> bool {
+fn is_wanted(targets: Option<&[String]>, backend: &str) -> bool {
     let Some(targets) = targets else {
         return true;
     };
@@ -241,6 +339,13 @@ mod tests {
         format!("2026-11-22T14:13:{second:02}.000000Z out {text}\n")
     }
 
+    fn last_only(last: usize) -> Wanted {
+        Wanted {
+            last: Some(last),
+            ..Wanted::default()
+        }
+    }
+
     fn texts(records: &[Record]) -> Vec<&str> {
         records.iter().map(|record| record.text.as_str()).collect()
     }
@@ -258,13 +363,18 @@ mod tests {
             line(2, "b") + &line(4, "d") + "2026-11-22T14",
         );
         put("worker.1.log", line(6, "w"));
-        put("web-8000.log.1", line(0, "earlier"));
+        put("web-8000.log.earlier", line(0, "earlier"));
         put("lbdev.log", line(0, "not a backend's"));
         let check = |targets: Option<&[&str]>, last, expected: &[&str]| {
             let targets: Option<Vec<String>> =
                 targets.map(|all| all.iter().map(|t| (*t).to_owned()).collect());
-            let found = read(dir.path(), targets.as_deref(), last).unwrap();
-            assert_eq!(texts(&found), expected, "{targets:?} {last:?}");
+            let wanted = Wanted {
+                targets,
+                last,
+                ..Wanted::default()
+            };
+            let found = read(dir.path(), &wanted).unwrap();
+            assert_eq!(texts(&found), expected, "{wanted:?}");
         };
         check(None, None, &["a", "b", "", "d", "e", "w"]);
         check(None, Some(2), &["e", "w"]);
@@ -274,7 +384,7 @@ mod tests {
         check(Some(&["web:8001", "worker.1"]), None, &["b", "d", "w"]);
         check(Some(&["web"]), Some(3), &["", "d", "e"]);
         check(Some(&["800"]), None, &[]);
-        let none = read(&dir.path().join("no"), None, None).unwrap();
+        let none = read(&dir.path().join("no"), &Wanted::default()).unwrap();
         assert_eq!(none, []);
     }
 
@@ -284,7 +394,7 @@ mod tests {
         let text: String = (0..20_000).map(|n| line(1, &format!("line {n}"))).collect();
         fs::write(dir.path().join("web-1.log"), text).unwrap();
         for last in [1, 2, 5000, 19_999, 20_000, 30_000] {
-            let found = read(dir.path(), None, Some(last)).unwrap();
+            let found = read(dir.path(), &last_only(last)).unwrap();
             assert_eq!(found.len(), last.min(20_000));
             assert_eq!(found.last().unwrap().text, "line 19999");
         }
@@ -295,7 +405,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("web-8000.log");
         fs::write(&path, line(1, "a") + &line(2, "b")).unwrap();
-        let mut follower = Follower::new(dir.path(), None, Some(1)).unwrap();
+        let mut follower = Follower::new(dir.path(), &last_only(1)).unwrap();
         let mut next = async || follower.next().await.unwrap().text;
         assert_eq!(next().await, "b");
 

@@ -10,6 +10,8 @@ mod find;
 pub mod guardian;
 mod launcher;
 mod lines;
+mod log_file;
+mod log_writer;
 pub mod logs;
 mod os;
 pub mod output;
@@ -32,6 +34,7 @@ pub use escapes::strip_escapes;
 pub use exec::hidden;
 pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
+pub use log_file::Rotation;
 pub use own::adopt_orphans;
 pub use strays::end_strays;
 

@@ -1,26 +1,35 @@
 //! What backends write: every line goes to a file, to the last lines in memory, and to whoever listens.
 //!
 //! A backend is never held up by a slow reader of ours: listeners that lag lose lines and are told how many, a file that
-//! cannot be written is said once and left out.
+//! cannot be written is said and tried again, with the number of lines that are missing from it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use super::log_file::{LogFile, Rotation, Written};
+use super::log_writer::LogWriter;
 use super::logs;
 use crate::backend::{BackendId, Slot};
 
 /// Lines of each backend that stay in memory.
 pub const TAIL: usize = 50;
+/// And what they may take together, in bytes; the last line stays whatever its length.
+const TAIL_BYTES: usize = 256 * 1024;
 /// Lines that a listener may lag behind before it loses some.
 const LAG: usize = 8192;
+/// When a listener lags so many lines, those that come are cut to [`LAG_LINE`] for it, so that a terminal that stands still
+/// costs some megabytes at the most.
+const LAG_LONG: usize = 256;
+const LAG_LINE: usize = 2048;
 
 /// One line that a backend wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,24 +48,42 @@ pub struct Line {
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    rotation: Rotation,
+    writer: LogWriter,
     sinks: Mutex<HashMap<BackendId, Arc<Sink>>>,
     listeners: broadcast::Sender<Line>,
 }
 
 impl Store {
-    /// A store that writes its files into `dir`, which is made if need be. The files of an earlier instance become
-    /// `….log.1`, so that what is read is of one instance. Only who holds the instance's lock may call this.
+    /// A store that writes its files into `dir`, which is made if need be. Of an earlier instance the last file of each
+    /// backend is kept, as `….log.earlier`, so that what is read is of one instance. Only who holds the instance's lock may
+    /// call this.
     ///
     /// # Errors
-    /// When the folder cannot be made or read.
+    /// When the folder cannot be made or read, or the system has no thread left.
     pub fn open(dir: PathBuf) -> io::Result<Arc<Store>> {
+        Self::with_rotation(dir, Rotation::default())
+    }
+
+    /// [`Store::open`] with another rotation than the usual one, for tests.
+    ///
+    /// # Errors
+    /// The same.
+    #[doc(hidden)]
+    pub fn with_rotation(dir: PathBuf, rotation: Rotation) -> io::Result<Arc<Store>> {
         fs::create_dir_all(&dir)?;
         for path in logs::files(&dir)? {
+            for old in logs::older_pieces(&path) {
+                // One that cannot be removed is older than the rest, and read as such.
+                let _ = fs::remove_file(old);
+            }
             // If it cannot be kept, today's lines matter more: they are added to it.
-            let _ = fs::rename(&path, path.with_added_extension("1"));
+            let _ = fs::rename(&path, path.with_added_extension("earlier"));
         }
         Ok(Arc::new(Store {
             dir,
+            rotation,
+            writer: LogWriter::start()?,
             sinks: Mutex::default(),
             listeners: broadcast::Sender::new(LAG),
         }))
@@ -77,9 +104,9 @@ impl Store {
         let Some(sink) = lock(&self.sinks).get(id).cloned() else {
             return Vec::new();
         };
-        let state = lock(&sink.state);
-        let skip = state.tail.len().saturating_sub(n);
-        state.tail.iter().skip(skip).cloned().collect()
+        let tail = lock(&sink.tail);
+        let skip = tail.lines.len().saturating_sub(n);
+        tail.lines.iter().skip(skip).cloned().collect()
     }
 
     /// Every line from now on. A receiver that lags too far gets `Lagged(n)`: it has lost `n` lines, which are in the
@@ -88,13 +115,20 @@ impl Store {
         self.listeners.subscribe()
     }
 
+    /// Waits until the files hold what was written so far, at most `limit`.
+    pub fn flush(&self, limit: Duration) {
+        self.writer.flush(limit);
+    }
+
     /// Where one backend's lines go, whatever run they are of.
     pub(super) fn sink(&self, id: &BackendId) -> Arc<Sink> {
         Arc::clone(lock(&self.sinks).entry(id.clone()).or_insert_with(|| {
-            let path = self.file(id);
             Arc::new(Sink {
                 id: id.clone(),
-                state: Mutex::new(SinkState::begin(path)),
+                tail: Mutex::default(),
+                file: Mutex::new(LogFile::new(self.file(id), self.rotation)),
+                left_out: AtomicU64::new(0),
+                writer: self.writer.clone(),
                 listeners: self.listeners.clone(),
             })
         }))
@@ -123,107 +157,140 @@ fn file_name(id: &BackendId) -> String {
 #[derive(Debug)]
 pub(super) struct Sink {
     id: BackendId,
-    state: Mutex<SinkState>,
+    tail: Mutex<Tail>,
+    /// Only the writing thread has it open.
+    file: Mutex<LogFile>,
+    /// Lines that the file misses since the disk was too slow for them.
+    left_out: AtomicU64,
+    writer: LogWriter,
     listeners: broadcast::Sender<Line>,
 }
 
-#[derive(Debug)]
-struct SinkState {
-    path: PathBuf,
-    file: io::Result<File>,
-    /// The last write stopped in the middle of a line.
-    torn: bool,
-    complained: bool,
-    tail: VecDeque<Line>,
+/// The last lines.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<Line>,
+    bytes: usize,
 }
 
-impl SinkState {
-    fn begin(path: PathBuf) -> Self {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path);
-        Self {
-            path,
-            file,
-            torn: false,
-            complained: false,
-            tail: VecDeque::with_capacity(TAIL),
+impl Tail {
+    fn push(&mut self, line: Line) {
+        self.bytes += line.text.len();
+        self.lines.push_back(line);
+        while self.lines.len() > TAIL || (self.bytes > TAIL_BYTES && self.lines.len() > 1) {
+            let gone = self.lines.pop_front();
+            self.bytes -= gone.map_or(0, |gone| gone.text.len());
         }
     }
 }
 
 impl Sink {
-    /// Takes lines that were read together. They go to the file in one write, so that another writer's line never gets
-    /// between the pieces of one.
-    pub(super) fn take(&self, err: bool, texts: Vec<String>) {
+    /// Takes lines that were read together.
+    pub(super) fn take(self: &Arc<Self>, err: bool, texts: Vec<String>) {
         if texts.is_empty() {
             return;
         }
         let at = Timestamp::now();
-        let mut state = lock(&self.state);
-        let trouble = state.write(at, err, &texts);
-        for text in texts {
-            self.show(&mut state, at, err, text);
-        }
-        if let Some(error) = trouble
-            && !state.complained
+        let count = texts.len() as u64;
+        let block = block(at, err, &texts);
+        let patient = self.left_out.load(Ordering::Relaxed) == 0;
+        let queued = self.writer.write(self, block, patient);
         {
-            state.complained = true;
-            let text = format!(
-                "lbdev: `{}` cannot be written ({error}), lines may be missing from it",
-                state.path.display()
-            );
-            self.show(&mut state, at, true, text);
+            let mut tail = lock(&self.tail);
+            for text in texts {
+                self.show(&mut tail, at, err, text);
+            }
+        }
+        if !queued && self.left_out.fetch_add(count, Ordering::Relaxed) == 0 {
+            self.say(format!(
+                "lbdev: the disk is too slow for the lines of `{}`: some are missing from its log",
+                self.id
+            ));
         }
     }
 
-    fn show(&self, state: &mut SinkState, at: Timestamp, err: bool, text: String) {
+    /// Waits until the file holds what was taken so far, at most `limit`.
+    pub(super) fn flush(&self, limit: Duration) {
+        self.writer.flush(limit);
+    }
+
+    fn show(&self, tail: &mut Tail, at: Timestamp, err: bool, text: String) {
         let line = Line {
             at,
             id: self.id.clone(),
             err,
             text: text.into(),
         };
-        if state.tail.len() == TAIL {
-            state.tail.pop_front();
-        }
-        state.tail.push_back(line.clone());
+        tail.push(line.clone());
         // Nobody may be listening.
-        let _ = self.listeners.send(line);
+        let _ = self.listeners.send(self.for_listeners(line));
+    }
+
+    /// A long line is cut for those who lag.
+    fn for_listeners(&self, line: Line) -> Line {
+        if line.text.len() <= LAG_LINE || self.listeners.len() < LAG_LONG {
+            return line;
+        }
+        let end = line.text.floor_char_boundary(LAG_LINE);
+        let text = format!(
+            "{} … [lbdev: too much at once; `lbdev logs` has it]",
+            &line.text[..end]
+        );
+        Line {
+            text: text.into(),
+            ..line
+        }
+    }
+
+    /// What lbdev itself has to say among the lines.
+    fn say(&self, text: String) {
+        self.show(&mut lock(&self.tail), Timestamp::now(), true, text);
+    }
+
+    /// Writes to the file, on the writing thread.
+    pub(super) fn write(&self, lines: &str) {
+        let mut file = lock(&self.file);
+        let now = Instant::now();
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let text =
+                format!("lbdev: {left_out} lines are missing here, since the disk was too slow");
+            self.append(&mut file, &block(Timestamp::now(), true, &[text]), now);
+        }
+        self.append(&mut file, lines, now);
+    }
+
+    fn append(&self, file: &mut LogFile, lines: &str, now: Instant) {
+        match file.append(lines.as_bytes(), now) {
+            Written::All | Written::StillFailed => {}
+            Written::Failed(why) => self.say(format!(
+                "lbdev: the log of `{}` cannot be written ({why}), it is tried again",
+                self.id
+            )),
+            Written::After { lost, why } => {
+                let text = format!(
+                    "lbdev: the log of `{}` is written again; {lost} lines before this are missing from it ({why})",
+                    self.id
+                );
+                self.say(text.clone());
+                // If that fails again, it is said again.
+                let _ = file.append(block(Timestamp::now(), true, &[text]).as_bytes(), now);
+            }
+        }
     }
 }
 
-impl SinkState {
-    /// Appends lines to the file; what went wrong, if something did.
-    fn write(&mut self, at: Timestamp, err: bool, texts: &[String]) -> Option<String> {
-        let file = match &mut self.file {
-            Ok(file) => file,
-            Err(error) => return Some(error.to_string()),
-        };
-        let stream = if err { "err" } else { "out" };
-        let prefix = format!("{at:.6} {stream} ");
-        let bytes = texts.iter().map(|text| prefix.len() + text.len() + 1).sum();
-        let mut block = String::with_capacity(bytes);
-        if self.torn {
-            block.push('\n');
-        }
-        for text in texts {
-            // Writing to a string cannot fail.
-            let _ = writeln!(block, "{prefix}{text}");
-        }
-        match file.write_all(block.as_bytes()) {
-            Ok(()) => {
-                self.torn = false;
-                None
-            }
-            Err(error) => {
-                self.torn = true;
-                Some(error.to_string())
-            }
-        }
+/// Lines as they stand in a file, each with the time at which it was read and the stream it came on.
+fn block(at: Timestamp, err: bool, texts: &[String]) -> String {
+    let stream = if err { "err" } else { "out" };
+    let prefix = format!("{at:.6} {stream} ");
+    let bytes = texts.iter().map(|text| prefix.len() + text.len() + 1).sum();
+    let mut block = String::with_capacity(bytes);
+    for text in texts {
+        // Writing to a string cannot fail.
+        let _ = writeln!(block, "{prefix}{text}");
     }
+    block
 }
 
 /// Nothing panics while it holds one of these locks; if something did, the lines would still be whole.
@@ -248,6 +315,7 @@ mod tests {
         let sink = store.sink(&id(8000));
         sink.take(false, (0..100).map(|n| format!("line {n}")).collect());
         store.sink(&id(8000)).take(true, vec!["oops".into()]);
+        store.flush(Duration::from_secs(10));
 
         let texts: Vec<String> = store
             .tail(&id(8000), 2)
@@ -266,26 +334,54 @@ mod tests {
         assert_eq!((at.len(), rest), (27, "err oops"));
         assert!(at.parse::<Timestamp>().is_ok(), "{at}");
         assert_eq!(
-            fs::read_to_string(dir.path().join("web-8000.log.1")).unwrap(),
+            fs::read_to_string(dir.path().join("web-8000.log.earlier")).unwrap(),
             "earlier\n"
         );
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_said_once() {
+    fn a_file_that_cannot_be_written_is_said_once_and_its_lines_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        let store = Store::open(logs.clone()).unwrap();
+        fs::remove_dir(&logs).unwrap();
+        // A file where the folder was.
+        fs::write(&logs, "").unwrap();
+        let sink = store.sink(&id(8000));
+        for _ in 0..3 {
+            sink.take(false, vec!["x".into()]);
+        }
+        store.flush(Duration::from_secs(10));
+        let tail = store.tail(&id(8000), TAIL);
+        let said = tail.iter().filter(|line| line.text.starts_with("lbdev:"));
+        assert_eq!((tail.len(), said.count()), (4, 1), "{tail:?}");
+    }
+
+    #[test]
+    fn what_stays_in_memory_is_bounded_by_bytes_too() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().to_owned()).unwrap();
         let sink = store.sink(&id(8000));
-        // A device on which every write fails as on a full disk.
-        if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
-            lock(&sink.state).file = Ok(full);
-            for _ in 0..3 {
-                sink.take(false, vec!["x".into()]);
-            }
-            let tail = store.tail(&id(8000), TAIL);
-            let said = tail.iter().filter(|line| line.text.starts_with("lbdev:"));
-            assert_eq!((tail.len(), said.count()), (4, 1), "{tail:?}");
+        let mut lags = store.subscribe();
+        let long = "x".repeat(64 * 1024);
+        for _ in 0..LAG_LONG + 10 {
+            sink.take(false, vec![long.clone()]);
         }
+        let tail = store.tail(&id(8000), TAIL);
+        assert_eq!(tail.len(), TAIL_BYTES / long.len());
+        let mut heard = Vec::new();
+        while let Ok(line) = lags.try_recv() {
+            heard.push(line.text.len());
+        }
+        assert_eq!(heard.len(), LAG_LONG + 10);
+        assert!(heard[..LAG_LONG].iter().all(|length| *length == long.len()));
+        assert!(
+            heard[LAG_LONG..]
+                .iter()
+                .all(|length| *length < 2 * LAG_LINE)
+        );
+        let (_, last) = (store.tail(&id(8001), 1), store.tail(&id(8000), 1));
+        assert_eq!(last[0].text.len(), long.len());
     }
 
     #[test]

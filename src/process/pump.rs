@@ -13,6 +13,8 @@ use super::output::Sink;
 
 /// A process that is not the run's may hold the pipe for ever; it is listened to this long after the run has ended.
 const DRAIN: Duration = Duration::from_secs(1);
+/// The last lines of a run are in its file when its end is told, unless the disk takes longer.
+const WRITTEN: Duration = Duration::from_millis(50);
 const PIECE: usize = 64 * 1024;
 
 /// The thread that reads a run's output, as its launcher sees it.
@@ -46,6 +48,7 @@ impl Pump {
                 for stream in &mut streams {
                     stream.finish(&sink);
                 }
+                sink.flush(WRITTEN);
                 // The launcher may have stopped waiting.
                 let _ = tell.send(());
             })?;
@@ -67,7 +70,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn read(&mut self, buffer: &mut [u8], sink: &Sink) {
+    fn read(&mut self, buffer: &mut [u8], sink: &Arc<Sink>) {
         let Some(pipe) = &mut self.pipe else {
             return;
         };
@@ -84,14 +87,14 @@ impl Stream {
         }
     }
 
-    fn finish(&mut self, sink: &Sink) {
+    fn finish(&mut self, sink: &Arc<Sink>) {
         let mut texts = Vec::new();
         self.lines.finish(&mut |text| texts.push(text));
         sink.take(self.err, texts);
     }
 }
 
-fn read_all(streams: &mut [Stream; 2], told: PipeReader, sink: &Sink) -> io::Result<()> {
+fn read_all(streams: &mut [Stream; 2], told: PipeReader, sink: &Arc<Sink>) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     let mut told = Some(told);
     let mut until: Option<Instant> = None;

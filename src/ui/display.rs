@@ -22,6 +22,8 @@ use crate::supervisor::{BackendView, Change, View};
 
 /// What backends write while they start is held back so long, for the start to stand together.
 const HOLD: Duration = Duration::from_secs(2);
+/// And so much of it, in bytes; what goes beyond it is counted.
+const HELD_BYTES: usize = 1024 * 1024;
 /// A server that somebody else runs and that does not answer for so long is not waited for.
 const EXTERNAL_PATIENCE: Duration = Duration::from_secs(2);
 /// What is shown, and what it takes to show the next thing.
@@ -39,6 +41,9 @@ pub(super) struct Display {
     /// Who was shown as ready by then: their news of it is old.
     shown_ready: HashSet<String>,
     held: Vec<(String, String)>,
+    held_bytes: usize,
+    /// Lines that came beyond what is held back.
+    held_lost: u64,
     /// Nothing more comes from the backends.
     pub(super) output_closed: bool,
     /// Every backend became ready, and what they wrote meanwhile was held back.
@@ -61,6 +66,8 @@ impl Display {
             starting: true,
             shown_ready: HashSet::new(),
             held: Vec::new(),
+            held_bytes: 0,
+            held_lost: 0,
             output_closed: false,
             started_well: false,
         }
@@ -112,6 +119,7 @@ impl Display {
     /// What was held back. After a good start copies of one server have said the same: one of them speaks for all.
     fn release(&mut self) -> Result<(), WriteError> {
         let held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
         let Some((first, _)) = held.first() else {
             return Ok(());
         };
@@ -130,7 +138,12 @@ impl Display {
             );
             text.push_str(&self.ui.out.dim(&line));
         }
-        self.screen.out(&text)
+        self.screen.out(&text)?;
+        match std::mem::take(&mut self.held_lost) {
+            0 => {}
+            lost => self.tell_lost(lost, "lines"),
+        }
+        Ok(())
     }
 
     pub(super) fn settle(&mut self) -> Result<(), WriteError> {
@@ -147,11 +160,11 @@ impl Display {
     ) -> Result<(), WriteError> {
         /// So many lines are written at once.
         const AT_ONCE: usize = 256;
-        self.held.push((line.id.short(), self.output_text(line)));
+        self.hold(line);
         let mut lost = 0;
         for _ in 0..AT_ONCE {
             match more.try_recv() {
-                Ok(line) => self.held.push((line.id.short(), self.output_text(&line))),
+                Ok(line) => self.hold(&line),
                 Err(TryRecvError::Lagged(n)) => {
                     lost = n;
                     break;
@@ -166,6 +179,16 @@ impl Display {
             0 => Ok(()),
             lost => self.lost(lost, "lines"),
         }
+    }
+
+    fn hold(&mut self, line: &Line) {
+        if self.held_bytes > HELD_BYTES {
+            self.held_lost += 1;
+            return;
+        }
+        let text = self.output_text(line);
+        self.held_bytes += text.len();
+        self.held.push((line.id.short(), text));
     }
 
     fn output_text(&self, line: &Line) -> String {
@@ -232,11 +255,15 @@ impl Display {
 
     pub(super) fn lost(&mut self, n: u64, what: &str) -> Result<(), WriteError> {
         self.release()?;
+        self.tell_lost(n, what);
+        Ok(())
+    }
+
+    fn tell_lost(&self, n: u64, what: &str) {
         self.note(&format!(
             "{} {what} came too fast to show; `lbdev logs` has what backends wrote",
             count(n)
         ));
-        Ok(())
     }
 }
 

@@ -35,6 +35,7 @@ mod floors;
 mod freeze;
 mod hosts;
 mod left_behind;
+mod lines;
 mod meeting;
 mod process;
 mod restarts;

@@ -167,6 +167,7 @@ async fn a_command_runs_in_its_session_folder_and_environment() {
     for line in ["web:8000 8000", &folder, "ready", "oops"] {
         assert!(tail.iter().any(|other| other == line), "{tail:?}");
     }
+    bench.store.flush(LIMIT);
     let file = fs::read_to_string(bench.store.file(&id())).unwrap();
     assert!(
         file.contains("Z err oops\n") && file.contains("Z out ready\n"),
