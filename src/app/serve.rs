@@ -110,6 +110,7 @@ impl Running {
         let (news_to, news) = mpsc::unbounded_channel();
         let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
+        let meter = launcher.meter();
 
         config.notes.extend(bound.notes().iter().cloned());
         let balancer = Arc::new(config.balancer.clone());
@@ -153,6 +154,7 @@ impl Running {
             about,
             supervisor: supervisor.clone(),
             pools: pools.clone(),
+            meter,
             shutdown: shutdown.clone(),
         };
         let door = control::open(lock.folder().socket(), Arc::new(control))

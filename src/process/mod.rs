@@ -19,6 +19,7 @@ mod program;
 mod pump;
 mod run;
 mod signals;
+mod usage;
 
 use std::time::SystemTime;
 
@@ -31,6 +32,7 @@ pub use exec::hidden;
 pub use guardian::{Guardian, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;
+pub use usage::{Meter, Usage, Usages};
 
 /// Launches and signals runs. Both calls return at once; what came of a launch arrives as [`News`] on the channel that
 /// the launcher was made with.

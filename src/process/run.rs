@@ -65,7 +65,7 @@ impl Run {
         let at = SystemTime::now();
         // As long as the leader is not reaped its number stays its own, and so does its session's.
         let scope = self.shared.scope(self.run, self.leader);
-        let rest = own::quietly(|| find::below(&scope));
+        let rest = find::below(&scope);
         let asked = self.shared.asked(self.run);
         let left_some = !signals::end(&scope, rest, asked).is_empty();
         self.pump.finish(LAST_LINES);
