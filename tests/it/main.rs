@@ -42,4 +42,5 @@ mod streams;
 mod timing;
 mod tools;
 mod up_django;
+mod usage;
 mod websocket;
