@@ -100,6 +100,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB006", "the running lbdev does not answer"),
     ("LB007", "a folder or file cannot be used"),
     ("LB008", "the machine refuses: a port, a thread, a socket"),
+    ("LB009", "lbdev's guardian was ended"),
     ("LB010", "a backend ended before it was ready"),
     ("LB011", "a backend did not become ready in time"),
     ("LB012", "a backend listens on another port"),

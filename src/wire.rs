@@ -185,4 +185,43 @@ pub struct Instance {
     pub started: jiff::Timestamp,
     /// Tells one resolved set-up from another: `up` on a running instance compares it.
     pub setup: String,
+    /// The folder itself, by which it is found after it was moved; 0 where that is not known.
+    #[serde(default)]
+    pub device: u64,
+    /// With `device`.
+    #[serde(default)]
+    pub inode: u64,
+}
+
+/// The file that says which processes an instance has started, for whoever has to end them in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sessions {
+    pub version: u32,
+    /// The `LBDEV_INSTANCE` of its backends.
+    pub instance: String,
+    /// Process ids and start times are of this boot of the machine.
+    pub boot_id: String,
+    /// And of this pid namespace, where the system has them.
+    pub pid_namespace: Option<String>,
+    pub lbdev: Option<StartedProcess>,
+    pub guardian: Option<StartedProcess>,
+    pub backends: Vec<BackendSession>,
+}
+
+/// One process for ever: its number, and when it started in the unit of the system's process table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct StartedProcess {
+    pub pid: u32,
+    pub start: u64,
+}
+
+/// The process that leads the session of a backend's present run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BackendSession {
+    pub backend: String,
+    #[serde(flatten)]
+    pub process: StartedProcess,
 }

@@ -9,7 +9,7 @@ use super::{BACKGROUND, Start};
 use crate::cli::{LogsOptions, Place, Task};
 use crate::control::Client;
 use crate::error::Report;
-use crate::instance::{self, Folder};
+use crate::instance::{self, Folder, Lock};
 use crate::process::Daemon;
 use crate::ui;
 use crate::{commands, process, shutdown, wire};
@@ -68,7 +68,13 @@ pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
 /// `None` when another one was faster.
 fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
     let Start { folder, .. } = start;
-    folder.create().map_err(|error| vec![error.into()])?;
+    // Here, where somebody reads what is said of it.
+    if let Some(lock) = Lock::try_take(folder).map_err(|error| vec![error.into()])? {
+        let ended = commands::end_left_over(&lock).map_err(|error| vec![error.into()])?;
+        if let Some(said) = ended {
+            start.ui.note(&said);
+        }
+    }
     let runtime = commands::runtime().map_err(|report| vec![report])?;
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
     fix_ports(&mut args, start);

@@ -1,8 +1,10 @@
 //! The top floor: reads the command line, does what it says, and ends with the right exit code.
 
 mod detach;
+mod guard;
 mod preflight;
 mod serve;
+mod sessions;
 mod startup;
 
 use std::ffi::OsString;
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 use crate::cli::{self, Invocation, UpOptions, Verb};
 use crate::config::{self, Config};
 use crate::error::Report;
-use crate::instance::Folder;
+use crate::instance::{self, Folder};
 use crate::ui::Ui;
 use crate::{commands, demo, process};
 
@@ -54,7 +56,7 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
     let folder = if options.request.demo {
         Folder::demo()
     } else {
-        Folder::of(&config.dir)
+        instance::folder_of(&config.dir)
     };
     let folder = folder.map_err(|error| vec![error.into()])?;
     let start = Start {

@@ -9,15 +9,15 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::startup::{self, Startup};
-use super::{Start, preflight};
+use super::{Start, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::Config;
 use crate::control::{self, About, Control, Door};
 use crate::error::Report;
-use crate::instance::Lock;
+use crate::instance::{self, Lock};
 use crate::pool::{AccessLog, Pools};
 use crate::probe::Network;
-use crate::process::{Launcher, guardian, output};
+use crate::process::{Guardians, Launcher, output};
 use crate::proxy::{self, Bound, LastLines, Lent, Proxy, StickyKey};
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::supervisor::{self, BackendView, Handle, Parts};
@@ -52,12 +52,12 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     let Start {
         config, folder, ui, ..
     } = start;
-    if let Some(left) = folder.read() {
-        // An earlier lbdev of this folder was ended so hard that even its guardian could not finish.
-        process::end_instance(&left.id);
+    // An earlier lbdev of this folder may have been ended so hard that even its guardian could not finish. Until its files
+    // are written anew, nobody is to read there where it was.
+    let ended = commands::end_left_over(&lock).map_err(|error| vec![error.into()])?;
+    if let Some(said) = ended {
+        ui.note(&said);
     }
-    // Until it is written anew, nobody is to read there where the earlier one was.
-    lock.remove().map_err(|error| vec![error.into()])?;
     if !background {
         // What an earlier one said in the background would be taken for the reasons of this one.
         let _ = std::fs::remove_file(folder.boot_log());
@@ -81,9 +81,13 @@ struct Running {
     proxy: Proxy,
     access: Arc<AccessLog>,
     output: Arc<output::Store>,
-    guardian: guardian::Guardian,
+    guardian: Guardians,
+    /// Ends when the guardian is dismissed.
+    sessions: Option<JoinHandle<()>>,
+    /// What the parts of it have to say that run by themselves.
+    troubles: mpsc::UnboundedReceiver<Report>,
     door: Door,
-    lock: Lock,
+    lock: Arc<Lock>,
     background: bool,
     ui: Ui,
 }
@@ -105,8 +109,10 @@ impl Running {
         let id = Uuid::new_v4().to_string();
         let output = output::Store::open(lock.folder().logs_dir())
             .map_err(|error| machine("write its logs", &error))?;
-        let guardian =
-            guardian::start(&id).map_err(|error| machine("start its guardian", &error))?;
+        let (troubles_to, troubles) = mpsc::unbounded_channel();
+        let lock = Arc::new(lock);
+        let (guardian, on_guard) = guard::start(&id, &lock, troubles_to.clone())
+            .map_err(|error| machine("start its guardian", &error))?;
         let (news_to, news) = mpsc::unbounded_channel();
         let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
@@ -172,9 +178,10 @@ impl Running {
             })),
         };
         let proxy = proxy::start(balancer, bound, pools, access.clone(), lent)?;
+        let identity = instance::identity(&config.dir).unwrap_or_default();
         lock.write(&wire::Instance {
             version: wire::VERSION,
-            id,
+            id: id.clone(),
             project: config.project.clone(),
             dir: config.dir.display().to_string(),
             pid: std::process::id(),
@@ -182,7 +189,15 @@ impl Running {
             socket: lock.folder().socket().display().to_string(),
             started: jiff::Timestamp::now(),
             setup: super::setup(&config, lock.folder()),
+            device: identity.0,
+            inode: identity.1,
         })?;
+        let source = sessions::Source {
+            instance: id,
+            view: supervisor.view(),
+            guardian: on_guard,
+        };
+        let sessions = sessions::keep(lock.clone(), source, troubles_to);
         supervisor.start_all().await;
         Ok(Self {
             config,
@@ -193,6 +208,8 @@ impl Running {
             access,
             output,
             guardian,
+            sessions,
+            troubles,
             door,
             lock,
             background,
@@ -201,7 +218,7 @@ impl Running {
     }
 
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
-    async fn until_ended(self) -> Result<u8, Vec<Report>> {
+    async fn until_ended(mut self) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
         let said = Notes {
             to: notes_to,
@@ -227,6 +244,21 @@ impl Running {
             // Notes go to the log of the background.
             drop(notes);
         }
+        // Until the end, and beyond it: it goes when all who could say something have gone.
+        let mut troubles = std::mem::replace(&mut self.troubles, mpsc::unbounded_channel().1);
+        let told = said.clone();
+        tokio::spawn(async move {
+            while let Some(trouble) = troubles.recv().await {
+                told.report(&trouble);
+            }
+        });
+        let mut gaps = self.supervisor.gaps();
+        let told = said.clone();
+        tokio::spawn(async move {
+            while let Ok(gap) = gaps.recv().await {
+                told.tell(slept(gap));
+            }
+        });
         let reader_gone = async {
             match &mut screen {
                 Some(screen) => screen.ended().await,
@@ -307,6 +339,7 @@ impl Running {
             mut loop_task,
             proxy,
             guardian,
+            sessions,
             door,
             lock,
             ..
@@ -356,15 +389,27 @@ impl Running {
             }
         }
         drop(door);
-        if let Err(error) = lock.remove() {
-            notes.report(&error.into());
-        }
         let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
         // Only a panic in there could fail, and there is nothing left to end.
         drop(dismissed);
+        if let Some(sessions) = sessions {
+            // It has nothing to give back, and ends with the guardian.
+            let _ = sessions.await;
+        }
+        if let Err(error) = lock.remove() {
+            notes.report(&error.into());
+        }
         let state = shutdown.now();
         (state.level, state.reason)
     }
+}
+
+/// After a gap in time.
+fn slept(gap: Duration) -> String {
+    format!(
+        "slept {} (the machine did, or lbdev was stopped): nothing of it counts against a server",
+        ui::units::took(gap)
+    )
 }
 
 /// What an end still waits for.
@@ -427,6 +472,7 @@ impl ElsewhereNotes {
 }
 
 /// What lbdev itself has to say while it runs: on the screen if there is one, else into the log of the background.
+#[derive(Clone)]
 struct Notes {
     to: mpsc::UnboundedSender<String>,
     ui: Ui,

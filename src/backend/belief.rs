@@ -177,6 +177,16 @@ impl Belief {
         };
     }
 
+    /// Nobody lived through this time: what ends by time ends so much later.
+    pub(super) fn put_off(&mut self, gap: Duration) {
+        if let Standing::Failing {
+            until: Some(until), ..
+        } = &mut self.standing
+        {
+            *until += gap;
+        }
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant) {
         if self.until().is_some_and(|until| until <= now) {

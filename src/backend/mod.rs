@@ -4,6 +4,7 @@
 
 mod belief;
 mod failures;
+mod gap;
 mod id;
 mod policy;
 mod signal;

@@ -4,7 +4,7 @@ mod args;
 mod invocation;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
@@ -69,6 +69,14 @@ where
     Ok(typed.into_invocation(&cwd))
 }
 
+/// The current folder. In one that was removed, where it was: the shell still knows, and what runs for it can be stopped.
+fn current_folder() -> std::io::Result<PathBuf> {
+    std::env::current_dir().or_else(|error| {
+        let pwd = std::env::var_os("PWD").map(PathBuf::from);
+        pwd.filter(|pwd| pwd.is_absolute()).ok_or(error)
+    })
+}
+
 /// What was typed: `args`, the program's name first. Help, the version and usage errors are printed, and the process ends.
 pub fn parse(args: &[OsString]) -> Invocation {
     // Before clap has judged the words, these two are looked for as they stand.
@@ -79,7 +87,7 @@ pub fn parse(args: &[OsString]) -> Invocation {
     };
     let color = color_typed(args);
     let json = before("--json");
-    match parse_from(args, std::env::current_dir) {
+    match parse_from(args, current_folder) {
         Ok(invocation) => invocation,
         Err(stop) => {
             let ui = crate::ui::Ui::new(color);

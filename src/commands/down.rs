@@ -4,17 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::client_of;
 use crate::cli::Place;
+use crate::control::Client;
 use crate::error::Report;
 use crate::instance::{self, Folder, Found, InstanceError};
 use crate::ui::Ui;
 use crate::ui::units::{plural, took};
+use crate::wire::BackendStatus;
 
 /// Between two looks at whether it is gone.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long one that starts may take until it can be told to stop.
 const START: Duration = Duration::from_secs(15);
-/// After so long, and each time again, it is said what it is waiting for.
-const SAY: Duration = Duration::from_secs(5);
+/// After so long, and each time again, it is said what it is waiting for, where that has changed.
+const SAY: Duration = Duration::from_secs(1);
 /// Drain and stop timeouts are a matter of the set-up, so this is no more than the end of all patience.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -26,6 +28,11 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
         reachable(place).await?;
         meant(place, ui)?
     };
+    // Before anything is said of what runs: what one that was killed has left is to go, too.
+    let dir = (!all).then_some(place.dir.as_path());
+    if all || place.project.is_none() {
+        super::left_over::clean_up(dir, ui)?;
+    }
     if found.is_empty() {
         let what = match (all, &place.project) {
             (true, _) => "nothing is running".to_owned(),
@@ -111,7 +118,7 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
             return Err(Report::from(error).hint(format!("run `kill -9 {}`", found.instance.pid)));
         }
     }
-    let mut said = SAY;
+    let mut waits = HeldUp::default();
     while found.folder.is_locked() {
         let waited = began.elapsed();
         if waited >= PATIENCE {
@@ -125,18 +132,7 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
             );
             return Err(report.hint(format!("run `kill -9 {}`", found.instance.pid)));
         }
-        if waited >= said {
-            said += SAY;
-            let held_up = client.status().await.ok();
-            let names = held_up.iter().flat_map(|status| &status.backends);
-            let names: Vec<_> = names
-                .filter(|backend| backend.pid.is_some())
-                .map(|backend| format!("`{}`", backend.id))
-                .collect();
-            if !names.is_empty() {
-                ui.note(&format!("still waiting for {}", names.join(", ")));
-            }
-        }
+        waits.look(&client, waited, ui).await;
         tokio::time::sleep(LOOK).await;
     }
     let backends = plural(backends, "backend", "backends");
@@ -147,4 +143,39 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
         took(began.elapsed())
     ));
     Ok(())
+}
+
+/// Whom an end waits for, said once a second where it is not the same as before.
+#[derive(Default)]
+struct HeldUp {
+    looks: u32,
+    said: Vec<String>,
+}
+
+impl HeldUp {
+    async fn look(&mut self, client: &Client, waited: Duration, ui: &Ui) {
+        if waited < SAY * (self.looks + 1) {
+            return;
+        }
+        self.looks += 1;
+        let Ok(status) = client.status().await else {
+            return;
+        };
+        let now: Vec<String> = status.backends.iter().filter_map(held_up).collect();
+        if !now.is_empty() && now != self.said {
+            ui.note(&format!("still waiting for {}", now.join(", ")));
+            self.said = now;
+        }
+    }
+}
+
+/// Why a backend is still there.
+fn held_up(backend: &BackendStatus) -> Option<String> {
+    let pid = backend.pid?;
+    let why = match (backend.state.as_str(), backend.in_flight) {
+        ("draining", 1) => "1 request in flight".to_owned(),
+        ("draining", in_flight) => format!("{in_flight} requests in flight"),
+        (state, _) => state.to_owned(),
+    };
+    Some(format!("`{}` (pid {pid}, {why})", backend.id))
 }

@@ -3,6 +3,7 @@
 mod act;
 mod down;
 mod drain;
+mod left_over;
 mod logs;
 mod rolling;
 mod scale;
@@ -11,6 +12,8 @@ mod setup;
 mod status;
 
 use std::future::Future;
+
+pub(crate) use left_over::end_left_over;
 
 use crate::cli::{Place, Task};
 use crate::control::client::Client;

@@ -33,12 +33,51 @@ pub fn all_running() -> Result<Vec<Found>, InstanceError> {
     Ok(every(&place::state_root()?))
 }
 
+/// The state folders of instances that were ended so hard that their files are still there: of `dir` and its parents, or
+/// all of this user's.
+///
+/// # Errors
+/// When nobody knows where state goes.
+pub fn left_over(dir: Option<&Path>) -> Result<Vec<Folder>, InstanceError> {
+    let root = place::state_root()?;
+    let folders = match dir {
+        Some(dir) => {
+            let dir = place::canonical(dir).unwrap_or_else(|_| dir.to_owned());
+            let keys = dir.ancestors().map(place::key);
+            keys.map(|key| Folder::under(&root, &key)).collect()
+        }
+        None => state_folders(&root),
+    };
+    let stale = folders.into_iter().filter(|folder| {
+        let traces = [folder.instance_file(), folder.sessions_file()];
+        traces.iter().any(|file| file.is_file()) && !folder.is_locked()
+    });
+    Ok(stale.collect())
+}
+
 /// The instance of `lbdev demo`, if it runs.
 ///
 /// # Errors
 /// When nobody knows where state goes.
 pub fn running_demo() -> Result<Option<Found>, InstanceError> {
     Ok(in_folder(Folder::demo()?))
+}
+
+/// The state folder of the project in `dir`: the one that its path names, unless a running instance has it whose folder
+/// this is, under the path that it had when it started.
+///
+/// # Errors
+/// When `dir` is not there, or nobody knows where state goes.
+pub fn folder_of(dir: &Path) -> Result<Folder, InstanceError> {
+    let folder = Folder::of(dir)?;
+    if folder.is_locked() {
+        return Ok(folder);
+    }
+    let identity = place::identity(dir);
+    let moved = every(&place::state_root()?).into_iter().find(|found| {
+        identity.is_some() && found.instance.identity() == identity && !found.folder.is_demo()
+    });
+    Ok(moved.map_or(folder, |found| found.folder))
 }
 
 /// The instance that is meant: by the project's name; else that of `dir`, or of a parent of it; else, where `dir` was not
@@ -58,11 +97,18 @@ pub(super) fn find_in(
     if let Some(project) = project {
         return by_name(root, project);
     }
-    let here = place::canonical(dir.unwrap_or(Path::new(".")))?;
+    let asked = dir.unwrap_or(Path::new("."));
+    let here = match place::canonical(asked) {
+        Ok(here) => here,
+        Err(error) => return removed(root, asked).ok_or(error),
+    };
     if let Some(found) = above(root, &here) {
         return Ok(found);
     }
     let mut running = every(root);
+    if let Some(moved) = moved_here(&running, &here) {
+        return Ok(running.swap_remove(moved).noted());
+    }
     // The demo belongs to no folder, but where it was started it is the one that is meant.
     let demo_here = |found: &Found| found.folder.is_demo() && here.starts_with(&found.instance.dir);
     if let Some(demo) = running.iter().position(demo_here) {
@@ -105,6 +151,24 @@ fn above(root: &Path, here: &Path) -> Option<Found> {
     })
 }
 
+/// The instance of a folder that was removed, by the path that it had; without links, which nobody can follow any more.
+fn removed(root: &Path, asked: &Path) -> Option<Found> {
+    let gone = std::path::absolute(asked).ok()?;
+    let mut running = every(root);
+    let was_there = |found: &Found| gone.starts_with(&found.instance.dir);
+    let place = running.iter().position(was_there)?;
+    Some(running.swap_remove(place).noted())
+}
+
+/// Which of `running` was started in this folder or a parent of it, when the folder had another path.
+fn moved_here(running: &[Found], here: &Path) -> Option<usize> {
+    here.ancestors().find_map(|dir| {
+        let identity = place::identity(dir)?;
+        let same = |found: &Found| found.instance.identity() == Some(identity);
+        running.iter().position(same)
+    })
+}
+
 fn in_folder(folder: Folder) -> Option<Found> {
     let instance = running(&folder)?;
     Some(Found {
@@ -114,20 +178,40 @@ fn in_folder(folder: Folder) -> Option<Found> {
     })
 }
 
-/// By project name, then by folder.
-fn every(root: &Path) -> Vec<Found> {
+fn state_folders(root: &Path) -> Vec<Folder> {
     let Ok(entries) = std::fs::read_dir(root) else {
         return Vec::new();
     };
-    let mut all: Vec<Found> = entries
-        .flatten()
-        .filter_map(|entry| in_folder(Folder::under(root, entry.file_name().to_str()?)))
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names
+        .filter_map(|name| Some(Folder::under(root, name.to_str()?)))
+        .collect()
+}
+
+/// By project name, then by folder.
+fn every(root: &Path) -> Vec<Found> {
+    let mut all: Vec<Found> = state_folders(root)
+        .into_iter()
+        .filter_map(in_folder)
         .collect();
     all.sort_by(|a, b| {
         let key = |found: &Found| (found.instance.project.clone(), found.instance.dir.clone());
         key(a).cmp(&key(b))
     });
     all
+}
+
+impl wire::Instance {
+    /// The folder itself, if it was written down.
+    fn identity(&self) -> Option<(u64, u64)> {
+        (self.inode != 0).then_some((self.device, self.inode))
+    }
+
+    /// Whether its folder is still where it was when the instance started.
+    pub fn is_in_place(&self) -> bool {
+        let identity = self.identity();
+        identity.is_none() || place::identity(Path::new(&self.dir)) == identity
+    }
 }
 
 impl Found {

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{Folder, InstanceError};
 use crate::wire;
 
@@ -70,12 +72,23 @@ impl Lock {
         write_whole(&path, instance).map_err(|source| InstanceError::Unusable { path, source })
     }
 
-    /// Takes the instance file and the socket away; the logs stay. What is gone already is fine.
+    /// Says which processes this instance has started, as [`Lock::write`] does.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_sessions(&self, sessions: &wire::Sessions) -> Result<(), InstanceError> {
+        let path = self.folder.sessions_file();
+        write_whole(&path, sessions).map_err(|source| InstanceError::Unusable { path, source })
+    }
+
+    /// Takes the instance file, the list of processes and the socket away; the logs stay. What is gone already is fine.
     ///
     /// # Errors
     /// When one of them is there and cannot be removed.
     pub fn remove(&self) -> Result<(), InstanceError> {
-        for path in [self.folder.instance_file(), self.folder.socket().to_owned()] {
+        let folder = &self.folder;
+        let socket = folder.socket().to_owned();
+        for path in [folder.instance_file(), folder.sessions_file(), socket] {
             match fs::remove_file(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -86,7 +99,7 @@ impl Lock {
     }
 }
 
-fn write_whole(path: &Path, instance: &wire::Instance) -> io::Result<()> {
+fn write_whole(path: &Path, document: &impl Serialize) -> io::Result<()> {
     let draft = path.with_extension("json.new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -94,7 +107,7 @@ fn write_whole(path: &Path, instance: &wire::Instance) -> io::Result<()> {
         .write(true)
         .mode(0o600)
         .open(&draft)?;
-    serde_json::to_writer(&mut file, instance)?;
+    serde_json::to_writer(&mut file, document)?;
     file.write_all(b"\n")?;
     fs::rename(&draft, path)
 }

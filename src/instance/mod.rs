@@ -11,9 +11,9 @@ mod place;
 use std::io;
 use std::path::PathBuf;
 
-pub use find::{Found, all_running, find, running, running_demo};
+pub use find::{Found, all_running, find, folder_of, left_over, running, running_demo};
 pub use lock::Lock;
-pub use place::{Folder, home, tilde};
+pub use place::{Folder, home, identity, tilde};
 
 use crate::error::{Exit, Report};
 

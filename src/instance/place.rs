@@ -68,6 +68,11 @@ impl Folder {
         self.path.join("instance.json")
     }
 
+    /// Says which processes the instance has started: a [`wire::Sessions`](crate::wire::Sessions) as JSON.
+    pub fn sessions_file(&self) -> PathBuf {
+        self.path.join("sessions.json")
+    }
+
     /// Locked by a running instance for as long as it lives.
     pub fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
@@ -183,6 +188,12 @@ pub(super) fn canonical(dir: &Path) -> Result<PathBuf, InstanceError> {
         return Err(no_folder(io::ErrorKind::NotADirectory.into()));
     }
     Ok(found)
+}
+
+/// What a folder stays when it is moved: its device and its inode. `None` for one that is not there.
+pub fn identity(dir: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(dir).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// The name of a project's state folder: a hash of its canonical path.

@@ -19,6 +19,8 @@ fn instance(folder: &Folder, project: &str, dir: &Path) -> wire::Instance {
         socket: folder.socket().display().to_string(),
         started: jiff::Timestamp::UNIX_EPOCH,
         setup: String::new(),
+        device: place::identity(dir).unwrap_or_default().0,
+        inode: place::identity(dir).unwrap_or_default().1,
     }
 }
 
@@ -113,6 +115,36 @@ fn the_folder_then_its_parents_then_the_only_one() {
     ));
     drop(first);
     assert_eq!(find(None, None).unwrap().instance.project, "b");
+}
+
+#[test]
+fn a_folder_that_was_moved_or_removed_is_still_the_one() {
+    let root = tempfile::tempdir().unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let (old, new) = (base.path().join("old"), base.path().join("new"));
+    let other = base.path().join("other");
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(&other).unwrap();
+    let find = |dir: &Path| find_in(root.path(), Some(dir), None);
+    let _other = start(root.path(), "other", &other);
+    let alive = start(root.path(), "site", &old);
+    assert!(alive.0.folder().read().unwrap().is_in_place());
+
+    fs::rename(&old, &new).unwrap();
+    fs::create_dir(new.join("deep")).unwrap();
+    assert!(!alive.0.folder().read().unwrap().is_in_place());
+    for dir in [&new, &new.join("deep"), &old, &old.join("deep")] {
+        let found = find(dir).unwrap();
+        assert_eq!(found.instance.project, "site", "{dir:?}");
+        assert!(found.note.is_some());
+    }
+    assert!(find(base.path()).is_err());
+
+    fs::remove_dir_all(&new).unwrap();
+    assert_eq!(find(&old).unwrap().instance.project, "site");
+    assert!(matches!(find(&new), Err(InstanceError::NoFolder { .. })));
+    drop(alive);
+    assert!(matches!(find(&old), Err(InstanceError::NoFolder { .. })));
 }
 
 #[test]

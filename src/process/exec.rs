@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use rustix::process::{getppid, setsid};
@@ -15,7 +16,7 @@ use super::{guardian, os};
 pub(super) const EXEC: &str = "__exec";
 /// `__detach ARG…`: a session of its own, nothing of the caller's kept open, then this binary with ARG….
 pub(super) const DETACH: &str = "__detach";
-/// `__guardian INSTANCE`: see [`guardian`].
+/// `__guardian INSTANCE SESSIONS`: see [`guardian`].
 pub(super) const GUARDIAN: &str = "__guardian";
 
 /// What a shell answers for a command it cannot find, and for one it finds but cannot run.
@@ -29,7 +30,10 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
     match (first.to_str()?, rest) {
         (EXEC, [parent, program, name, args @ ..]) => Some(exec(parent, program, name, args)),
         (DETACH, args) => Some(detach(args)),
-        (GUARDIAN, [instance]) => Some(guardian::run(&instance.to_string_lossy())),
+        (GUARDIAN, [instance, sessions]) => Some(guardian::guard(
+            &instance.to_string_lossy(),
+            Path::new(sessions),
+        )),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::os::{self, Proc};
 use super::own;
+use super::sessions::Known;
 
 /// Whose processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) enum Scope {
     Instance {
         /// `LBDEV_INSTANCE`.
         instance: String,
+        /// Processes that are its own whatever their environment says now, each with the session that it leads.
+        known: Vec<Known>,
     },
 }
 
@@ -33,10 +36,38 @@ impl Scope {
             Scope::Run { instance, run, .. } => table
                 .mark(proc.pid)
                 .is_some_and(|mark| mark.instance == *instance && mark.run == *run),
-            Scope::Instance { instance } => table
-                .mark(proc.pid)
-                .is_some_and(|mark| mark.instance == *instance),
+            Scope::Instance { instance, known } => {
+                let mark = table.mark(proc.pid);
+                known.iter().any(|known| known.covers(proc, &table.procs))
+                    || mark.is_some_and(|mark| mark.instance == *instance)
+            }
         }
+    }
+
+    /// The same scope, in which what was found stays a member: the first look may see what a later one cannot, when the
+    /// process by which it was found has ended.
+    pub(super) fn keeping(&self, found: &[Proc]) -> Scope {
+        let mut scope = self.clone();
+        if let Scope::Instance { known, .. } = &mut scope {
+            known.extend(
+                found
+                    .iter()
+                    .filter(|proc| proc.start > 0)
+                    .map(|proc| Known {
+                        pid: proc.pid,
+                        start: proc.start,
+                    }),
+            );
+        }
+        scope
+    }
+}
+
+impl Known {
+    /// It is this process, or this process is in the session that it leads and that it is still there to vouch for.
+    fn covers(self, proc: &Proc, table: &[Proc]) -> bool {
+        let is = |row: &Proc| row.pid == self.pid && row.start == self.start;
+        is(proc) || (proc.session == self.pid && table.iter().any(is))
     }
 }
 
@@ -231,14 +262,22 @@ mod tests {
             run: "7".into(),
         };
         assert_eq!(found(&run), [10, 11, 12, 13, 14]);
-        let instance = Scope::Instance {
-            instance: "one".into(),
+        let instance = |instance: &str, known: &[Known]| Scope::Instance {
+            instance: instance.into(),
+            known: known.to_vec(),
         };
-        assert_eq!(found(&instance), [10, 11, 12, 13, 14, 20]);
-        let other = Scope::Instance {
-            instance: "on".into(),
+        assert_eq!(found(&instance("one", &[])), [10, 11, 12, 13, 14, 20]);
+        assert_eq!(found(&instance("on", &[])), [0u32; 0]);
+        // By its session, whatever the environment; not where the number has another process now.
+        let leader = |start| Known {
+            pid: 100_010,
+            start,
         };
-        assert_eq!(found(&other), [0u32; 0]);
+        assert_eq!(found(&instance("", &[leader(1)])), [10, 11, 12]);
+        assert_eq!(found(&instance("", &[leader(2)])), [0u32; 0]);
+        // What was found once stays found when its leader has gone.
+        let kept = instance("", &[]).keeping(&[proc(100_011, 1, 100_010)]);
+        assert_eq!(found(&kept), [11, 12]);
     }
 
     #[test]

@@ -18,10 +18,11 @@ pub mod ports;
 mod program;
 mod pump;
 mod run;
+pub mod sessions;
 mod signals;
 mod usage;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::backend::{BackendId, ExitStatus, RunId, Signal};
 use crate::config::Command;
@@ -29,10 +30,15 @@ use crate::config::Command;
 pub use daemon::{Daemon, spawn_detached};
 pub use escapes::strip_escapes;
 pub use exec::hidden;
-pub use guardian::{Guardian, end_instance};
+pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;
 pub use usage::{Meter, Usage, Usages};
+
+/// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.
+pub fn uptime() -> Duration {
+    os::uptime()
+}
 
 /// Launches and signals runs. Both calls return at once; what came of a launch arrives as [`News`] on the channel that
 /// the launcher was made with.

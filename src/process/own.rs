@@ -37,19 +37,8 @@ pub(super) fn start(expression: &duct::Expression) -> io::Result<(duct::Handle, 
     Ok((handle, pid))
 }
 
-/// Reaps a child that was started with [`start`], waiting for its end if need be.
-///
-/// # Errors
-/// When its status cannot be had.
-pub(super) fn reap(handle: &duct::Handle, pid: u32) -> io::Result<std::process::ExitStatus> {
-    let status = handle.wait().map(|output| output.status);
-    if let Some(own) = own().as_mut() {
-        own.remove(&pid);
-    }
-    status
-}
-
-/// [`reap`] for a child that has ended already: it cannot vanish from the table in the middle of a [`quietly`].
+/// Reaps a child that was started with [`start`] and has ended: it cannot vanish from the table in the middle of a
+/// [`quietly`].
 ///
 /// # Errors
 /// When its status cannot be had.

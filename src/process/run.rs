@@ -88,7 +88,7 @@ impl Run {
 }
 
 /// Waits until a child has ended, and leaves it to be reaped.
-fn wait_unreaped(pid: u32) {
+pub(super) fn wait_unreaped(pid: u32) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return;
     };

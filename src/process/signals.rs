@@ -101,6 +101,7 @@ pub(super) fn end(scope: &Scope, first: Vec<Proc>, asked: bool) -> Vec<Proc> {
     if first.is_empty() {
         return first;
     }
+    let scope = &scope.keeping(&first);
     for proc in &first {
         if !asked {
             os::send(proc, Raw::TERM);

@@ -1,6 +1,7 @@
 //! What others can ask of the supervisor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -98,6 +99,7 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) changes: broadcast::Sender<Change>,
+    pub(super) gaps: broadcast::Sender<Duration>,
 }
 
 impl Handle {
@@ -109,6 +111,11 @@ impl Handle {
     /// Every change of phase from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
+    }
+
+    /// Every gap in time from now on: how long the machine slept, or lbdev was stopped.
+    pub fn gaps(&self) -> broadcast::Receiver<Duration> {
+        self.gaps.subscribe()
     }
 
     /// Starts every backend, managed or external. Afterwards the view shows them so.

@@ -3,6 +3,7 @@
 
 mod asked;
 mod detect;
+mod gap;
 mod handle;
 mod publish;
 mod run;

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asked::{KILL_REPLY, PendingKill};
+use super::gap::Alarm;
 use super::handle::Command;
 use super::slow_start::next_step;
 use super::unit::{Present, Unit};
@@ -48,6 +49,7 @@ pub struct Parts {
 pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
     let (commands, asked) = mpsc::channel(64);
     let (changes, _) = broadcast::channel(CHANGES);
+    let (gaps, _) = broadcast::channel(CHANGES);
     let (checks_to, checks) = mpsc::unbounded_channel();
     let now = now();
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -75,6 +77,7 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
         kills: Vec::new(),
         view: view_to,
         changes: changes.clone(),
+        gaps: gaps.clone(),
         checks: checks_to,
     };
     supervisor.publish_all();
@@ -84,9 +87,19 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
             commands,
             view,
             changes,
+            gaps,
         },
         task,
     )
+}
+
+/// What woke the loop.
+enum Turn {
+    News(News),
+    Pool,
+    Command(Command),
+    Report(Report),
+    Time,
 }
 
 /// The loop's clock: a test can pause it.
@@ -110,6 +123,7 @@ pub(super) struct Supervisor {
     pub(super) kills: Vec<PendingKill>,
     pub(super) view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
+    pub(super) gaps: broadcast::Sender<Duration>,
     pub(super) checks: mpsc::UnboundedSender<Report>,
 }
 
@@ -122,15 +136,23 @@ impl Supervisor {
     ) {
         let pools = self.pools.clone();
         loop {
-            let due = self.due();
-            tokio::select! {
+            let alarm = Alarm::set(self.due());
+            let turn = tokio::select! {
                 biased;
                 // A death comes first: until the pool knows of it, requests run into it.
-                Some(news) = news.recv() => self.take_news(news),
-                () = pools.news() => self.take_pool_news(),
-                Some(command) = commands.recv() => self.take_command(command),
-                Some(report) = checks.recv() => self.take_report(report),
-                () = sleep_until(due) => self.take_time(),
+                Some(news) = news.recv() => Turn::News(news),
+                () = pools.news() => Turn::Pool,
+                Some(command) = commands.recv() => Turn::Command(command),
+                Some(report) = checks.recv() => Turn::Report(report),
+                () = tokio::time::sleep_until(alarm.at.into()) => Turn::Time,
+            };
+            self.wake(alarm);
+            match turn {
+                Turn::News(news) => self.take_news(news),
+                Turn::Pool => self.take_pool_news(),
+                Turn::Command(command) => self.take_command(command),
+                Turn::Report(report) => self.take_report(report),
+                Turn::Time => self.take_time(),
             }
             self.answer_kills();
             self.forget();
@@ -374,11 +396,4 @@ impl Supervisor {
 /// It finishes its requests, and then its process ends.
 fn is_ending(state: &State) -> bool {
     matches!(state, State::Draining { .. })
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }

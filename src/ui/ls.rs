@@ -22,6 +22,8 @@ pub struct Listing {
 struct Project {
     project: String,
     dir: String,
+    /// Its folder is no longer at `dir`: it was moved or removed while it runs.
+    moved: bool,
     pid: u32,
     url: String,
     /// As in `status`, or `silent` where it does not answer.
@@ -36,6 +38,7 @@ pub fn listing(found: &[(Instance, Option<Status>)]) -> Listing {
     let projects = found.iter().map(|(instance, status)| Project {
         project: instance.project.clone(),
         dir: instance.dir.clone(),
+        moved: !instance.is_in_place(),
         pid: instance.pid,
         url: instance.url.clone(),
         state: status.as_ref().map_or("silent", |s| &s.state).to_owned(),
@@ -79,7 +82,10 @@ fn row(one: &Project, paint: Paint) -> Vec<String> {
         format!("{} of {}", one.serving, one.backends),
         one.uptime_s.map_or("-".to_owned(), uptime),
         one.url.clone(),
-        tilde(Path::new(&one.dir)),
+        match one.moved {
+            true => format!("{} (moved or removed since)", tilde(Path::new(&one.dir))),
+            false => tilde(Path::new(&one.dir)),
+        },
     ]
 }
 
@@ -100,6 +106,8 @@ mod tests {
             socket: "/s".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
             setup: String::new(),
+            device: 0,
+            inode: u64::from(project == "hangs"),
         };
         let backends = vec![backend(8000, "up"), backend(8001, "stopped")];
         let list = listing(&[
@@ -109,7 +117,7 @@ mod tests {
         insta::assert_snapshot!(render(&list, Paint::new(false), None), @r"
         PROJECT  STATE      SERVING      UP  ADDRESS                FOLDER
         mysite   ● serving   1 of 2  12m04s  http://localhost:8080  /srv/mysite
-        hangs    ? silent    0 of 0       -  http://localhost:8080  /srv/hangs
+        hangs    ? silent    0 of 0       -  http://localhost:8080  /srv/hangs (moved or removed since)
         ");
         insta::assert_snapshot!(serde_json::to_string(&listing(&[])).unwrap(), @r#"{"version":1,"projects":[]}"#);
     }

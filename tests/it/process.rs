@@ -31,7 +31,7 @@ struct Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        let left = end_instance(&self.instance);
+        let left = end_instance(&self.instance, Path::new(""));
         if !std::thread::panicking() {
             assert_eq!(left, [0u32; 0], "processes were left");
         }
@@ -404,7 +404,7 @@ async fn the_guardian_ends_everything_when_lbdev_is_killed() {
         .spawn()
         .unwrap();
     let mut guardian = StdCommand::new(LBDEV)
-        .args(["__guardian", &bench.instance])
+        .args(["__guardian", &bench.instance, ""])
         .stdin(reader)
         .spawn()
         .unwrap();
@@ -476,8 +476,12 @@ async fn a_run_does_not_outlive_the_thread_that_launched_it() {
 #[tokio::test]
 async fn a_guardian_without_work_is_dismissed_at_once() {
     let bench = Bench::new();
-    let guardian = guardian::start_program(Path::new(LBDEV), &bench.instance).unwrap();
-    let pid = guardian.pid();
+    let guardian =
+        guardian::keep_program(Path::new(LBDEV), &bench.instance, Path::new(""), |lost| {
+            panic!("{lost:?}")
+        })
+        .unwrap();
+    let pid = guardian.pid().unwrap();
     eventually("it leads a session", || stat(pid)[3] == pid.to_string()).await;
     let start = Instant::now();
     guardian.dismiss();

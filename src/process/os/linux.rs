@@ -135,6 +135,29 @@ fn parse_private(rollup: &str) -> Option<u64> {
     Some(total)
 }
 
+/// Time since the boot, with the time for which the machine slept (clock_gettime(2), CLOCK_BOOTTIME).
+pub(in crate::process) fn uptime() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// When a process started, in clock ticks since the boot; zombies have one too.
+pub(in crate::process) fn start_of(pid: u32) -> Option<u64> {
+    Some(row(pid)?.start)
+}
+
+/// The name of this boot of the machine (random(4)).
+pub(in crate::process) fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// The name of the namespace that this process's pids are of (pid_namespaces(7)).
+pub(in crate::process) fn pid_namespace() -> Option<String> {
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
 /// The environment a process was started with: `NAME=value`, each ended by a zero byte. `None` where it may not be read.
 pub(in crate::process) fn environ(pid: u32) -> Option<Vec<u8>> {
     fs::read(format!("/proc/{pid}/environ")).ok()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{self, Pid, Signal};
 
@@ -69,6 +69,26 @@ pub(in crate::process) fn own_session() -> Option<u32> {
 
 /// Orphans go to the first process here, so what is below this one is never all.
 pub(in crate::process) fn descendants() -> Option<Vec<Proc>> {
+    None
+}
+
+/// The wall clock's time: it goes on while the machine sleeps, and somebody may set it.
+pub(in crate::process) fn uptime() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+}
+
+/// Not known here.
+pub(in crate::process) fn start_of(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// Not known here: without start times it would be of no use.
+pub(in crate::process) fn boot_id() -> Option<String> {
+    None
+}
+
+/// There are none here.
+pub(in crate::process) fn pid_namespace() -> Option<String> {
     None
 }
 
