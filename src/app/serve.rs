@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::startup::{self, Startup};
-use super::{Start, guard, preflight, sessions};
+use super::{Start, files, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::Config;
 use crate::control::{self, About, Control, Door};
@@ -48,7 +48,16 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
             }
         }
     };
-    let typed = start.typed();
+    if let Some(said) = files::check(&start)?
+        && !background
+    {
+        start.ui.note(&said);
+    }
+    process::raise_files().map_err(|error| {
+        let error: &dyn std::error::Error = &error;
+        vec![machine("raise its limit of open files", error)]
+    })?;
+    let typed = start.typed_without(&["--ports", "--listen"]);
     let Start {
         config, folder, ui, ..
     } = start;

@@ -20,7 +20,7 @@ use super::output::Store;
 use super::program::{self, Unstartable};
 use super::pump::Pump;
 use super::run::{self, Run};
-use super::{Launch, Meter, News, exec, os, own, signals};
+use super::{Launch, Meter, News, exec, files, os, own, signals};
 use crate::backend::{BackendId, RunId, Signal};
 use crate::config::Command;
 
@@ -365,6 +365,7 @@ fn words(command: &Command, program: PathBuf) -> Vec<OsString> {
     let mut words = vec![
         exec::EXEC.into(),
         std::process::id().to_string().into(),
+        files::word().into(),
         program.into_os_string(),
     ];
     words.extend(command.argv.iter().map(Into::into));

@@ -101,7 +101,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         .zip(names)
         .map(|(backend, name)| {
             let runs = backend.pid.is_some() || serves(backend);
-            let measured = backend.pid.is_some() && backend.rss_bytes > 0;
+            let usage =
+                Some(backend).filter(|backend| backend.pid.is_some() && backend.rss_bytes > 0);
             let why = match (&backend.why, &backend.last_check) {
                 _ if is_unnoticed(status, backend) => UNNOTICED.to_owned(),
                 (Some(why), _) if backend.state != "up" => why.clone(),
@@ -128,12 +129,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 count(backend.failures),
                 ms(backend.p50_ms),
                 ms(backend.p99_ms),
-                measured
-                    .then(|| percent(backend.cpu_pct))
-                    .unwrap_or_else(dash),
-                measured
-                    .then(|| memory(backend.rss_bytes))
-                    .unwrap_or_else(dash),
+                usage.map_or_else(dash, |backend| percent(backend.cpu_pct)),
+                usage.map_or_else(dash, |backend| memory(backend.rss_bytes)),
                 why,
             ]
         })

@@ -30,6 +30,7 @@ mod drills;
 mod ending;
 mod external;
 mod failover;
+mod files;
 mod floors;
 mod hosts;
 mod meeting;

@@ -1,0 +1,98 @@
+//! The limit of open files: too low is said before anything starts, and what is there goes to lbdev, not to its backends.
+
+use std::process::Command;
+
+use crate::harness::{LBDEV, Lbdev, Output, Running};
+use crate::http::Connection;
+use crate::wait::s;
+
+/// `lbdev ARGS` in a shell that has set its limits first.
+fn limited<S: AsRef<str>>(lbdev: &Lbdev, limits: &str, args: &[S]) -> Output {
+    let plain = lbdev.command(args);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &format!("{limits} && exec \"$@\""), "sh", LBDEV])
+        .args(plain.get_args())
+        .current_dir(&lbdev.dir)
+        .env_clear()
+        .stdin(std::process::Stdio::null());
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.expect("it is set"));
+    }
+    Running::spawn(command).output(s(90))
+}
+
+/// The soft and the hard limit of a process.
+fn limits(pid: u64) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = line.unwrap().split_whitespace();
+    let mut next = || numbers.next().unwrap().parse().unwrap();
+    (next(), next())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lbdev_takes_what_is_allowed_and_its_backends_get_what_they_had() {
+    let lbdev = Lbdev::new();
+    let args = lbdev.with_ports("demo", &["-d", "--wait", "-n", "2"]);
+    limited(&lbdev, "ulimit -Sn 123 && ulimit -Hn 4000", &args)
+        .ok()
+        .says_not("note:");
+    let status = lbdev.status();
+    assert_eq!(limits(status["pid"].as_u64().unwrap()), (4000, 4000));
+    for row in status["backends"].as_array().unwrap() {
+        assert_eq!(limits(row["pid"].as_u64().unwrap()), (123, 4000));
+    }
+    // More clients than it was started with files.
+    let port = lbdev.ports.listen();
+    let mut clients: Vec<_> = (0..300).map(|_| Connection::open(port).unwrap()).collect();
+    for client in &mut clients {
+        assert_eq!(
+            client.request("GET", "/health", &[], b"").unwrap().status,
+            200
+        );
+    }
+}
+
+/// What is said to be enough is enough, and one less is refused.
+#[test]
+fn a_limit_that_is_too_low_is_said_before_the_start() {
+    let lbdev = Lbdev::new();
+    let args = lbdev.with_ports("demo", &["-d", "--wait", "-n", "8"]);
+    let refused = limited(&lbdev, "ulimit -n 50", &args).fails(1, "LB008");
+    let (_, rest) = refused
+        .stderr
+        .split_once("8 backends need ")
+        .expect("it says so");
+    let need: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    for (limit, fit) in [(need - 1, "7"), (50, "0")] {
+        let refused = limited(&lbdev, &format!("ulimit -n {limit}"), &args).fails(1, "LB008");
+        let says = format!("8 backends need {need} open files, and the system allows {limit}");
+        let hint = match fit {
+            "0" => "hint: run `ulimit -n 1024` first, as root".to_owned(),
+            fit => format!("-d --wait -n {fit}`, or as root `ulimit -n 1024` before it"),
+        };
+        refused.says(&says).says(&hint).says_not("starting");
+        lbdev.assert_all_gone();
+    }
+    // In the foreground just so.
+    let args = lbdev.with_ports("demo", &["-n", "8"]);
+    limited(&lbdev, "ulimit -n 50", &args).fails(1, "LB008");
+    lbdev.assert_all_gone();
+
+    let args = lbdev.with_ports("demo", &["-d", "--wait", "-n", "8"]);
+    let tight = limited(&lbdev, &format!("ulimit -n {need}"), &args).ok();
+    tight.says(&format!(
+        "note: room for 0 requests at once: the system allows {need} open files (`ulimit -Hn`)"
+    ));
+    assert_eq!(lbdev.status()["state"], "serving");
+    for _ in 0..16 {
+        assert_eq!(lbdev.get("/").status, 200);
+    }
+    lbdev.run(&["kill", "all"]).ok();
+    lbdev.run(&["start", "all"]).ok();
+    assert_eq!(lbdev.get("/").status, 200);
+}
