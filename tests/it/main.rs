@@ -7,10 +7,12 @@
 
 // Tools.
 mod browser;
+mod footprint;
 mod harness;
 mod http;
 mod load;
 mod need;
+mod numbers;
 mod output;
 mod ports;
 mod rotation;
@@ -38,6 +40,7 @@ mod process;
 mod rolling;
 mod scale;
 mod set;
+mod soak;
 mod sticky;
 mod streams;
 mod timing;
