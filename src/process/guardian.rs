@@ -159,6 +159,7 @@ impl Shared {
         loop {
             run::wait_unreaped(guardian.pid);
             let status = own::reap_ended(&guardian.handle, guardian.pid).ok();
+            let mut told = false;
             let mut post = self.post();
             if matches!(*post, Post::Dismissed) {
                 return;
@@ -169,7 +170,6 @@ impl Shared {
                 false => Duration::ZERO,
             };
             let ended = guardian.pid;
-            let mut status = Some(status);
             guardian = loop {
                 post = self.pause(post, pause);
                 if matches!(*post, Post::Dismissed) {
@@ -178,7 +178,7 @@ impl Shared {
                 let next = self.start(&mut post);
                 drop(post);
                 // Each failure in a row is the same one: the first is told.
-                if let Some(status) = status.take() {
+                if next.is_ok() || !std::mem::replace(&mut told, true) {
                     let next = match &next {
                         Ok(next) => Ok(next.pid),
                         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),

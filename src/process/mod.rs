@@ -21,6 +21,7 @@ mod pump;
 mod run;
 pub mod sessions;
 mod signals;
+mod strays;
 mod usage;
 
 use std::time::{Duration, SystemTime};
@@ -35,6 +36,7 @@ pub use files::{most as most_files, raise as raise_files};
 pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;
+pub use strays::end_strays;
 pub use usage::{Meter, Usage, Usages};
 
 /// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.

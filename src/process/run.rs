@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::launcher::Shared;
 use super::pump::Pump;
-use super::{News, find, own, signals};
+use super::{News, find, own, ports, signals, strays};
 use crate::backend::{BackendId, ExitStatus, RunId};
 
 /// The end of a run waits this long for its last lines; they are read at once unless a stranger holds the pipe.
@@ -68,6 +68,11 @@ impl Run {
         let rest = find::below(&scope);
         let asked = self.shared.asked(self.run);
         let left_some = !signals::end(&scope, rest, asked).is_empty();
+        if let Some(port) = self.id.port()
+            && !ports::can_be_bound(port)
+        {
+            strays::end_listening_on(port);
+        }
         self.pump.finish(LAST_LINES);
         self.shared.forget(self.run);
         let status = match own::reap_ended(&self.handle, self.leader) {

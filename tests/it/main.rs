@@ -35,6 +35,7 @@ mod failover;
 mod files;
 mod floors;
 mod hosts;
+mod left_behind;
 mod meeting;
 mod process;
 mod rolling;
