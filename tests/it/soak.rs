@@ -73,8 +73,8 @@ fn a_hundred_backends_start_and_stop_in_seconds() {
     panic!("not within {START:?} and {STOP:?}: {best:?} at best");
 }
 
-/// What crashes, each in its own way: by itself, by a signal, in the middle of much output, leaving a daemon behind that
-/// holds its output.
+/// What crashes while it serves, each in its own way: by itself, killed, in the middle of much output, leaving a daemon
+/// behind that holds its output.
 const CRASHES: &str = r#"#!/bin/sh
 case $LBDEV_INDEX in
 1) (sleep 0.1; kill -SEGV $$) & ;;
@@ -91,10 +91,17 @@ fn crash_loops_leave_nothing() {
         "crashes",
         &format!("{CRASHES}exec {LBDEV} __demo --port \"$1\"\n"),
     );
-    lbdev.service_file(
-        &format!("{} {{port}}", script.display()),
-        "",
-        "restart = { policy = \"always\", backoff = \"1ms..20ms\", max = 1000000 }",
+    let restart = "restart = { policy = \"always\", backoff = \"20ms..20ms\", max = 1000000 }";
+    lbdev.write(
+        "lbdev.toml",
+        &format!(
+            "[balancer]\nlisten = \"localhost:{}\"\n\n\
+             [services.web]\ncommand = \"{} {{port}}\"\nports = \"{}\"\n{restart}\n\n\
+             [services.gone]\ncommand = \"false\"\nreplicas = 2\n{restart}\n",
+            lbdev.ports.listen(),
+            script.display(),
+            lbdev.ports.range()
+        ),
     );
     lbdev.run(&["up", "-d"]).ok();
     let lbdev_pid = pid(&lbdev);
@@ -114,10 +121,9 @@ fn crash_loops_leave_nothing() {
     // What is made once is made by then: pools, buffers, the allocator's arenas.
     round(s(6));
     let restarts = || -> u64 {
-        let ports = lbdev.ports.four().into_iter();
-        ports
-            .map(|port| lbdev.backend(port)["restarts"].as_u64().unwrap())
-            .sum()
+        let status = lbdev.status();
+        let rows = status["backends"].as_array().unwrap().iter();
+        rows.map(|row| row["restarts"].as_u64().unwrap()).sum()
     };
     // What is about to go has gone when nothing has for a while; a thread that waits for work does so for 10 s.
     let before = {
@@ -155,11 +161,13 @@ fn crash_loops_leave_nothing() {
     );
     println!("{line}");
     tell(&line);
-    assert!(crashed > 100, "{crashed}");
+    assert!(crashed > 300, "{crashed}");
     assert!(after.files <= before.files, "{before} → {after}");
     assert!(after.threads <= before.threads, "{before} → {after}");
     assert!(after.children <= before.children, "{before} → {after}");
-    assert!(after.memory < before.memory + 4 * MIB, "{before} → {after}");
+    // The allocator gives threads that work at the same time pools of their own, about a MiB each: how many that have been
+    // once says the machine.
+    assert!(after.memory < before.memory + 6 * MIB, "{before} → {after}");
     until(s(20), "it serves as before", || {
         lbdev.run(&["start", "all"]);
         lbdev.get("/health").status == 200
