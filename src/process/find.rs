@@ -114,6 +114,12 @@ impl Table {
         Self { procs, marks }
     }
 
+    /// Whether this process is in it, alive or not. Where one is not that surely exists, the system has refused the look: it
+    /// takes open files.
+    pub(super) fn lists(&self, pid: u32) -> bool {
+        self.procs.iter().any(|proc| proc.pid == pid)
+    }
+
     fn mark(&self, pid: u32) -> Option<&Mark> {
         let marks = self.marks.get_or_init(|| {
             let pids: Vec<u32> = self.procs.iter().map(|proc| proc.pid).collect();
@@ -169,11 +175,6 @@ pub(super) fn ours() -> Arc<Table> {
 /// The living processes in `scope`, out of the whole process table.
 pub(super) fn everywhere(scope: &Scope) -> Vec<Proc> {
     members(scope, &whole())
-}
-
-/// The living processes in `scope`, out of what is [`ours`].
-pub(super) fn below(scope: &Scope) -> Vec<Proc> {
-    members(scope, &ours())
 }
 
 /// Picks the living members out of a table: those of the session, those with the environment, and what descends from

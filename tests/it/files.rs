@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use crate::footprint::Footprint;
 use crate::harness::{LBDEV, Lbdev, Output, Running};
 use crate::http::Connection;
-use crate::wait::s;
+use crate::wait::{s, until};
 
 /// `lbdev ARGS` in a shell that has set its limits first.
 fn limited<S: AsRef<str>>(lbdev: &Lbdev, limits: &str, args: &[S]) -> Output {
@@ -94,5 +95,46 @@ fn a_limit_that_is_too_low_is_said_before_the_start() {
     }
     lbdev.run(&["kill", "all"]).ok();
     lbdev.run(&["start", "all"]).ok();
+    assert_eq!(lbdev.get("/").status, 200);
+}
+
+/// When clients have taken every file, nothing can be looked up any more: a backend's children end with it all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_ends_whole_when_no_file_is_left() {
+    use rustix::process::Signal;
+    let lbdev = Lbdev::new();
+    let script = format!("#!/bin/sh\nsleep 1000 &\nexec {LBDEV} __demo --port \"$1\"\n");
+    let script = lbdev.script("family", &script);
+    let command = format!("{} {{port}}", script.display());
+    let args = lbdev.with_ports("up", &["-d", "--wait", "-c", &command]);
+    limited(&lbdev, "ulimit -n 200", &args).ok();
+    let pid = |row: &serde_json::Value| u32::try_from(row["pid"].as_u64().unwrap()).unwrap();
+    let (itself, backend) = (pid(&lbdev.status()), pid(&lbdev.backend(lbdev.ports.first)));
+    let children = || {
+        let mut all = lbdev.backend_processes();
+        all.retain(|process| process.parent == backend || process.pid == backend);
+        all
+    };
+    let before = children();
+    assert_eq!(before.len(), 2, "{before:#?}");
+
+    // Those that lbdev cannot accept wait in the system's list.
+    let port = lbdev.ports.listen();
+    let clients: Vec<_> = (0..250).map(|_| Connection::open(port).unwrap()).collect();
+    until(s(30), "every file is taken", || {
+        Footprint::of(itself).files >= 200
+    });
+    crate::harness::kill(backend, Signal::KILL);
+    let gone = || {
+        let all = lbdev.backend_processes();
+        before
+            .iter()
+            .all(|old| all.iter().all(|process| process.pid != old.pid))
+    };
+    until(s(30), "its child has ended with it", gone);
+    drop(clients);
+    let first = lbdev.ports.first.to_string();
+    lbdev.run(&["start", &first]).ok();
     assert_eq!(lbdev.get("/").status, 200);
 }
