@@ -46,6 +46,14 @@ pub fn raise() -> io::Result<()> {
     Ok(())
 }
 
+/// The lowest descriptor that is not for clients any more: above it is what lbdev needs for backends, their processes and
+/// commands, which clients must not take. Descriptors are given lowest first (POSIX `open`), so that the number of one says
+/// how many there are.
+pub fn end_for_clients() -> u64 {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    most - (most / 4).min(512)
+}
+
 /// The word that tells the hidden subcommand which limit a backend is to have.
 pub(super) fn word() -> String {
     BEFORE.get().map_or("-".to_owned(), u64::to_string)

@@ -98,7 +98,36 @@ fn a_limit_that_is_too_low_is_said_before_the_start() {
     assert_eq!(lbdev.get("/").status, 200);
 }
 
-/// When clients have taken every file, nothing can be looked up any more: a backend's children end with it all the same.
+/// Clients do not get the last files: commands come through, and the rest of the clients when others have left.
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_leave_some_files() {
+    let lbdev = Lbdev::new();
+    let args = lbdev.with_ports("demo", &["-d", "--wait"]);
+    limited(&lbdev, "ulimit -n 200", &args).ok();
+    let port = lbdev.ports.listen();
+    let clients: Vec<_> = (0..200).map(|_| Connection::open(port).unwrap()).collect();
+    let mut last = Connection::open(port).unwrap();
+    let itself = u32::try_from(lbdev.status()["pid"].as_u64().unwrap()).unwrap();
+    until(s(30), "most files are taken", || {
+        Footprint::of(itself).files >= 150
+    });
+    let first = lbdev.ports.first.to_string();
+    lbdev.run(&["kill", &first]).ok();
+    lbdev.run(&["start", &first]).ok();
+    assert!(
+        Footprint::of(itself).files < 180,
+        "{}",
+        Footprint::of(itself)
+    );
+    drop(clients);
+    assert_eq!(
+        last.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+}
+
+/// When requests have taken every file all the same, nothing can be looked up any more: a backend's children end with it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_ends_whole_when_no_file_is_left() {
@@ -119,9 +148,16 @@ fn a_run_ends_whole_when_no_file_is_left() {
     let before = children();
     assert_eq!(before.len(), 2, "{before:#?}");
 
-    // Those that lbdev cannot accept wait in the system's list.
+    // Each has one file more at its backend.
     let port = lbdev.ports.listen();
-    let clients: Vec<_> = (0..250).map(|_| Connection::open(port).unwrap()).collect();
+    let slow = format!("GET /slow?ms=5000 HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
+    let clients: Vec<_> = (0..150)
+        .map(|_| {
+            let mut client = Connection::open(port).unwrap();
+            client.send_raw(slow.as_bytes()).unwrap();
+            client
+        })
+        .collect();
     until(s(30), "every file is taken", || {
         Footprint::of(itself).files >= 200
     });
@@ -135,6 +171,10 @@ fn a_run_ends_whole_when_no_file_is_left() {
     until(s(30), "its child has ended with it", gone);
     drop(clients);
     let first = lbdev.ports.first.to_string();
-    lbdev.run(&["start", &first]).ok();
-    assert_eq!(lbdev.get("/").status, 200);
+    until(s(60), "there were files to start it again", || {
+        lbdev.run(&["start", &first]).code == Some(0)
+    });
+    until(s(60), "it serves as before", || {
+        lbdev.get("/").status == 200
+    });
 }
