@@ -6,7 +6,7 @@ use super::serve::{Notes, Running};
 use crate::backend::{Kind, Phase};
 use crate::process;
 use crate::shutdown::{Level, Reason};
-use crate::supervisor::BackendView;
+use crate::supervisor::{BackendView, ending_words};
 use crate::ui;
 
 /// After so long, and again after it, what holds up the end is named.
@@ -109,13 +109,8 @@ fn held_up(backends: &[BackendView]) -> Option<String> {
         .iter()
         .find(|backend| backend.phase == Phase::Stopping)
     {
-        let (signal, limit) = (
-            one.spec.stop.signal.full_name(),
-            one.spec.stop.timeout.as_secs_f64(),
-        );
-        waits.push(format!(
-            "{stopping} to end after {signal} (SIGKILL comes after {limit} s)"
-        ));
+        let words = ending_words(one.spec.stop.signal, one.spec.stop.timeout);
+        waits.push(format!("{stopping}, {words}"));
     }
     (!waits.is_empty()).then(|| format!("still waiting for {}", waits.join(", and ")))
 }

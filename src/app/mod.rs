@@ -3,6 +3,7 @@
 mod detach;
 mod ending;
 mod files;
+mod given_up;
 mod guard;
 mod preflight;
 mod serve;

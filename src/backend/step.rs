@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
-    BackendId, Belief, By, Detect, Effect, Event, Exit, ExitStatus, Kind, Moment, Next, Phase,
-    RestartMode, RestartPolicy, RunId, Signal, State, StopPolicy, Timings,
+    BackendId, Belief, By, Detect, Effect, Event, Exit, ExitStatus, Intent, Kind, Moment, Next,
+    Phase, RestartMode, RestartPolicy, RunId, Signal, State, StopPolicy, Timings,
 };
 
 /// One backend: what is wanted of it and what is observed.
@@ -359,19 +359,19 @@ impl Backend {
     }
 
     fn signalled(&mut self, signal: Signal, restart: bool, at: Moment) -> Vec<Effect> {
-        match (signal, self.run()) {
+        match (signal.intent(), self.run()) {
             // Nobody to signal: what the policy would bring back comes back only where that is wanted.
-            (Signal::Kill | Signal::Term | Signal::Int | Signal::Quit, None) if !restart => {
+            (Intent::Kill | Intent::End, None) if !restart => {
                 self.desired = false;
                 self.take_down(Next::Stay, By::Operator, at)
             }
             (_, None) => Vec::new(),
-            (Signal::Kill, Some(_)) => {
+            (Intent::Kill, Some(_)) => {
                 self.desired = restart && self.desired;
                 let next = if restart { Next::Policy } else { Next::Stay };
                 self.kill(next, By::Operator, at)
             }
-            (Signal::Term | Signal::Int | Signal::Quit, Some(run)) => {
+            (Intent::End, Some(run)) => {
                 // It may take its time or refuse; if it ends, that was asked for.
                 self.signalled = true;
                 self.desired = restart && self.desired;
@@ -380,12 +380,23 @@ impl Backend {
                 {
                     *next = Next::Stay;
                 }
-                vec![Effect::Signal(run, signal)]
+                let mut effects = vec![Effect::Signal(run, signal)];
+                if let State::Frozen { .. } = self.state {
+                    // A stopped process takes its signals only once it goes on.
+                    effects.extend(self.thaw());
+                }
+                effects
             }
-            (
-                Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont,
-                Some(run),
-            ) => vec![Effect::Signal(run, signal)],
+            (Intent::Freeze, Some(run)) => match self.freeze(at) {
+                // What is not up can be stopped all the same, as the sender wants it.
+                effects if effects.is_empty() => vec![Effect::Signal(run, signal)],
+                effects => effects,
+            },
+            (Intent::Thaw, Some(run)) => match self.thaw() {
+                effects if effects.is_empty() => vec![Effect::Signal(run, signal)],
+                effects => effects,
+            },
+            (Intent::Tell, Some(run)) => vec![Effect::Signal(run, signal)],
         }
     }
 

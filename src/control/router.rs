@@ -188,6 +188,8 @@ impl Control {
                 })
             }
             "undrain" => Ok(Verb::Undrain),
+            "freeze" => Ok(Verb::Freeze),
+            "thaw" => Ok(Verb::Thaw),
             "kill" => {
                 let kill: Kill = body(request).await?;
                 let text = kill.signal.as_deref().unwrap_or("KILL");
@@ -300,6 +302,10 @@ fn refused(refused: Refused) -> Refusal {
         }
         Refused::External(_) => Report::failed("LB031", refused.to_string())
             .hint("end it where it was started; `lbdev drain` keeps requests from it"),
+        Refused::NotUp { id, .. } => {
+            let hint = format!("run `lbdev start {}` first", id.short());
+            Report::failed("LB032", refused.to_string()).hint(hint)
+        }
         Refused::NotBalanced(_) => {
             let report = Report::usage("LB021", refused.to_string())
                 .hint("run `lbdev status` to see which backends have a port");

@@ -21,7 +21,7 @@ use super::program::{self, Unstartable};
 use super::pump::Pump;
 use super::run::{self, Run};
 use super::{Launch, Meter, News, exec, files, os, own, signals};
-use crate::backend::{BackendId, RunId, Signal};
+use crate::backend::{BackendId, Intent, RunId, Signal};
 use crate::config::Command;
 
 /// Launches backends of one instance of lbdev. Dropping it ends the launching thread, and with it (Linux) every run gets
@@ -169,9 +169,9 @@ impl Launch for Launcher {
 
 /// After these a process is on its way out and need not be told again.
 fn asks_to_end(signal: Signal) -> bool {
-    match signal {
-        Signal::Term | Signal::Int | Signal::Quit | Signal::Kill => true,
-        Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => false,
+    match signal.intent() {
+        Intent::Kill | Intent::End => true,
+        Intent::Freeze | Intent::Thaw | Intent::Tell => false,
     }
 }
 

@@ -30,17 +30,8 @@ const ROUNDS: usize = 50;
 
 /// The system's signal.
 pub(super) fn raw(signal: Signal) -> Raw {
-    match signal {
-        Signal::Term => Raw::TERM,
-        Signal::Int => Raw::INT,
-        Signal::Quit => Raw::QUIT,
-        Signal::Hup => Raw::HUP,
-        Signal::Usr1 => Raw::USR1,
-        Signal::Usr2 => Raw::USR2,
-        Signal::Kill => Raw::KILL,
-        Signal::Stop => Raw::STOP,
-        Signal::Cont => Raw::CONT,
-    }
+    Raw::from_named_raw(signal.number())
+        .expect("the system has every signal that can be named here")
 }
 
 /// Signals the whole group of a leader with one system call. Before the leader has made its own group (the first
@@ -132,5 +123,17 @@ fn gone_within(scope: &Scope, time: Duration) -> bool {
             return false;
         }
         thread::sleep((waited / PAUSE_PART).clamp(FIRST_PAUSE, LONGEST_PAUSE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_is_one_of_the_systems() {
+        for signal in Signal::all() {
+            assert_eq!(raw(signal).as_raw(), signal.number());
+        }
     }
 }

@@ -133,6 +133,10 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
             Some(format!("undrained by you{pid}"))
         }
         Cause::Asked(Verb::Undrain) => Some("undrained by you: requests when it is up".to_owned()),
+        Cause::Asked(Verb::Freeze) => Some(format!(
+            "frozen by you{pid}: it hangs, its port still accepts"
+        )),
+        Cause::Asked(Verb::Thaw) => Some(format!("thawed by you{pid}: it goes on")),
         Cause::Asked(Verb::Start) => Some("starting, as you asked".to_owned()),
         Cause::Shutdown => None,
         Cause::Exited(_) | Cause::LaunchFailed(_)

@@ -175,11 +175,11 @@ fn lbdev_and_its_guardian() {
             assert_eq!(lbdev.next_ports(4).len(), 4);
             lbdev.run(&["down"]).ok().says_not("an earlier lbdev");
         } else {
+            // It may find the one that has just died, or nobody.
             lbdev
                 .run(&["down"])
                 .ok()
-                .says("an earlier lbdev here was killed and left")
-                .says("nothing is running");
+                .says("an earlier lbdev here was killed and left");
         }
         lbdev.assert_all_gone();
     }
