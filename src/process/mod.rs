@@ -1,4 +1,4 @@
-//! Processes: the one launching path, the sessions they live in, what they write, the ports they hold.
+//! Processes: the one launching path, the sessions they live in, what they write and use, the ports they hold.
 //!
 //! Only this module knows `duct`. Nothing here knows states or policies: it launches a run, signals a run, and reports
 //! how a run ended.
