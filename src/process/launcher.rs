@@ -21,7 +21,7 @@ use super::program::{self, Unstartable};
 use super::pump::Pump;
 use super::run::{self, Run};
 use super::{Launch, Meter, News, exec, files, os, own, signals};
-use crate::backend::{BackendId, Intent, RunId, Signal};
+use crate::backend::{BackendId, RunId, Signal};
 use crate::config::Command;
 
 /// Launches backends of one instance of lbdev. Dropping it ends the launching thread, and with it (Linux) every run gets
@@ -167,12 +167,13 @@ impl Launch for Launcher {
     }
 }
 
-/// After these a process is on its way out and need not be told again.
+/// After these a program is on its way out, by its own doing, and need not be told again. What survives a crash (another
+/// process of it may catch SIGSEGV) has to be.
 fn asks_to_end(signal: Signal) -> bool {
-    match signal.intent() {
-        Intent::Kill | Intent::End => true,
-        Intent::Freeze | Intent::Thaw | Intent::Tell => false,
-    }
+    matches!(
+        signal,
+        Signal::Term | Signal::Int | Signal::Quit | Signal::Kill
+    )
 }
 
 impl Shared {
