@@ -35,7 +35,8 @@ pub(super) fn check(start: &Start) -> Result<Option<String>, Vec<Report>> {
 
 fn judge(config: &Config, most: u64, typed: impl Fn() -> String) -> Result<Option<String>, Report> {
     let need = Need::of(config);
-    let Some(room) = most.checked_sub(need.all()) else {
+    let clients = most - process::kept_from_clients(most);
+    let Some(room) = clients.checked_sub(need.used()) else {
         let one_service = config.services.len() == 1;
         return Err(need.report(most, one_service.then(typed)));
     };
@@ -79,13 +80,20 @@ impl Need {
         }
     }
 
-    fn all(&self) -> u64 {
+    /// Those that have to be open before there is room for a client.
+    fn used(&self) -> u64 {
         self.itself + self.backends
+    }
+
+    /// The smallest limit that leaves so many beside what is kept from clients.
+    fn limit(&self) -> u64 {
+        let used = self.used();
+        used + (used.saturating_sub(1) / 3).min(process::kept_from_clients(u64::MAX))
     }
 
     /// What is said where `most` are too few; `typed` is the command to which `-n` can be added, if it can.
     fn report(&self, most: u64, typed: Option<String>) -> Report {
-        let need = self.all();
+        let need = self.limit();
         let backends = match self.count {
             1 => "1 backend needs".to_owned(),
             count => format!("{count} backends need"),
@@ -94,7 +102,8 @@ impl Need {
             format!("{backends} {need} open files, and the system allows {most} (`ulimit -Hn`)");
         let raise = format!("ulimit -n {}", need.next_power_of_two().max(WORTH));
         let one = self.backends.div_ceil(self.count.max(1)).max(1);
-        let fit = most.saturating_sub(self.itself) / one;
+        let clients = most - process::kept_from_clients(most);
+        let fit = clients.saturating_sub(self.itself) / one;
         Report::failed("LB008", message).hint(match typed.filter(|_| fit > 0) {
             Some(typed) => format!("run `{typed} -n {fit}`, or as root `{raise}` before it"),
             None => format!("run `{raise}` first, as root"),
@@ -128,21 +137,27 @@ mod tests {
         let judge = |config: &Config, most| {
             judge(config, most, || "lbdev demo".to_owned()).map_err(|report| report.to_string())
         };
-        let four = Need::of(&demo(4)).all();
+        let four = Need::of(&demo(4)).used();
         assert_eq!(four, ITSELF + WORKER + 4 * (MANAGED + BALANCED));
         let hundred = demo(100);
-        let need = Need::of(&hundred).all();
+        let need = Need::of(&hundred).limit();
         insta::assert_snapshot!(judge(&hundred, need - 1).unwrap_err(), @r"
-        error[LB008]: 100 backends need 746 open files, and the system allows 745 (`ulimit -Hn`)
+        error[LB008]: 100 backends need 994 open files, and the system allows 993 (`ulimit -Hn`)
           hint: run `lbdev demo -n 99`, or as root `ulimit -n 1024` before it
         ");
         insta::assert_snapshot!(judge(&demo(1), 10).unwrap_err(), @r"
-        error[LB008]: 1 backend needs 53 open files, and the system allows 10 (`ulimit -Hn`)
+        error[LB008]: 1 backend needs 70 open files, and the system allows 10 (`ulimit -Hn`)
           hint: run `ulimit -n 1024` first, as root
         ");
-        let note = judge(&hundred, need + 278).unwrap();
-        insta::assert_snapshot!(note.unwrap(), @"room for 139 requests at once: the system allows 1024 open files (`ulimit -Hn`)");
-        assert!(judge(&hundred, need + 2047).unwrap().is_some());
-        assert_eq!(judge(&hundred, need + 2048), Ok(None));
+        let note = judge(&hundred, 1024).unwrap();
+        insta::assert_snapshot!(note.unwrap(), @"room for 11 requests at once: the system allows 1024 open files (`ulimit -Hn`)");
+        let enough = Need::of(&hundred).used() + 2048 + process::kept_from_clients(u64::MAX);
+        assert!(judge(&hundred, enough - 1).unwrap().is_some());
+        assert_eq!(judge(&hundred, enough), Ok(None));
+        for count in 1..256 {
+            let config = demo(count);
+            let need = Need::of(&config).limit();
+            assert!(judge(&config, need).is_ok() && judge(&config, need - 1).is_err());
+        }
     }
 }

@@ -51,7 +51,12 @@ pub fn raise() -> io::Result<()> {
 /// how many there are.
 pub fn end_for_clients() -> u64 {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    most - (most / 4).min(512)
+    most - kept_from_clients(most)
+}
+
+/// So many of `most` files are not for clients.
+pub fn kept_from_clients(most: u64) -> u64 {
+    (most / 4).min(512)
 }
 
 /// The word that tells the hidden subcommand which limit a backend is to have.

@@ -32,7 +32,7 @@ use crate::config::Command;
 pub use daemon::{Daemon, spawn_detached};
 pub use escapes::strip_escapes;
 pub use exec::hidden;
-pub use files::{end_for_clients, most as most_files, raise as raise_files};
+pub use files::{end_for_clients, kept_from_clients, most as most_files, raise as raise_files};
 pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;

@@ -148,16 +148,16 @@ fn a_run_ends_whole_when_no_file_is_left() {
     let before = children();
     assert_eq!(before.len(), 2, "{before:#?}");
 
-    // Each has one file more at its backend.
+    // As many clients as there may be, and then each has one file more at its backend.
     let port = lbdev.ports.listen();
+    let mut clients: Vec<_> = (0..150).map(|_| Connection::open(port).unwrap()).collect();
+    until(s(30), "they are accepted", || {
+        Footprint::of(itself).files >= 150
+    });
     let slow = format!("GET /slow?ms=5000 HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
-    let clients: Vec<_> = (0..150)
-        .map(|_| {
-            let mut client = Connection::open(port).unwrap();
-            client.send_raw(slow.as_bytes()).unwrap();
-            client
-        })
-        .collect();
+    for client in &mut clients {
+        client.send_raw(slow.as_bytes()).unwrap();
+    }
     until(s(30), "every file is taken", || {
         Footprint::of(itself).files >= 200
     });
