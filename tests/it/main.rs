@@ -7,10 +7,12 @@
 
 // Tools.
 mod browser;
+mod footprint;
 mod harness;
 mod http;
 mod load;
 mod need;
+mod numbers;
 mod output;
 mod ports;
 mod rotation;
@@ -31,6 +33,7 @@ mod drills;
 mod ending;
 mod external;
 mod failover;
+mod files;
 mod floors;
 mod freeze;
 mod hosts;
@@ -42,9 +45,11 @@ mod restarts;
 mod rolling;
 mod scale;
 mod set;
+mod soak;
 mod sticky;
 mod streams;
 mod timing;
 mod tools;
 mod up_django;
+mod usage;
 mod websocket;

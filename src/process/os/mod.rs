@@ -1,5 +1,7 @@
 //! What differs between operating systems: the process table, death signals, orphans. One file each, the same functions.
 
+use std::time::Duration;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -9,6 +11,20 @@ pub(super) use linux::*;
 mod other;
 #[cfg(not(target_os = "linux"))]
 pub(super) use other::*;
+
+#[cfg(any(not(target_os = "linux"), test))]
+mod ps;
+
+/// What one process has cost, and costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// The processor time of all its threads, and of those children that have ended and been waited for.
+    pub(super) cpu: Duration,
+    /// Its memory in bytes, whoever it shares that with.
+    pub(super) resident: u64,
+    /// Its threads; 0 where the system does not say.
+    pub(super) threads: u32,
+}
 
 /// One row of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
