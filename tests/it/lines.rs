@@ -2,7 +2,6 @@
 //! are full.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::harness::{LBDEV, Lbdev, Running};
 use crate::wait::{drill, holds_within, s, until};
