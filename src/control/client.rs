@@ -69,9 +69,12 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(socket: &Path) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .unix_socket(socket)
+        let http = reqwest::Client::builder().no_proxy();
+        #[cfg(unix)]
+        let http = http.unix_socket(socket);
+        #[cfg(windows)]
+        let http = http.windows_named_pipe(socket);
+        let http = http
             .timeout(ANSWER)
             .build()
             .map_err(|source| ClientError::Setup { source })?;

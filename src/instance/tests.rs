@@ -4,7 +4,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::find::find_in;
-use super::place::{key, own_dir, tilde_of};
+use super::os::own_dir;
+use super::place::{key, tilde_of};
 use super::*;
 use crate::wire;
 
@@ -19,8 +20,8 @@ fn instance(folder: &Folder, project: &str, dir: &Path) -> wire::Instance {
         socket: folder.socket().display().to_string(),
         started: jiff::Timestamp::UNIX_EPOCH,
         setup: String::new(),
-        device: place::identity(dir).unwrap_or_default().0,
-        inode: place::identity(dir).unwrap_or_default().1,
+        device: identity(dir).unwrap_or_default().0,
+        inode: identity(dir).unwrap_or_default().1,
     }
 }
 

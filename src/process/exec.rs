@@ -15,7 +15,7 @@ use super::{guardian, os};
 /// `__exec PARENT PROGRAM NAME ARG…`: a session of its own, TERM when lbdev ends, then PROGRAM, called NAME.
 pub(super) const EXEC: &str = "__exec";
 /// `__detach ARG…`: a session of its own, nothing of the caller's kept open, then this binary with ARG….
-pub(super) const DETACH: &str = "__detach";
+pub(super) const DETACH: Option<&str> = Some("__detach");
 /// `__guardian INSTANCE SESSIONS`: see [`guardian`].
 pub(super) const GUARDIAN: &str = "__guardian";
 
@@ -29,7 +29,7 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
     let (first, rest) = args.split_first()?;
     match (first.to_str()?, rest) {
         (EXEC, [parent, program, name, args @ ..]) => Some(exec(parent, program, name, args)),
-        (DETACH, args) => Some(detach(args)),
+        (word, args) if Some(word) == DETACH => Some(detach(args)),
         (GUARDIAN, [instance, sessions]) => Some(guardian::guard(
             &instance.to_string_lossy(),
             Path::new(sessions),

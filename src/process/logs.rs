@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::os;
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(100);
@@ -52,7 +53,7 @@ pub struct Follower {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Place {
     /// Tells a new file of the same name from the old one.
-    inode: u64,
+    number: u64,
     offset: u64,
 }
 
@@ -141,11 +142,9 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let facts = file.metadata()?;
-    if facts.ino() != place.inode || facts.len() < place.offset {
-        *place = Place {
-            inode: facts.ino(),
-            offset: 0,
-        };
+    let number = os::file_number(&file, &facts)?;
+    if number != place.number || facts.len() < place.offset {
+        *place = Place { number, offset: 0 };
     }
     if facts.len() == place.offset {
         return Ok(Vec::new());

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod escapes;
+#[cfg_attr(windows, path = "exec_windows.rs")]
 mod exec;
 mod find;
 pub mod guardian;
@@ -16,6 +17,7 @@ pub mod output;
 mod own;
 pub mod ports;
 mod program;
+#[cfg_attr(windows, path = "pump_windows.rs")]
 mod pump;
 mod run;
 pub mod sessions;

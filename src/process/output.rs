@@ -5,16 +5,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use super::logs;
+use super::{logs, os};
 use crate::backend::{BackendId, Slot};
 
 /// Lines of each backend that stay in memory.
@@ -139,11 +138,7 @@ struct SinkState {
 
 impl SinkState {
     fn begin(path: PathBuf) -> Self {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path);
+        let file = os::private_file().create(true).append(true).open(&path);
         Self {
             path,
             file,
@@ -277,7 +272,7 @@ mod tests {
         let store = Store::open(dir.path().to_owned()).unwrap();
         let sink = store.sink(&id(8000));
         // A device on which every write fails as on a full disk.
-        if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
+        if let Ok(full) = File::options().write(true).open("/dev/full") {
             lock(&sink.state).file = Ok(full);
             for _ in 0..3 {
                 sink.take(false, vec!["x".into()]);

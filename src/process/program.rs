@@ -67,7 +67,7 @@ fn search_path(command: &Command) -> Option<OsString> {
 }
 
 fn not_found(name: &str, path: Option<&OsString>, cwd: &Path) -> Unstartable {
-    if name.contains('/') {
+    if name.contains(std::path::is_separator) {
         return if cwd.join(name).is_file() {
             Unstartable::NotExecutable(name.to_owned())
         } else {
