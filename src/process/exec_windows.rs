@@ -2,13 +2,11 @@
 //!
 //! It makes a Job object that ends everything in it when its last handle is closed, and joins it before it starts the
 //! command: whatever the command starts is in the job, too. The only handle is its own, so that ending `__exec`, however,
-//! ends the run. Its console is one without a window that it shares with the command, which leads a process group on it:
-//! there CTRL_BREAK reaches the command and nobody else.
+//! ends the run. Its console is one without a window that only the run is on: what is sent to everyone there, CTRL_BREAK
+//! or CTRL_C, reaches the run and nobody else, and `__exec` itself lets it pass.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::num::NonZeroU32;
-use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{self, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -17,10 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use win32job::{ExtendedLimitInfo, Job, JobError};
-use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
 
 use super::signals::{GRACE, GRACE_ASKED};
 use super::{guardian, os};
+use crate::shutdown;
 
 /// `__exec PARENT PROGRAM NAME ARG…`: PROGRAM in a job. PARENT and NAME say nothing here.
 pub(super) const EXEC: &str = "__exec";
@@ -35,8 +33,6 @@ const CANNOT_RUN: u8 = 126;
 
 /// Between two looks at the job.
 const LOOK: Duration = Duration::from_millis(10);
-/// A command that starts is on the console, and can be asked to end, within this; a program with windows never is.
-const ON_CONSOLE: Duration = Duration::from_secs(2);
 
 /// Runs the hidden subcommand that `args` (without the program's name) begin with. `None` when they begin with none:
 /// then the ordinary command line is to be read. To be called first in `main`.
@@ -54,9 +50,12 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
 
 fn exec(program: &OsStr, args: &[OsString]) -> ExitCode {
     let started = contain().and_then(|job| {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null());
-        let child = command.creation_flags(CREATE_NEW_PROCESS_GROUP).spawn()?;
+        shutdown::let_pass()?;
+        os::hear_ctrl_c()?;
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .spawn()?;
         Ok((job, child))
     });
     let (job, mut child) = match started {
@@ -65,16 +64,18 @@ fn exec(program: &OsStr, args: &[OsString]) -> ExitCode {
     };
     let run = Arc::new(Run {
         job,
-        group: NonZeroU32::new(child.id()),
         asked: AtomicBool::new(false),
     });
     let listening = Arc::clone(&run);
     let listener = thread::Builder::new()
         .name("tie".into())
         .spawn(move || listening.obey());
-    let status = match (listener, child.wait()) {
-        (Ok(_), Ok(status)) => status,
-        (Err(error), _) | (_, Err(error)) => return cannot_run(program, &error),
+    if let Err(error) = listener {
+        return cannot_run(program, &error);
+    }
+    let status = match child.wait() {
+        Ok(status) => status,
+        Err(error) => return cannot_run(program, &error),
     };
     run.outlast();
     // The job's handle is closed by the end of this process, and what is left in the job ends then.
@@ -94,7 +95,6 @@ fn contain() -> io::Result<&'static Job> {
 
 struct Run {
     job: &'static Job,
-    group: Option<NonZeroU32>,
     /// It was asked to end.
     asked: AtomicBool,
 }
@@ -107,42 +107,37 @@ impl Run {
         loop {
             match stdin.read(&mut byte) {
                 Ok(0) => break,
-                Ok(_) if byte == [os::ASK] => self.ask(),
-                Ok(_) => {}
+                Ok(_) => self.ask(byte[0]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
         }
-        self.ask();
+        self.ask(os::BREAK);
         self.empty_within(GRACE);
         process::exit(i32::from(CANNOT_RUN));
     }
 
-    /// CTRL_BREAK to the command's group. One that has only just been started may not be on the console yet.
-    fn ask(&self) {
+    /// Asks everyone to end. Who has only just been started and is not on the console yet does not hear it, nor does a
+    /// program with windows: those are killed when their time is over.
+    fn ask(&self, how: u8) {
         self.asked.store(true, Ordering::Relaxed);
-        let until = Instant::now() + ON_CONSOLE;
-        while self
-            .group
-            .is_some_and(|group| os::break_group(group).is_err())
-            && self.is_running()
-            && Instant::now() < until
-        {
-            thread::sleep(LOOK);
+        // Where CTRL_BREAK is not known, CTRL_C is the next best thing.
+        if how == os::INTERRUPT || os::ctrl_break().is_err() {
+            let _ = os::ctrl_c();
         }
     }
 
     /// The command has ended: what it left gets CTRL_BREAK and a second, or if it was asked before, until it is killed.
     fn outlast(&self) {
-        let asked = self.asked.load(Ordering::Relaxed);
         if !self.is_running() {
             return;
         }
-        if let Some(group) = self.group.filter(|_| !asked) {
-            // Nobody of the group may be left: then it is ended without being asked.
-            let _ = os::break_group(group);
+        if self.asked.load(Ordering::Relaxed) {
+            self.empty_within(GRACE_ASKED);
+        } else {
+            self.ask(os::BREAK);
+            self.empty_within(GRACE);
         }
-        self.empty_within(if asked { GRACE_ASKED } else { GRACE });
     }
 
     /// Whether there is anybody in the job but this process. More than the crate can count are somebody.

@@ -21,10 +21,11 @@ use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
 use super::Proc;
 use crate::backend::{ExitStatus, Signal};
 
-pub(in crate::process) use calls::break_group;
+pub(in crate::process) use calls::{ctrl_break, ctrl_c, hear_ctrl_c};
 
-/// What the pipe of a run carries that asks for its end: one byte each time.
-pub(in crate::process) const ASK: u8 = b'b';
+/// What the pipe of a run carries that asks for its end, one byte each time: by CTRL_BREAK, and by CTRL_C.
+pub(in crate::process) const BREAK: u8 = b'b';
+pub(in crate::process) const INTERRUPT: u8 = b'c';
 
 /// The exit code of a process that lbdev ended: a number that no program gives by itself.
 const ENDED: u32 = 0x6c62_6465;
@@ -185,19 +186,24 @@ fn end(pid: u32) {
     let _ = calls::terminate(pid, ENDED);
 }
 
-/// Ends a run with its first process, or asks it to end by CTRL_BREAK, whichever of the signals that ask was meant. What
+/// Ends a run with its first process, or asks it to end: INT is CTRL_C, every other signal that asks is CTRL_BREAK. What
 /// would make it hang or go on is refused before it comes here.
 pub(in crate::process) fn to_group(leader: u32, signal: Signal) {
     match signal {
         // Its number is its own: its handle is held until it is forgotten.
         Signal::Kill => end(leader),
-        Signal::Term | Signal::Int | Signal::Quit | Signal::Hup | Signal::Usr1 | Signal::Usr2 => {
-            if let Some(pipe) = lock(&TIES).as_mut().and_then(|ties| ties.get_mut(&leader)) {
-                // It may have ended: then there is nobody to ask.
-                let _ = pipe.write_all(&[ASK]);
-            }
+        Signal::Int => ask(leader, INTERRUPT),
+        Signal::Term | Signal::Quit | Signal::Hup | Signal::Usr1 | Signal::Usr2 => {
+            ask(leader, BREAK);
         }
         Signal::Stop | Signal::Cont => {}
+    }
+}
+
+fn ask(leader: u32, byte: u8) {
+    if let Some(pipe) = lock(&TIES).as_mut().and_then(|ties| ties.get_mut(&leader)) {
+        // It may have ended: then there is nobody to ask.
+        let _ = pipe.write_all(&[byte]);
     }
 }
 

@@ -3,20 +3,42 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroU32;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle, RawHandle};
 
 use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, SetHandleInformation};
-use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, CTRL_C_EVENT, GenerateConsoleCtrlEvent, SetConsoleCtrlHandler,
+};
 use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_TERMINATE, TerminateProcess};
 
-/// Sends CTRL_BREAK to a process group of this process's own console. Group 0 would be everyone on it, this process too.
+/// The process group that is everyone on the console.
+const EVERYONE: u32 = 0;
+
+/// Sends CTRL_BREAK to everyone on this process's console, this process too.
 ///
 /// # Errors
-/// When nobody of that group is on the console.
-pub(in crate::process) fn break_group(group: NonZeroU32) -> io::Result<()> {
-    // SAFETY: two numbers go in. A group that does not exist is an error, and no memory of ours is touched.
-    done(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, group.get()) })
+/// When there is no console, or one that does not know it (Wine's).
+pub(in crate::process) fn ctrl_break() -> io::Result<()> {
+    // SAFETY: two numbers go in, and no memory of ours is touched.
+    done(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, EVERYONE) })
+}
+
+/// Sends CTRL_C to everyone on this process's console, this process too.
+///
+/// # Errors
+/// When there is no console.
+pub(in crate::process) fn ctrl_c() -> io::Result<()> {
+    // SAFETY: two numbers go in, and no memory of ours is touched.
+    done(unsafe { GenerateConsoleCtrlEvent(CTRL_C_EVENT, EVERYONE) })
+}
+
+/// Has this process, and what it starts from now on, hear CTRL_C again where whoever started it had it ignored.
+///
+/// # Errors
+/// When the system refuses.
+pub(in crate::process) fn hear_ctrl_c() -> io::Result<()> {
+    // SAFETY: without a function there is none to be called: the call only resets a flag of this process.
+    done(unsafe { SetConsoleCtrlHandler(None, 0) })
 }
 
 /// Ends a process with this exit code.
