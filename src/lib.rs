@@ -71,7 +71,9 @@
 //! - Time and chance are arguments of the pure floor. Deadlines live in the states: there are no timers to cancel.
 //! - The pool is published before a signal is sent, so nobody is routed to what is about to end.
 //! - A lease taken while a drain began is given back: a stop never touches a request it did not count.
-//! - Nothing of ours outlives us: sessions, a parent-death signal, and a guardian that holds a pipe ([`process`]).
+//! - Nothing of ours outlives us: sessions, a parent-death signal, a guardian that holds a pipe and is replaced when it is
+//!   ended, and a list of sessions with start times for the next `up` or `down` where both were ended ([`process`]).
+//! - A gap in time (a laptop that was shut, lbdev stopped) puts off what is due and counts against nobody.
 
 pub mod app;
 pub mod backend;

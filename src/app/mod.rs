@@ -1,6 +1,7 @@
 //! The top floor: reads the command line, does what it says, and ends with the right exit code.
 
 mod detach;
+mod ending;
 mod guard;
 mod preflight;
 mod serve;

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
+use super::ending::exit_code;
 use super::startup::{self, Startup};
 use super::{Start, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
@@ -30,8 +31,6 @@ pub(super) const LOST_THE_RACE: u8 = 75;
 const LAST_LINES: usize = 6;
 /// How often a start is looked at for a program that listens somewhere else.
 const LOOK: Duration = Duration::from_secs(1);
-/// After so long, and again after it, what holds up the end is named.
-const HELD_UP: Duration = Duration::from_secs(1);
 /// How long a terminal that takes nothing more may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -73,23 +72,23 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
 }
 
 /// The parts of a running instance.
-struct Running {
-    config: Config,
-    shutdown: Shutdown,
-    supervisor: Handle,
-    loop_task: JoinHandle<()>,
-    proxy: Proxy,
-    access: Arc<AccessLog>,
-    output: Arc<output::Store>,
-    guardian: Guardians,
+pub(super) struct Running {
+    pub(super) config: Config,
+    pub(super) shutdown: Shutdown,
+    pub(super) supervisor: Handle,
+    pub(super) loop_task: JoinHandle<()>,
+    pub(super) proxy: Proxy,
+    pub(super) access: Arc<AccessLog>,
+    pub(super) output: Arc<output::Store>,
+    pub(super) guardian: Guardians,
     /// Ends when the guardian is dismissed.
-    sessions: Option<JoinHandle<()>>,
+    pub(super) sessions: Option<JoinHandle<()>>,
     /// What the parts of it have to say that run by themselves.
-    troubles: mpsc::UnboundedReceiver<Report>,
-    door: Door,
-    lock: Arc<Lock>,
-    background: bool,
-    ui: Ui,
+    pub(super) troubles: mpsc::UnboundedReceiver<Report>,
+    pub(super) door: Door,
+    pub(super) lock: Arc<Lock>,
+    pub(super) background: bool,
+    pub(super) ui: Ui,
 }
 
 impl Running {
@@ -327,79 +326,6 @@ impl Running {
         }
         std::future::pending().await
     }
-
-    /// The end, in order: no new connections, what is in flight, the backends, the socket, the files.
-    async fn end(self, notes: &Notes) -> (Level, Option<Reason>) {
-        let Running {
-            config,
-            shutdown,
-            supervisor,
-            mut loop_task,
-            proxy,
-            guardian,
-            sessions,
-            door,
-            lock,
-            ..
-        } = self;
-        let mut view = supervisor.view();
-        let running = view
-            .borrow()
-            .backends
-            .iter()
-            .filter(|backend| backend.run.is_some() && backend.spec.kind == Kind::Managed)
-            .count();
-        if running > 0 && shutdown.now().reason == Some(Reason::Interrupt) {
-            notes.tell(format!(
-                "stopping {}; Ctrl-C again kills them",
-                ui::plural(running, "backend", "backends")
-            ));
-        }
-        let mut closing = Box::pin(proxy.close(config.balancer.timeouts.drain));
-        supervisor.shutdown().await;
-        let mut forced = false;
-        let mut closed = false;
-        let mut told = None;
-        let mut waited = tokio::time::interval_at(tokio::time::Instant::now() + HELD_UP, HELD_UP);
-        loop {
-            tokio::select! {
-                _ = &mut loop_task => break,
-                () = &mut closing, if !closed => closed = true,
-                _ = shutdown.reached(Level::Force), if !forced => {
-                    forced = true;
-                    supervisor.abort().await;
-                }
-                state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
-                _ = waited.tick() => {
-                    let now = held_up(&view.borrow_and_update().backends);
-                    if let Some(text) = now.as_ref().filter(|_| now != told) {
-                        notes.tell(text.clone());
-                    }
-                    told = now;
-                }
-            }
-        }
-        if !closed {
-            tokio::select! {
-                () = closing => {}
-                // Dropping it ends it.
-                _ = shutdown.reached(Level::Force) => {}
-            }
-        }
-        drop(door);
-        let dismissed = tokio::task::spawn_blocking(move || guardian.dismiss()).await;
-        // Only a panic in there could fail, and there is nothing left to end.
-        drop(dismissed);
-        if let Some(sessions) = sessions {
-            // It has nothing to give back, and ends with the guardian.
-            let _ = sessions.await;
-        }
-        if let Err(error) = lock.remove() {
-            notes.report(&error.into());
-        }
-        let state = shutdown.now();
-        (state.level, state.reason)
-    }
 }
 
 /// After a gap in time.
@@ -408,36 +334,6 @@ fn slept(gap: Duration) -> String {
         "slept {} (the machine did, or lbdev was stopped): nothing of it counts against a server",
         ui::units::took(gap)
     )
-}
-
-/// What an end still waits for.
-fn held_up(backends: &[BackendView]) -> Option<String> {
-    let names = |phase: Phase| {
-        let these = backends.iter().filter(|backend| backend.phase == phase);
-        these
-            .map(|backend| backend.spec.id.short())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let mut waits = Vec::new();
-    let draining = names(Phase::Draining);
-    if !draining.is_empty() {
-        waits.push(format!("requests in flight at {draining}"));
-    }
-    let stopping = names(Phase::Stopping);
-    if let Some(one) = backends
-        .iter()
-        .find(|backend| backend.phase == Phase::Stopping)
-    {
-        let (signal, limit) = (
-            one.spec.stop.signal.full_name(),
-            one.spec.stop.timeout.as_secs_f64(),
-        );
-        waits.push(format!(
-            "{stopping} to end after {signal} (SIGKILL comes after {limit} s)"
-        ));
-    }
-    (!waits.is_empty()).then(|| format!("still waiting for {}", waits.join(", and ")))
 }
 
 /// Tells once of each backend whose program listens, but not on its port.
@@ -471,32 +367,21 @@ impl ElsewhereNotes {
 
 /// What lbdev itself has to say while it runs: on the screen if there is one, else into the log of the background.
 #[derive(Clone)]
-struct Notes {
+pub(super) struct Notes {
     to: mpsc::UnboundedSender<String>,
     ui: Ui,
 }
 
 impl Notes {
-    fn report(&self, report: &Report) {
+    pub(super) fn report(&self, report: &Report) {
         if self.to.send(report.to_string()).is_err() {
             self.ui.report(report, false);
         }
     }
 
     /// Of interest to a person who watches only.
-    fn tell(&self, text: String) {
+    pub(super) fn tell(&self, text: String) {
         let _ = self.to.send(text);
-    }
-}
-
-/// 0 for an orderly end; 128 + the signal's number when it was cut short.
-fn exit_code(level: Level, reason: Option<Reason>, was_ready: bool) -> u8 {
-    let cut_short = level > Level::Drain || !was_ready;
-    match reason {
-        Some(Reason::Interrupt) if cut_short => 130,
-        Some(Reason::Terminate) if cut_short => 143,
-        Some(Reason::HangUp) if cut_short => 129,
-        Some(Reason::Interrupt | Reason::Terminate | Reason::HangUp | Reason::Asked) | None => 0,
     }
 }
 

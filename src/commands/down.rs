@@ -28,12 +28,14 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
         reachable(place).await?;
         meant(place, ui)?
     };
-    // Before anything is said of what runs: what one that was killed has left is to go, too.
+    // What one that was killed has left is to go, too; it may be killed while it is being stopped.
     let dir = (!all).then_some(place.dir.as_path());
-    if all || place.project.is_none() {
-        super::left_over::clean_up(dir, ui)?;
-    }
+    let clean_up = || match all || place.project.is_none() {
+        true => super::left_over::clean_up(dir, ui),
+        false => Ok(()),
+    };
     if found.is_empty() {
+        clean_up()?;
         let what = match (all, &place.project) {
             (true, _) => "nothing is running".to_owned(),
             (false, Some(project)) => format!("no project called `{project}` is running"),
@@ -51,6 +53,7 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
             }
         }
     }
+    clean_up()?;
     failure.map_or(Ok(0), Err)
 }
 
@@ -163,7 +166,7 @@ impl HeldUp {
         };
         let now: Vec<String> = status.backends.iter().filter_map(held_up).collect();
         if !now.is_empty() && now != self.said {
-            ui.note(&format!("still waiting for {}", now.join(", ")));
+            ui.note(&format!("still waiting for {}", now.join("; ")));
             self.said = now;
         }
     }
@@ -175,7 +178,7 @@ fn held_up(backend: &BackendStatus) -> Option<String> {
     let why = match (backend.state.as_str(), backend.in_flight) {
         ("draining", 1) => "1 request in flight".to_owned(),
         ("draining", in_flight) => format!("{in_flight} requests in flight"),
-        (state, _) => state.to_owned(),
+        (state, _) => backend.why.clone().unwrap_or_else(|| state.to_owned()),
     };
-    Some(format!("`{}` (pid {pid}, {why})", backend.id))
+    Some(format!("`{}` (pid {pid}): {why}", backend.id))
 }

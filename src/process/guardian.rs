@@ -161,6 +161,7 @@ impl Shared {
             os::wait_unreaped(&guardian.handle, guardian.pid);
             let status = own::reap_ended(&guardian.handle, guardian.pid).ok();
             let status = status.map(os::exit_status);
+            let mut told = false;
             let mut post = self.post();
             if matches!(*post, Post::Dismissed) {
                 return;
@@ -171,7 +172,6 @@ impl Shared {
                 false => Duration::ZERO,
             };
             let ended = guardian.pid;
-            let mut status = Some(status);
             guardian = loop {
                 post = self.pause(post, pause);
                 if matches!(*post, Post::Dismissed) {
@@ -180,7 +180,7 @@ impl Shared {
                 let next = self.start(&mut post);
                 drop(post);
                 // Each failure in a row is the same one: the first is told.
-                if let Some(status) = status.take() {
+                if next.is_ok() || !std::mem::replace(&mut told, true) {
                     let next = match &next {
                         Ok(next) => Ok(next.pid),
                         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),

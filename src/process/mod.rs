@@ -22,6 +22,7 @@ mod pump;
 mod run;
 pub mod sessions;
 mod signals;
+mod strays;
 
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +35,7 @@ pub use exec::hidden;
 pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;
+pub use strays::end_strays;
 
 /// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.
 pub fn uptime() -> Duration {

@@ -7,14 +7,17 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::os;
+use super::os::{self, Proc};
 
 /// The children that this module has started in sessions of their own and will wait for itself.
 static OWN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+
+/// The children that this process had before it launched anything, by pid and start.
+static INHERITED: OnceLock<HashSet<(u32, u64)>> = OnceLock::new();
 
 /// How often adopted orphans that have ended are cleared away while nothing else happens.
 const TIDY: Duration = Duration::from_secs(2);
@@ -63,9 +66,17 @@ pub(super) fn reap_ended(handle: &duct::Handle, pid: u32) -> io::Result<std::pro
 
 /// Looks at the table while no child of ours appears or is reaped: the kernel's list of children may skip one when
 /// another is taken out of it meanwhile.
-pub(super) fn quietly<T>(look: impl FnOnce() -> T) -> T {
-    let _own = own();
-    look()
+///
+/// `look` is told which children this module has started.
+pub(super) fn quietly<T>(look: impl FnOnce(&HashSet<u32>) -> T) -> T {
+    look(own().get_or_insert_default())
+}
+
+/// Whether this child was ours before anything was launched: whoever became lbdev by `exec` had started it.
+pub(super) fn was_there_before(proc: &Proc) -> bool {
+    INHERITED
+        .get()
+        .is_some_and(|all| all.contains(&(proc.pid, proc.start)))
 }
 
 /// Makes orphans below lbdev its children, and keeps clearing those away that end. To be called before anything is
@@ -79,6 +90,8 @@ pub fn adopt_orphans() -> io::Result<()> {
         return Ok(());
     }
     os::become_subreaper()?;
+    let before = os::descendants().unwrap_or_default();
+    INHERITED.get_or_init(|| before.iter().map(|proc| (proc.pid, proc.start)).collect());
     if cfg!(target_os = "linux") {
         thread::Builder::new()
             .name("orphans".into())

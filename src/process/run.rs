@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::launcher::Shared;
 use super::pump::Pump;
-use super::{News, find, os, own, signals};
+use super::{News, find, os, own, ports, signals, strays};
 use crate::backend::{BackendId, ExitStatus, RunId};
 
 /// The end of a run waits this long for its last lines; they are read at once unless a stranger holds the pipe.
@@ -61,9 +61,14 @@ impl Run {
         let at = SystemTime::now();
         // As long as the leader is not reaped its number stays its own, and so does its session's.
         let scope = self.shared.scope(self.run, self.leader);
-        let rest = own::quietly(|| find::below(&scope));
+        let rest = own::quietly(|_| find::below(&scope));
         let asked = self.shared.asked(self.run);
         let left_some = !signals::end(&scope, rest, asked).is_empty();
+        if let Some(port) = self.id.port()
+            && !ports::can_be_bound(port)
+        {
+            strays::end_listening_on(port);
+        }
         self.pump.finish(LAST_LINES);
         self.shared.forget(self.run);
         let status = match own::reap_ended(&self.handle, self.leader) {

@@ -19,7 +19,7 @@ mod tests;
 pub use handle::{Handle, Refused};
 pub use run::{Parts, start};
 pub use target::{UnknownTarget, resolve_target};
-pub use words::{by_words, exit_words, failing_words};
+pub use words::{by_words, ending_words, exit_words, failing_words};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::slow_start::Ramp;
-use super::words::why_down;
+use super::words::{ending_words, why_down};
 use super::{BackendView, Check};
 use crate::backend::{Backend, Detect, Phase, RunId, State, Timings};
 use crate::config::BackendSpec;
@@ -95,6 +95,10 @@ impl Unit {
     }
 
     fn why(&self) -> Option<String> {
+        if let State::Stopping { asked: true, .. } = self.backend.state {
+            let stop = self.spec.stop;
+            return Some(ending_words(stop.signal, stop.timeout));
+        }
         let check = match self.backend.belief.failing() {
             true => self.failing.as_deref(),
             false => (self.last_check.as_ref())

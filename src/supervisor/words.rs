@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{Backend, By, Exit, ExitStatus, State, signal_name};
+use crate::backend::{Backend, By, Exit, ExitStatus, Signal, State, signal_name};
 
 /// "exited with status 1", "killed by you (SIGKILL)", "ended from outside (SIGTERM)".
 pub fn exit_words(exit: &Exit) -> String {
@@ -30,6 +30,12 @@ pub fn exit_words(exit: &Exit) -> String {
 pub fn failing_words(failures: u32, window: Duration) -> String {
     let requests = if failures == 1 { "request" } else { "requests" };
     format!("failed {failures} {requests} in {} s", window.as_secs_f64())
+}
+
+/// "told to end by SIGTERM, SIGKILL follows after 5 s".
+pub fn ending_words(signal: Signal, timeout: Duration) -> String {
+    let (signal, timeout) = (signal.full_name(), timeout.as_secs_f64());
+    format!("told to end by {signal}, SIGKILL follows after {timeout} s")
 }
 
 /// Who ended a process, in words.

@@ -62,7 +62,8 @@ pub struct Connection {
 impl Connection {
     /// To a port of 127.0.0.1, with `Host: localhost:PORT`.
     pub fn open(port: u16) -> io::Result<Connection> {
-        Self::open_for(port, Duration::from_secs(40))
+        // More than a minute, for which one test stops lbdev.
+        Self::open_for(port, Duration::from_secs(80))
     }
 
     /// The same, with a limit for each read.

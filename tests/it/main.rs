@@ -32,6 +32,7 @@ mod external;
 mod failover;
 mod floors;
 mod hosts;
+mod left_behind;
 mod meeting;
 mod process;
 mod rolling;

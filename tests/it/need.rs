@@ -9,36 +9,30 @@ use std::sync::OnceLock;
 /// A Python that can import Django, in a venv of its own.
 pub fn django() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");
-        let candidates = [
-            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
-            Some(own),
-        ];
-        candidates
-            .into_iter()
-            .flatten()
-            .find(|python| succeeds(Command::new(python).args(["-c", "import django"])))
-    });
+    let found = FOUND.get_or_init(|| python_with("import django"));
     or_skip(found.clone(), "Django is not installed")
 }
 
 /// A Python that can run asynchronous servers: uvicorn, FastAPI and what they need for WebSockets.
 pub fn uvicorn() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");
-        let candidates = [
-            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
-            Some(own),
-        ];
-        let all = "import fastapi, uvicorn, websockets";
-        candidates
-            .into_iter()
-            .flatten()
-            .find(|python| succeeds(Command::new(python).args(["-c", all])))
-    });
+    let found = FOUND.get_or_init(|| python_with("import fastapi, uvicorn, websockets"));
     or_skip(found.clone(), "uvicorn or FastAPI is not installed")
+}
+
+/// A Python that can run gunicorn.
+pub fn gunicorn() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| python_with("import gunicorn"));
+    or_skip(found.clone(), "gunicorn is not installed")
+}
+
+/// The one that was named, or the one of the tests' own venv, if it can do this.
+fn python_with(imports: &str) -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");
+    let told = std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from);
+    let mut candidates = told.into_iter().chain([own]);
+    candidates.find(|python| succeeds(Command::new(python).args(["-c", imports])))
 }
 
 /// The command of a real Vite.
@@ -58,17 +52,7 @@ pub fn vite() -> Option<PathBuf> {
 /// Any Python 3.
 pub fn python() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let candidates = [
-            std::env::var_os("LBDEV_TEST_PYTHON").map(PathBuf::from),
-            Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python")),
-            on_path("python3"),
-        ];
-        candidates
-            .into_iter()
-            .flatten()
-            .find(|python| succeeds(Command::new(python).arg("--version")))
-    });
+    let found = FOUND.get_or_init(|| python_with("").or_else(|| on_path("python3")));
     or_skip(found.clone(), "there is no python3")
 }
 
@@ -105,6 +89,12 @@ pub fn chromium() -> Option<Chromium> {
 /// A program that a small test needs and nearly every system has.
 pub fn program(name: &str) -> Option<PathBuf> {
     or_skip(on_path(name), &format!("there is no `{name}`"))
+}
+
+/// Whether this runs as root, who alone may make namespaces and mount something everywhere.
+pub fn root() -> bool {
+    let is = rustix::process::getuid().is_root();
+    or_skip(is.then_some(()), "it needs root").is_some()
 }
 
 fn or_skip<T>(found: Option<T>, reason: &str) -> Option<T> {

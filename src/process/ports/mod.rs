@@ -98,6 +98,22 @@ pub fn is_free(port: u16) -> bool {
     probe(&loopback(port)).is_ok()
 }
 
+/// Whether nobody listens on `port` of either loopback address, as far as a bind can tell: some microseconds.
+pub(super) fn can_be_bound(port: u16) -> bool {
+    loopback(port).iter().all(|address| {
+        let bound = TcpListener::bind(address);
+        bound.map_or_else(|error| error.kind() != io::ErrorKind::AddrInUse, |_| true)
+    })
+}
+
+/// Every process that listens on `port` and can be seen.
+pub(super) fn pids_listening_on(port: u16) -> BTreeSet<u32> {
+    listening_now()
+        .filter(|(_, taken)| *taken == port)
+        .map(|(process, _)| process.pid)
+        .collect()
+}
+
 /// Who listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
