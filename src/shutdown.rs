@@ -214,6 +214,7 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
     #[tokio::test]
     async fn only_ctrl_c_is_counted() {
         use rustix::process::{Signal, getpid, kill_process};

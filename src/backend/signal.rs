@@ -1,6 +1,7 @@
 //! Signals and their names.
 
-/// A signal as a person names it. Windows maps [`Signal::Term`] and [`Signal::Int`] to CTRL_BREAK, the rest to an end.
+/// A signal as a person names it. Windows has three things to send: [`Signal::Term`] is CTRL_BREAK there, [`Signal::Int`]
+/// CTRL_C, and [`Signal::Kill`] ends the process. As a backend's stop signal any other that asks is CTRL_BREAK, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// SIGTERM: please end.
@@ -40,6 +41,23 @@ impl Signal {
     /// Every name that [`Signal::parse`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.into_iter().map(Signal::name)
+    }
+
+    /// Whether it can be sent on this system just as it is.
+    pub fn is_possible(self) -> bool {
+        self.is_known_to(cfg!(windows))
+    }
+
+    fn is_known_to(self, windows: bool) -> bool {
+        match self {
+            Signal::Term | Signal::Int | Signal::Kill => true,
+            Signal::Quit
+            | Signal::Hup
+            | Signal::Usr1
+            | Signal::Usr2
+            | Signal::Stop
+            | Signal::Cont => !windows,
+        }
     }
 
     /// Reads `SIGTERM`, `TERM` or `term`.
@@ -94,6 +112,14 @@ pub fn signal_name(number: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_can_ask_and_end_and_nothing_else() {
+        let possible = Signal::ALL.into_iter().filter(|s| s.is_known_to(true));
+        let names: Vec<_> = possible.map(Signal::name).collect();
+        assert_eq!(names, ["TERM", "INT", "KILL"]);
+        assert!(Signal::ALL.into_iter().all(|s| s.is_known_to(false)));
+    }
 
     #[test]
     fn names_are_read_as_people_write_them() {

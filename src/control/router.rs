@@ -193,6 +193,9 @@ impl Control {
                         format!("there is no signal `{text}`; known: {}", known.join(", "));
                     Refusal::new(StatusCode::BAD_REQUEST, Report::usage("LB021", message))
                 })?;
+                if !signal.is_possible() {
+                    return Err(impossible(signal));
+                }
                 Ok(Verb::Kill {
                     signal,
                     restart: kill.restart,
@@ -284,6 +287,14 @@ impl Control {
                 .collect(),
         }
     }
+}
+
+/// Windows has no such signal.
+fn impossible(signal: Signal) -> Refusal {
+    let name = signal.full_name();
+    let report = Report::usage("LB021", format!("{name} is not possible on Windows"))
+        .hint("say TERM (CTRL_BREAK), INT (CTRL_C) or KILL: `lbdev kill web --signal TERM`");
+    Refusal::new(StatusCode::BAD_REQUEST, report)
 }
 
 fn refused(refused: Refused) -> Refusal {

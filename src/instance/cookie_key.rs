@@ -54,7 +54,7 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -115,7 +115,7 @@ fn missing_interpreter(program: &Path) -> Option<String> {
         .then(|| interpreter.to_owned())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
