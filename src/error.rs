@@ -67,6 +67,21 @@ impl Report {
         self
     }
 
+    /// Adds the last lines that a process wrote, if it wrote any.
+    #[must_use]
+    pub fn last_lines(self, lines: Vec<String>) -> Self {
+        match lines.as_slice() {
+            [] => self,
+            [line] => self.detail(format!("its last line: {line}")),
+            lines => {
+                let report = self.detail("its last lines:");
+                lines
+                    .iter()
+                    .fold(report, |report, line| report.detail(format!("  {line}")))
+            }
+        }
+    }
+
     /// Adds a line of detail.
     #[must_use]
     pub fn detail(mut self, line: impl Into<String>) -> Self {
@@ -105,9 +120,11 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB011", "a backend did not become ready in time"),
     ("LB012", "a backend listens on another port"),
     ("LB013", "a command cannot be started"),
+    ("LB014", "a backend that served was given up"),
     ("LB020", "an error in lbdev.toml"),
     ("LB021", "an option has a value that cannot be"),
     ("LB022", "the framework is not installed"),
     ("LB030", "no such backend"),
     ("LB031", "lbdev did not start this backend"),
+    ("LB032", "a backend is not up"),
 ];

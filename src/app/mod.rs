@@ -2,6 +2,7 @@
 
 mod detach;
 mod ending;
+mod given_up;
 mod guard;
 mod preflight;
 mod serve;

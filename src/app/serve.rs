@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ending::exit_code;
 use super::startup::{self, Startup};
-use super::{Start, guard, preflight, sessions};
+use super::{Start, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::Config;
 use crate::control::{self, About, Control, Door};
@@ -249,6 +249,12 @@ impl Running {
                 told.report(&trouble);
             }
         });
+        let output = self.output.clone();
+        tokio::spawn(given_up::tell(
+            self.supervisor.clone(),
+            said.clone(),
+            move |backend| last_lines(&output, backend),
+        ));
         let mut gaps = self.supervisor.gaps();
         let told = said.clone();
         tokio::spawn(async move {
@@ -287,13 +293,7 @@ impl Running {
     /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
     async fn watch_start(&self, notes: &Notes) -> Vec<Report> {
         let mut view = self.supervisor.view();
-        let last_lines = |backend: &BackendView| {
-            let lines = self.output.tail(&backend.spec.id, LAST_LINES);
-            lines
-                .iter()
-                .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
-                .collect()
-        };
+        let last_lines = |backend: &BackendView| last_lines(&self.output, backend);
         let mut elsewhere = ElsewhereNotes::default();
         // Not a sleep that every change would begin anew: each check of a backend that is up is one.
         let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
@@ -326,6 +326,15 @@ impl Running {
         }
         std::future::pending().await
     }
+}
+
+/// The last lines that a backend wrote, as plain text.
+fn last_lines(output: &output::Store, backend: &BackendView) -> Vec<String> {
+    let lines = output.tail(&backend.spec.id, LAST_LINES);
+    lines
+        .iter()
+        .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
+        .collect()
 }
 
 /// After a gap in time.

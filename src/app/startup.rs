@@ -123,14 +123,7 @@ pub(super) fn failures(
         } else {
             Report::failed("LB013", format!("{who} cannot be started: {why}"))
         };
-        if let [line] = lines.as_slice() {
-            report = report.detail(format!("its last line: {line}"));
-        } else if !lines.is_empty() {
-            report = report.detail("its last lines:");
-            for line in lines {
-                report = report.detail(format!("  {line}"));
-            }
-        }
+        report = report.last_lines(lines);
         reports.push(if launched {
             report.hint(format!("run `lbdev logs {}`", backend.spec.id.short()))
         } else {

@@ -19,6 +19,6 @@ pub use id::{BackendId, RunId, Slot};
 pub use policy::{
     Detect, HealthPolicy, PassivePolicy, RestartMode, RestartPolicy, StopPolicy, Timings,
 };
-pub use signal::{Signal, signal_name};
+pub use signal::{Intent, Signal, signal_name};
 pub use state::{By, Effect, Event, Exit, ExitStatus, Kind, Moment, Next, Phase, State};
 pub use step::Backend;

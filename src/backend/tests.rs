@@ -4,9 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod model;
+mod policy;
+
 fn backend(kind: Kind) -> Backend {
+    backend_with(kind, RestartMode::OnFailure)
+}
+
+fn backend_with(kind: Kind, mode: RestartMode) -> Backend {
     let restart = RestartPolicy {
-        mode: RestartMode::OnFailure,
+        mode,
         backoff_min: Duration::from_millis(200),
         backoff_max: Duration::from_secs(10),
         max: 3,

@@ -113,7 +113,7 @@ enum Typed {
     Kill {
         #[command(flatten)]
         target: Target,
-        /// The signal: KILL, TERM, INT, QUIT, HUP, USR1, USR2, STOP, CONT, or its number
+        /// The signal, by name or number: KILL, TERM, INT, QUIT, HUP, USR1, USR2, WINCH, …
         #[arg(short, long, value_name = "SIG", default_value = "KILL", value_parser = signal)]
         signal: Signal,
         /// Let the restart policy bring them back
@@ -158,6 +158,21 @@ enum Typed {
     /// Send drained backends requests again
     #[command(after_help = "Examples:\n  lbdev undrain 8000\n  lbdev undrain all")]
     Undrain {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have backends hang: their ports accept, and nobody answers
+    #[command(
+        visible_alias = "pause",
+        after_help = "Examples:\n  lbdev freeze 8000\n  lbdev thaw 8000\n\nNobody is told: requests, or checks with `health.path`, have to find out, as with a server that hangs."
+    )]
+    Freeze {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let frozen backends go on
+    #[command(visible_alias = "unpause")]
+    Thaw {
         #[command(flatten)]
         target: Target,
     },
@@ -311,21 +326,22 @@ pub(super) fn duration(typed: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long a time".to_owned())
 }
 
-/// `KILL`, `SIGKILL`, `kill`; numbers are those that Linux and macOS share.
+/// `KILL`, `SIGKILL`, `kill`, `9`.
 pub(super) fn signal(typed: &str) -> Result<Signal, String> {
-    let upper = typed.trim().to_ascii_uppercase();
-    match upper.strip_prefix("SIG").unwrap_or(&upper) {
-        "KILL" | "9" => Ok(Signal::Kill),
-        "TERM" | "15" => Ok(Signal::Term),
-        "INT" | "2" => Ok(Signal::Int),
-        "QUIT" | "3" => Ok(Signal::Quit),
-        "HUP" | "1" => Ok(Signal::Hup),
-        "USR1" => Ok(Signal::Usr1),
-        "USR2" => Ok(Signal::Usr2),
-        "STOP" => Ok(Signal::Stop),
-        "CONT" => Ok(Signal::Cont),
-        _ => Err("want KILL, TERM, INT, QUIT, HUP, USR1, USR2, STOP or CONT".to_owned()),
-    }
+    Signal::parse(typed).ok_or_else(|| {
+        let names: Vec<&str> = Signal::names().collect();
+        let upper = typed.trim().to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let like = names
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(name, known), known))
+            .filter(|(distance, known)| distance * 3 <= known.len().max(3))
+            .min();
+        match like {
+            Some((_, like)) => format!("did you mean `{like}`?"),
+            None => format!("want one of {}, or its number", names.join(", ")),
+        }
+    })
 }
 
 impl Args {
@@ -391,6 +407,12 @@ impl Args {
                 target: target.target,
                 off: true,
                 everyone: false,
+            }),
+            Typed::Freeze { target } => Verb::Task(Task::Freeze {
+                target: target.target,
+            }),
+            Typed::Thaw { target } => Verb::Task(Task::Thaw {
+                target: target.target,
             }),
             Typed::Scale { wanted } => Verb::Task(Task::Scale { wanted }),
             Typed::Set { words, json } => Verb::Task(Task::Set {

@@ -108,6 +108,16 @@ pub enum Task {
         /// Clients that stick to it go too.
         everyone: bool,
     },
+    /// The process hangs, and its port still accepts.
+    Freeze {
+        /// Which backends, as typed.
+        target: String,
+    },
+    /// Undo it.
+    Thaw {
+        /// Which backends, as typed.
+        target: String,
+    },
     /// More backends of a service, or fewer.
     Scale {
         /// `6` or `web=6`, as typed.
@@ -149,6 +159,8 @@ impl Task {
             | Task::Stop { .. }
             | Task::Restart { .. }
             | Task::Drain { .. }
+            | Task::Freeze { .. }
+            | Task::Thaw { .. }
             | Task::Scale { .. }
             | Task::Init { .. } => false,
         }

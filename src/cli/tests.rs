@@ -197,7 +197,7 @@ fn wrong_usage_says_what_was_meant() {
     for (line, says) in [
         ("lbdev upp", "'up'"),
         ("lbdev kill", "<TARGET>"),
-        ("lbdev kill 8000 -s BANG", "want KILL, TERM"),
+        ("lbdev kill 8000 -s BANG", "want one of TERM, INT"),
         ("lbdev up -n 0", "0 is not in"),
         ("lbdev up -n many", "many"),
         ("lbdev up --workers 0", "at least 1"),
@@ -247,6 +247,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
       restart  Stop backends, start them again, and wait until they answer
       drain    Send backends no new requests; those in flight finish, the process goes on
       undrain  Send drained backends requests again
+      freeze   Have backends hang: their ports accept, and nobody answers [alias: pause]
+      thaw     Let frozen backends go on [alias: unpause]
       scale    Run more backends of a service, or fewer; those that go finish their requests
       set      Change a setting while requests are answered; `lbdev.toml` stays as it is
       logs     Show what the backends wrote, also after `down`

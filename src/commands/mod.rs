@@ -3,6 +3,7 @@
 mod act;
 mod down;
 mod drain;
+mod freeze;
 mod left_over;
 mod logs;
 mod rolling;
@@ -48,6 +49,8 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Drain {
             target, everyone, ..
         } => block_on(drain::drain(place, &target, everyone, ui)),
+        Task::Freeze { target } => block_on(freeze::freeze(place, &target, ui)),
+        Task::Thaw { target } => block_on(freeze::thaw(place, &target, ui)),
         Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
         Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),

@@ -101,7 +101,7 @@ impl Client {
         self.ask(Method::GET, &path, None).await
     }
 
-    /// Does `verb` (`kill`, `stop`, `start`, `restart`, `drain`, `undrain`) to `target` as a person typed it; the server resolves it.
+    /// Does `verb` (`kill`, `stop`, `start`, `restart`, `drain`, `undrain`, `freeze`, `thaw`) to `target` as a person typed it; the server resolves it.
     ///
     /// # Errors
     /// When it does not answer, or refuses.

@@ -183,6 +183,8 @@ impl Control {
                 })
             }
             "undrain" => Ok(Verb::Undrain),
+            "freeze" => possible(Signal::Stop).map(|_| Verb::Freeze),
+            "thaw" => possible(Signal::Cont).map(|_| Verb::Thaw),
             "kill" => {
                 let kill: Kill = body(request).await?;
                 let text = kill.signal.as_deref().unwrap_or("KILL");
@@ -193,11 +195,8 @@ impl Control {
                         format!("there is no signal `{text}`; known: {}", known.join(", "));
                     Refusal::new(StatusCode::BAD_REQUEST, Report::usage("LB021", message))
                 })?;
-                if !signal.is_possible() {
-                    return Err(impossible(signal));
-                }
                 Ok(Verb::Kill {
-                    signal,
+                    signal: possible(signal)?,
                     restart: kill.restart,
                 })
             }
@@ -289,12 +288,15 @@ impl Control {
     }
 }
 
-/// Windows has no such signal.
-fn impossible(signal: Signal) -> Refusal {
+/// What Windows cannot send is refused.
+fn possible(signal: Signal) -> Result<Signal, Refusal> {
+    if signal.is_possible() {
+        return Ok(signal);
+    }
     let name = signal.full_name();
     let report = Report::usage("LB021", format!("{name} is not possible on Windows"))
         .hint("say TERM (CTRL_BREAK), INT (CTRL_C) or KILL: `lbdev kill web --signal TERM`");
-    Refusal::new(StatusCode::BAD_REQUEST, report)
+    Err(Refusal::new(StatusCode::BAD_REQUEST, report))
 }
 
 fn refused(refused: Refused) -> Refusal {
@@ -304,6 +306,10 @@ fn refused(refused: Refused) -> Refusal {
         }
         Refused::External(_) => Report::failed("LB031", refused.to_string())
             .hint("end it where it was started; `lbdev drain` keeps requests from it"),
+        Refused::NotUp { id, .. } => {
+            let hint = format!("run `lbdev start {}` first", id.short());
+            Report::failed("LB032", refused.to_string()).hint(hint)
+        }
         Refused::NotBalanced(_) => {
             let report = Report::usage("LB021", refused.to_string())
                 .hint("run `lbdev status` to see which backends have a port");

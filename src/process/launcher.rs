@@ -151,12 +151,13 @@ impl Launch for Launcher {
     }
 }
 
-/// After these a process is on its way out and need not be told again.
+/// After these a program is on its way out, by its own doing, and need not be told again. What survives a crash (another
+/// process of it may catch SIGSEGV) has to be.
 fn asks_to_end(signal: Signal) -> bool {
-    match signal {
-        Signal::Term | Signal::Int | Signal::Quit | Signal::Kill => true,
-        Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Stop | Signal::Cont => false,
-    }
+    matches!(
+        signal,
+        Signal::Term | Signal::Int | Signal::Quit | Signal::Kill
+    )
 }
 
 impl Shared {

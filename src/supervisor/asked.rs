@@ -6,7 +6,7 @@ use super::handle::{Command, Refused, Reply};
 use super::run::{Supervisor, now};
 use super::unit::Unit;
 use super::{Cause, Verb};
-use crate::backend::{BackendId, By, Event, Kind, RunId, Signal};
+use crate::backend::{BackendId, By, Event, Kind, RunId, Signal, State};
 
 /// How long the reply to a KILL waits for the processes to be gone.
 pub(super) const KILL_REPLY: Duration = Duration::from_secs(2);
@@ -119,6 +119,8 @@ impl Supervisor {
                 Verb::Restart => Event::Restart,
                 Verb::Drain { everyone } => Event::Disable { everyone },
                 Verb::Undrain => Event::Enable,
+                Verb::Freeze => Event::Freeze,
+                Verb::Thaw => Event::Thaw,
                 Verb::Kill { signal, restart } => Event::Kill { signal, restart },
             };
             self.apply(place, event, Cause::Asked(verb), heard);
@@ -140,6 +142,8 @@ impl Supervisor {
             | Verb::Restart
             | Verb::Drain { .. }
             | Verb::Undrain
+            | Verb::Freeze
+            | Verb::Thaw
             | Verb::Kill { .. } => {
                 let _ = reply.send(Ok(places
                     .iter()
@@ -162,7 +166,12 @@ impl Supervisor {
                     _ => Ok(()),
                 }
             }
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Kill { .. } => {
+            Verb::Start
+            | Verb::Stop
+            | Verb::Restart
+            | Verb::Kill { .. }
+            | Verb::Freeze
+            | Verb::Thaw => {
                 let external = |&&place: &&usize| self.units[place].spec.kind == Kind::External;
                 if let Some(&place) = places.iter().find(external) {
                     return Err(Refused::External(id(place)));
@@ -171,6 +180,19 @@ impl Supervisor {
                 if matches!(verb, Verb::Start | Verb::Restart) {
                     // Whoever starts all means those that are wanted.
                     places.retain(|&place| !self.units[place].leaving);
+                }
+                if verb == Verb::Freeze {
+                    // Whoever freezes all means those that can hang.
+                    let hangs =
+                        |state: &State| matches!(state, State::Up { .. } | State::Frozen { .. });
+                    places.retain(|&place| hangs(&self.units[place].backend.state));
+                    return match first {
+                        Some(first) if places.is_empty() => Err(Refused::NotUp {
+                            id: id(first),
+                            phase: self.units[first].phase(),
+                        }),
+                        _ => Ok(()),
+                    };
                 }
                 match first {
                     Some(first) if places.is_empty() => Err(Refused::Leaving {

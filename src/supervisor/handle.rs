@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
-use crate::backend::BackendId;
+use crate::backend::{BackendId, Phase};
 use crate::config::defaults::MOST_BACKENDS;
 use crate::config::{Live, LiveChange};
 
@@ -19,6 +19,14 @@ pub enum Refused {
     /// A process that lbdev did not launch.
     #[error("`{0}` was not started by lbdev")]
     External(BackendId),
+    /// Only what is up can hang.
+    #[error("`{id}` is {}, not up: there is nothing that could hang", .phase.word())]
+    NotUp {
+        /// Which.
+        id: BackendId,
+        /// What it is instead.
+        phase: Phase,
+    },
     /// It has no port, so there is nothing to drain.
     #[error("`{0}` has no port: it gets no requests that could be kept from it")]
     NotBalanced(BackendId),

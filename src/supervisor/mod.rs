@@ -157,6 +157,10 @@ pub enum Verb {
     },
     /// New requests again.
     Undrain,
+    /// Its processes hang, and its port still accepts.
+    Freeze,
+    /// They go on.
+    Thaw,
     /// A signal to the whole process tree, now. KILL keeps it down unless `restart`; another signal is only sent.
     Kill {
         /// Which.
@@ -175,6 +179,8 @@ impl Verb {
             Verb::Restart => "restarted",
             Verb::Drain { .. } => "drained",
             Verb::Undrain => "undrained",
+            Verb::Freeze => "frozen",
+            Verb::Thaw => "thawed",
             Verb::Kill { .. } => "killed",
         }
     }

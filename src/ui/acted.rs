@@ -154,6 +154,30 @@ pub fn up_but_drained(backend: &BackendStatus, paint: Paint) -> String {
     )
 }
 
+/// `‖ 8000 frozen (pid 4301) · its port still accepts, requests have to find out · lbdev thaw 8000 lets it go on`
+pub fn frozen(backend: &BackendStatus, detect: &str, paint: Paint) -> String {
+    let who = match (backend.port, detect) {
+        (None, _) => String::new(),
+        (Some(_), "active") => " · its port still accepts, checks have to find out".to_owned(),
+        (Some(_), _) => " · its port still accepts, requests have to find out".to_owned(),
+    };
+    let head = head(&backend.state, backend, paint);
+    let name = name(backend);
+    format!(
+        "{head} frozen{}{who} · lbdev thaw {name} lets it go on",
+        pid(backend)
+    )
+}
+
+/// `● 8000 goes on (pid 4301)`, or that it was not frozen.
+pub fn thawed(backend: &BackendStatus, was_frozen: bool, paint: Paint) -> String {
+    let head = head(&backend.state, backend, paint);
+    match was_frozen {
+        true => format!("{head} goes on{}", pid(backend)),
+        false => format!("{head} is not frozen{}", pid(backend)),
+    }
+}
+
 /// `web has 4 backends already`
 pub fn scaled_already(service: &str, count: u32) -> String {
     let count = usize::try_from(count).unwrap_or(usize::MAX);

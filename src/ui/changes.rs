@@ -133,6 +133,10 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
             Some(format!("undrained by you{pid}"))
         }
         Cause::Asked(Verb::Undrain) => Some("undrained by you: requests when it is up".to_owned()),
+        Cause::Asked(Verb::Freeze) => Some(format!(
+            "frozen by you{pid}: it hangs, its port still accepts"
+        )),
+        Cause::Asked(Verb::Thaw) => Some(format!("thawed by you{pid}: it goes on")),
         Cause::Asked(Verb::Start) => Some("starting, as you asked".to_owned()),
         Cause::Shutdown => None,
         Cause::Exited(_) | Cause::LaunchFailed(_)
@@ -440,8 +444,8 @@ mod tests {
         note: `web:8000` was killed from outside (SIGKILL), restarting; `lbdev kill 8000` keeps it down
         14:02:15 ✗ 8000 exited by itself with status 1 after 0.6 s, before it was ready · restarting
         14:02:15 ✗ 8000 crashed (SIGSEGV) (pid 4301) · not started again
-        14:02:15 ✗ 8000 was killed from outside (signal 10) (pid 4301)
-        note: `web:8000` was killed from outside (signal 10); `lbdev start 8000` brings it back
+        14:02:15 ✗ 8000 was killed from outside (SIGUSR1) (pid 4301)
+        note: `web:8000` was killed from outside (SIGUSR1); `lbdev start 8000` brings it back
         14:02:15 ✗ 8000 cannot be started: no such program · not started again
         14:02:15 ◑ 8000 did not answer within 0.6 s: stopping it (pid 4301)
         14:02:15 ! 8000 unhealthy: connection refused

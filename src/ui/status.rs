@@ -248,6 +248,10 @@ fn next(status: &Status, names: &[String]) -> Option<String> {
     if !stopped.is_empty() {
         return Some(format!("lbdev start {}", stopped.join(",")));
     }
+    let frozen = named(&["frozen"]);
+    if !frozen.is_empty() {
+        return Some(format!("lbdev thaw {}", frozen.join(",")));
+    }
     let drained = status.backends.iter().zip(names);
     let drained: Vec<&str> = drained
         .filter(|(backend, _)| backend.state == "draining" && !backend.enabled)

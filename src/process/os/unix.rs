@@ -18,17 +18,8 @@ pub(super) fn to_pid(pid: u32) -> Option<Pid> {
 
 /// The system's signal.
 pub(super) fn raw(signal: Signal) -> Raw {
-    match signal {
-        Signal::Term => Raw::TERM,
-        Signal::Int => Raw::INT,
-        Signal::Quit => Raw::QUIT,
-        Signal::Hup => Raw::HUP,
-        Signal::Usr1 => Raw::USR1,
-        Signal::Usr2 => Raw::USR2,
-        Signal::Kill => Raw::KILL,
-        Signal::Stop => Raw::STOP,
-        Signal::Cont => Raw::CONT,
-    }
+    Raw::from_named_raw(signal.number())
+        .expect("the system has every signal that can be named here")
 }
 
 /// Signals the whole group of a leader with one system call. Before the leader has made its own group (the first
@@ -118,4 +109,16 @@ pub(in crate::process) fn is_no_address_family(error: &io::Error) -> bool {
 /// The command that ends a stranger's process.
 pub(in crate::process) fn end_command(pid: u32) -> String {
     format!("kill {pid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_is_one_of_the_systems() {
+        for signal in Signal::all() {
+            assert_eq!(raw(signal).as_raw(), signal.number());
+        }
+    }
 }

@@ -19,7 +19,7 @@ use windows_sys::Win32::Networking::WinSock::WSAEAFNOSUPPORT;
 use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
 
 use super::Proc;
-use crate::backend::{ExitStatus, Signal};
+use crate::backend::{ExitStatus, Intent, Signal};
 
 pub(in crate::process) use calls::{ctrl_break, ctrl_c, hear_ctrl_c};
 
@@ -167,17 +167,8 @@ pub(in crate::process) fn pid_namespace() -> Option<String> {
 
 /// Ends a process on KILL. It cannot be asked for anything by its number: that is what [`to_group`] is for.
 pub(in crate::process) fn send(to: &Proc, signal: Signal) {
-    match signal {
-        Signal::Kill if start_of(to.pid) == Some(to.start) => end(to.pid),
-        Signal::Kill
-        | Signal::Term
-        | Signal::Int
-        | Signal::Quit
-        | Signal::Hup
-        | Signal::Usr1
-        | Signal::Usr2
-        | Signal::Stop
-        | Signal::Cont => {}
+    if signal == Signal::Kill && start_of(to.pid) == Some(to.start) {
+        end(to.pid);
     }
 }
 
@@ -189,14 +180,12 @@ fn end(pid: u32) {
 /// Ends a run with its first process, or asks it to end: INT is CTRL_C, every other signal that asks is CTRL_BREAK. What
 /// would make it hang or go on is refused before it comes here.
 pub(in crate::process) fn to_group(leader: u32, signal: Signal) {
-    match signal {
+    match signal.intent() {
         // Its number is its own: its handle is held until it is forgotten.
-        Signal::Kill => end(leader),
-        Signal::Int => ask(leader, INTERRUPT),
-        Signal::Term | Signal::Quit | Signal::Hup | Signal::Usr1 | Signal::Usr2 => {
-            ask(leader, BREAK);
-        }
-        Signal::Stop | Signal::Cont => {}
+        Intent::Kill => end(leader),
+        Intent::End | Intent::Tell if signal == Signal::Int => ask(leader, INTERRUPT),
+        Intent::End | Intent::Tell => ask(leader, BREAK),
+        Intent::Freeze | Intent::Thaw => {}
     }
 }
 
