@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::status::{Totals, backend_status, project_state, round};
-use crate::backend::{BackendId, Signal};
+use crate::backend::{BackendId, Intent, Signal};
 use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
@@ -294,8 +294,15 @@ fn possible(signal: Signal) -> Result<Signal, Refusal> {
         return Ok(signal);
     }
     let name = signal.full_name();
-    let report = Report::usage("LB021", format!("{name} is not possible on Windows"))
-        .hint("say TERM (CTRL_BREAK), INT (CTRL_C) or KILL: `lbdev kill web --signal TERM`");
+    let hint = match signal.intent() {
+        Intent::Freeze | Intent::Thaw => {
+            "run `lbdev drain all` to keep requests from them, or `lbdev kill all`"
+        }
+        Intent::Kill | Intent::End | Intent::Tell => {
+            "run `lbdev kill all --signal TERM` (CTRL_BREAK) or `--signal INT` (CTRL_C)"
+        }
+    };
+    let report = Report::usage("LB021", format!("{name} is not possible on Windows")).hint(hint);
     Err(Refusal::new(StatusCode::BAD_REQUEST, report))
 }
 
