@@ -54,7 +54,8 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -115,7 +115,8 @@ fn missing_interpreter(program: &Path) -> Option<String> {
         .then(|| interpreter.to_owned())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

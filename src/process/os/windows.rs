@@ -34,8 +34,11 @@ const ENDED: u32 = 0x6c62_6465;
 const KILL: i32 = 9;
 const TERM: i32 = 15;
 
-/// What the processes of the last look were started with, by their numbers and start times: it is read once of each.
-static ENVIRONS: Mutex<Option<HashMap<(u32, u64), Vec<u8>>>> = Mutex::new(None);
+/// What processes were started with, by their numbers and start times.
+type Environs = HashMap<(u32, u64), Vec<u8>>;
+
+/// Of those of the last look: it is read once of each.
+static ENVIRONS: Mutex<Option<Environs>> = Mutex::new(None);
 
 /// The writing ends of the pipes that hold runs to lbdev, by their first processes.
 static TIES: Mutex<Option<HashMap<u32, PipeWriter>>> = Mutex::new(None);
