@@ -93,6 +93,23 @@ pub struct BackendStatus {
     pub in_flight: u64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
+    /// Processor time of all its processes over real time, in percent of one core: two busy threads are 200. It is the
+    /// average of the last 1 to 6 s, or since its launch where that is less long ago. 0 where it has no process, and for
+    /// one that lbdev did not start.
+    #[serde(default)]
+    pub cpu_pct: f64,
+    /// Resident memory of all its processes in bytes: of the largest all, of each other what it shares with none, since a
+    /// sum would count what forked workers share once for each (macOS does not tell these apart: there it is the sum). 0
+    /// as above.
+    #[serde(default)]
+    pub rss_bytes: u64,
+    /// Threads of all its processes; 0 as above, and where the system does not say (macOS).
+    #[serde(default)]
+    pub threads: u32,
+    /// Its processes besides the first. All of them are those that a stop ends: its session, their descendants, and what
+    /// carries its environment.
+    #[serde(default)]
+    pub children: u32,
     pub last_exit: Option<LastExit>,
     pub last_check: Option<LastCheck>,
     /// Why it is not up, in words, where it is not.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::serve::LOST_THE_RACE;
-use super::{BACKGROUND, Start};
+use super::{BACKGROUND, Start, files};
 use crate::cli::{LogsOptions, Place, Task};
 use crate::control::Client;
 use crate::error::Report;
@@ -69,6 +69,9 @@ pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
 fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
     let Start { folder, .. } = start;
     // Here, where somebody reads what is said of it.
+    if let Some(said) = files::check(start)? {
+        start.ui.note(&said);
+    }
     if let Some(lock) = Lock::try_take(folder).map_err(|error| vec![error.into()])? {
         let ended = commands::end_left_over(&lock).map_err(|error| vec![error.into()])?;
         if let Some(said) = ended {

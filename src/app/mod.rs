@@ -2,6 +2,7 @@
 
 mod detach;
 mod ending;
+mod files;
 mod given_up;
 mod guard;
 mod preflight;
@@ -101,19 +102,22 @@ struct Start {
 }
 
 impl Start {
-    /// What was typed without the options that say which ports: for a hint that adds others.
-    fn typed(&self) -> String {
+    /// What was typed without the options of these names: for a hint that adds others.
+    fn typed_without(&self, names: &[&str]) -> String {
         let args = std::env::args().skip(1).filter(|arg| arg != BACKGROUND);
         let mut kept = vec!["lbdev".to_owned()];
         let mut skip = false;
         for arg in args {
-            let names_ports = ["--ports", "--listen"]
-                .iter()
-                .any(|name| arg == *name || arg.starts_with(&format!("{name}=")));
-            if !skip && !names_ports {
-                kept.push(arg.clone());
+            let alone = !skip && names.contains(&arg.as_str());
+            // `--listen=8080`, `-n6`.
+            let joined = names.iter().any(|name| {
+                let rest = arg.strip_prefix(name).unwrap_or_default();
+                rest.starts_with('=') || (!name.starts_with("--") && !rest.is_empty())
+            });
+            if !skip && !alone && !joined {
+                kept.push(arg);
             }
-            skip = names_ports && !arg.contains('=');
+            skip = alone;
         }
         // Only a NUL byte cannot be quoted, and no argument can hold one.
         shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_default()

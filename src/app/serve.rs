@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ending::exit_code;
 use super::startup::{self, Startup};
-use super::{Start, given_up, guard, preflight, sessions};
+use super::{Start, files, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::Config;
 use crate::control::{self, About, Control, Door};
@@ -47,7 +47,14 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
             }
         }
     };
-    let typed = start.typed();
+    if let Some(said) = files::check(&start)?
+        && !background
+    {
+        start.ui.note(&said);
+    }
+    // Where the system refuses, it goes on with what it has.
+    let _ = process::raise_files();
+    let typed = start.typed_without(&["--ports", "--listen"]);
     let Start {
         config, folder, ui, ..
     } = start;
@@ -115,6 +122,7 @@ impl Running {
         let (news_to, news) = mpsc::unbounded_channel();
         let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
+        let meter = launcher.meter();
 
         config.notes.extend(bound.notes().iter().cloned());
         let balancer = Arc::new(config.balancer.clone());
@@ -158,6 +166,7 @@ impl Running {
             about,
             supervisor: supervisor.clone(),
             pools: pools.clone(),
+            meter,
             shutdown: shutdown.clone(),
         };
         let door = control::open(lock.folder().socket(), Arc::new(control))

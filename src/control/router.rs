@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -16,12 +16,15 @@ use crate::backend::{BackendId, Intent, Signal};
 use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
+use crate::process::Meter;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Settings, Status, VERSION};
 
 /// A longer request body is refused.
 const BODY_MAX: usize = 64 * 1024;
+/// What backends use is looked at for so long; then what was found before is told.
+const LOOK_MAX: Duration = Duration::from_millis(50);
 
 /// What does not change while an instance runs.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Control {
     pub supervisor: Handle,
     /// The counters.
     pub pools: Arc<Pools>,
+    /// What the backends' processes use.
+    pub meter: Meter,
     /// To end lbdev.
     pub shutdown: Shutdown,
 }
@@ -109,7 +114,7 @@ impl Control {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let method = request.method().clone();
         match (segments.as_slice(), &method) {
-            (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status())),
+            (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),
             (["v1", "shutdown"], &Method::POST) => {
                 self.shutdown.ask(Reason::Asked);
                 Ok(json(
@@ -232,10 +237,11 @@ impl Control {
     }
 
     fn acted<'a>(&self, backends: impl IntoIterator<Item = &'a BackendView>) -> Acted {
-        let now = Instant::now();
+        // A verb waits for nothing but what it does.
+        let (now, usages) = (Instant::now(), self.meter.last());
         let backends = backends
             .into_iter()
-            .map(|backend| backend_status(backend, &self.pools, now))
+            .map(|backend| backend_status(backend, &self.pools, &usages, now))
             .collect();
         Acted {
             version: VERSION,
@@ -264,7 +270,8 @@ impl Control {
     }
 
     /// The whole document.
-    pub fn status(&self) -> Status {
+    pub async fn status(&self) -> Status {
+        let usages = self.meter.now(LOOK_MAX).await;
         let now = Instant::now();
         let view = self.supervisor.view().borrow().clone();
         Status {
@@ -282,7 +289,7 @@ impl Control {
             backends: view
                 .backends
                 .iter()
-                .map(|backend| backend_status(backend, &self.pools, now))
+                .map(|backend| backend_status(backend, &self.pools, &usages, now))
                 .collect(),
         }
     }

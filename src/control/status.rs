@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::backend::{By, Exit, ExitStatus, Kind, Phase, signal_name};
 use crate::pool::{Member, Pools};
+use crate::process::Usages;
 use crate::supervisor::{BackendView, View};
 use crate::wire::{BackendStatus, LastCheck, LastExit};
 
@@ -62,7 +63,12 @@ pub(super) fn project_state(view: &View) -> &'static str {
 }
 
 /// One backend's row.
-pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant) -> BackendStatus {
+pub(super) fn backend_status(
+    backend: &BackendView,
+    pools: &Pools,
+    usages: &Usages,
+    now: Instant,
+) -> BackendStatus {
     let spec = &backend.spec;
     let snapshot = pools.of(spec.id.service()).map(|pool| pool.snapshot());
     let member = snapshot
@@ -74,6 +80,8 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
     let uptime = backend
         .launched
         .or(serves(backend).then_some(backend.since));
+    let usage = backend.run.and_then(|run| usages.get(&run));
+    let usage = usage.copied().unwrap_or_default();
     BackendStatus {
         id: spec.id.to_string(),
         service: spec.id.service().to_owned(),
@@ -110,6 +118,10 @@ pub(super) fn backend_status(backend: &BackendView, pools: &Pools, now: Instant)
         in_flight: counted(|member| u64::from(member.life.in_flight())),
         p50_ms: ms(0),
         p99_ms: ms(1),
+        cpu_pct: round(usage.cpu_pct, 1),
+        rss_bytes: usage.rss_bytes,
+        threads: usage.threads,
+        children: usage.children,
         last_exit: backend.last_exit.as_ref().map(last_exit),
         last_check: backend.last_check.as_ref().map(|check| LastCheck {
             ok: check.ok,

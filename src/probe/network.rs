@@ -1,6 +1,8 @@
 //! Checks over the network.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
@@ -14,6 +16,9 @@ use super::{Course, Probe, Report, Target, Watch};
 const STARTING: Duration = Duration::from_millis(5);
 const STARTING_LATER: Duration = Duration::from_millis(25);
 const STARTING_OFTEN_FOR: Duration = Duration::from_secs(2);
+/// All that start at the same time are asked once in this time together: a hundred would else be asked twenty thousand times
+/// a second, by the processor that they need to start.
+const STARTING_EACH: Duration = Duration::from_millis(1);
 /// How often a backend is asked that was ready and is not well.
 const DOWN: Duration = Duration::from_millis(100);
 /// How long a readiness probe may take at least: the first request to a server often loads half the program.
@@ -28,6 +33,31 @@ const OVERTAKEN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Network {
     client: reqwest::Client,
+    /// How many are starting.
+    starting: Arc<AtomicU32>,
+}
+
+/// One that is starting, for as long as it lives.
+struct Starting<'a>(&'a AtomicU32);
+
+impl<'a> Starting<'a> {
+    fn one_more(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+
+    /// How long to wait until it is asked again.
+    fn pause(&self, waited: Duration) -> Duration {
+        let often = waited < STARTING_OFTEN_FOR;
+        let alone = if often { STARTING } else { STARTING_LATER };
+        alone.max(STARTING_EACH * self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One way to ask, and how long it may take.
@@ -49,7 +79,8 @@ impl Network {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("lbdev/", env!("CARGO_PKG_VERSION"), " (check)"))
             .build()?;
-        Ok(Self { client })
+        let starting = Arc::default();
+        Ok(Self { client, starting })
     }
 
     async fn http(
@@ -155,6 +186,7 @@ impl Network {
         out: &mpsc::UnboundedSender<Report>,
     ) -> Option<SocketAddr> {
         let began = Instant::now();
+        let starting = Starting::one_more(&self.starting);
         let ask = Ask {
             http: true,
             limit: target.health.timeout.max(READINESS_TIMEOUT),
@@ -166,8 +198,7 @@ impl Network {
             if answered.is_some() {
                 return answered;
             }
-            let often = began.elapsed() < STARTING_OFTEN_FOR;
-            tokio::time::sleep(if often { STARTING } else { STARTING_LATER }).await;
+            tokio::time::sleep(starting.pause(began.elapsed())).await;
         }
     }
 
@@ -225,5 +256,29 @@ impl Probe for Network {
         let (course, now) = watch::channel(Course::Up);
         let task = tokio::spawn(self.clone().watch(target, out, now)).abort_handle();
         Watch { course, task }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_that_start_at_once_are_each_asked_more_rarely() {
+        let count = AtomicU32::new(0);
+        let ms = Duration::from_millis;
+        let check = |others: u32, waited: u64, pause: u64| {
+            let starting: Vec<_> = (0..others).map(|_| Starting::one_more(&count)).collect();
+            let one = Starting::one_more(&count);
+            assert_eq!(one.pause(ms(waited)), ms(pause), "{others} others");
+            drop(starting);
+        };
+        check(0, 0, 5);
+        check(3, 1_999, 5);
+        check(3, 2_000, 25);
+        check(99, 0, 100);
+        check(99, 2_000, 100);
+        // They are counted out again.
+        check(0, 0, 5);
     }
 }

@@ -10,9 +10,10 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{getppid, setsid};
 
-use super::{guardian, os};
+use super::{files, guardian, os};
 
-/// `__exec PARENT PROGRAM NAME ARG…`: a session of its own, TERM when lbdev ends, then PROGRAM, called NAME.
+/// `__exec PARENT FILES PROGRAM NAME ARG…`: a session of its own, TERM when lbdev ends, the limit of open files that lbdev
+/// had before it raised its own, then PROGRAM, called NAME.
 pub(super) const EXEC: &str = "__exec";
 /// `__detach ARG…`: a session of its own, nothing of the caller's kept open, then this binary with ARG….
 pub(super) const DETACH: Option<&str> = Some("__detach");
@@ -28,7 +29,10 @@ const CANNOT_RUN: u8 = 126;
 pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
     let (first, rest) = args.split_first()?;
     match (first.to_str()?, rest) {
-        (EXEC, [parent, program, name, args @ ..]) => Some(exec(parent, program, name, args)),
+        (EXEC, [parent, files, program, name, args @ ..]) => {
+            files::lower(&files.to_string_lossy());
+            Some(exec(parent, program, name, args))
+        }
         (word, args) if Some(word) == DETACH => Some(detach(args)),
         (GUARDIAN, [instance, sessions]) => Some(guardian::guard(
             &instance.to_string_lossy(),

@@ -20,7 +20,7 @@ use super::signals::{GRACE, GRACE_ASKED};
 use super::{guardian, os};
 use crate::shutdown;
 
-/// `__exec PARENT PROGRAM NAME ARG…`: PROGRAM in a job. PARENT and NAME say nothing here.
+/// `__exec PARENT FILES PROGRAM NAME ARG…`: PROGRAM in a job. The others say nothing here.
 pub(super) const EXEC: &str = "__exec";
 /// A process that is not given the caller's streams has none of them here, so nothing comes between.
 pub(super) const DETACH: Option<&str> = None;
@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
     let (first, rest) = args.split_first()?;
     match (first.to_str()?, rest) {
-        (EXEC, [_parent, program, _name, args @ ..]) => Some(exec(program, args)),
+        (EXEC, [_parent, _files, program, _name, args @ ..]) => Some(exec(program, args)),
         (GUARDIAN, [instance, sessions]) => Some(guardian::guard(
             &instance.to_string_lossy(),
             Path::new(sessions),

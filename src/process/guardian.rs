@@ -68,7 +68,7 @@ struct Guardian {
 }
 
 /// Starts the guardian of `instance`, in a session of its own, with none of lbdev's streams; `sessions` is the file of
-/// [`sessions`](super::sessions), which it reads at the end. `lost` is called, on a thread of its own, when one has ended
+/// [`sessions`], which it reads at the end. `lost` is called, on a thread of its own, when one has ended
 /// before its time and another was started.
 ///
 /// # Errors
@@ -228,7 +228,7 @@ pub(super) fn guard(instance: &str, sessions: &Path) -> ExitCode {
 
 /// Ends every process that the instance `instance` of lbdev launched and that still runs: TERM, 1 s, KILL. Returns the
 /// pids it found. A process is the instance's by the unique `LBDEV_INSTANCE` in its environment, by what the file
-/// `sessions` says (see [`sessions`](super::sessions)), or because it descends from such a one; a pid that was given to
+/// `sessions` says (see [`sessions`]), or because it descends from such a one; a pid that was given to
 /// somebody else since is never hit.
 pub fn end_instance(instance: &str, sessions: &Path) -> Vec<u32> {
     if instance.is_empty() {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -19,7 +20,7 @@ use super::output::Store;
 use super::program::{self, Unstartable};
 use super::pump::Pump;
 use super::run::{self, Run};
-use super::{Launch, News, exec, os, own, signals};
+use super::{Launch, Meter, News, exec, files, os, own, signals};
 use crate::backend::{BackendId, RunId, Signal};
 use crate::config::Command;
 
@@ -53,7 +54,17 @@ enum Stage {
         leader: u32,
         /// It was asked to end.
         asked: bool,
+        /// When it was launched.
+        since: Instant,
     },
+}
+
+/// A run whose leader has not been reaped.
+pub(super) struct Running {
+    pub(super) run: RunId,
+    pub(super) scope: Scope,
+    /// When it was launched.
+    pub(super) since: Instant,
 }
 
 #[derive(Debug)]
@@ -113,6 +124,11 @@ impl Launcher {
             sweeps,
         }
     }
+
+    /// A meter of what its runs use. It has a thread of its own, so one is enough.
+    pub fn meter(&self) -> Meter {
+        Meter::start(Arc::downgrade(&self.shared))
+    }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -146,7 +162,7 @@ impl Launch for Launcher {
             }
         }
         if let Err(mpsc::SendError((run, signal))) = self.sweeps.send((run, signal)) {
-            self.shared.sweep(run, signal);
+            self.shared.sweep(&[(run, signal)]);
         }
     }
 }
@@ -217,7 +233,13 @@ impl Shared {
             }
             Some(Stage::Running { .. }) | None => false,
         };
-        runs.insert(run, Stage::Running { leader, asked });
+        let since = Instant::now();
+        let running = Stage::Running {
+            leader,
+            asked,
+            since,
+        };
+        runs.insert(run, running);
         drop(runs);
         self.tell(News::Launched {
             id: id.clone(),
@@ -292,17 +314,51 @@ impl Shared {
     }
 
     fn sweep_all(&self, requests: &Receiver<(RunId, Signal)>) {
-        while let Ok((run, signal)) = requests.recv() {
-            self.sweep(run, signal);
+        while let Ok(first) = requests.recv() {
+            // Whatever is asked for meanwhile needs no look of its own: a stop of all asks for each.
+            let mut all = vec![first];
+            all.extend(requests.try_iter());
+            self.sweep(&all);
         }
     }
 
-    fn sweep(&self, run: RunId, signal: Signal) {
-        let leader = match self.runs().get(&run) {
-            Some(Stage::Running { leader, .. }) => *leader,
-            Some(Stage::Queued(_)) | None => return,
-        };
-        signals::to_rest(&self.scope(run, leader), leader, signal);
+    fn sweep(&self, asked: &[(RunId, Signal)]) {
+        let (kills, others): (Vec<_>, Vec<_>) =
+            (asked.iter().copied()).partition(|(_, signal)| *signal == Signal::Kill);
+        let others: Vec<_> = (others.into_iter())
+            .filter_map(|(run, signal)| {
+                let leader = self.leader(run)?;
+                Some((self.scope(run, leader), leader, signal))
+            })
+            .collect();
+        signals::to_rest(&others);
+        signals::kill_all(|| {
+            let runs = kills.iter();
+            runs.filter_map(|(run, _)| Some(self.scope(*run, self.leader(*run)?)))
+                .collect()
+        });
+    }
+
+    /// Every run that has been launched and has not ended.
+    pub(super) fn running(&self) -> Vec<Running> {
+        let runs = self.runs();
+        let all = runs.iter().filter_map(|(&run, stage)| match *stage {
+            Stage::Running { leader, since, .. } => Some(Running {
+                run,
+                scope: self.scope(run, leader),
+                since,
+            }),
+            Stage::Queued(_) => None,
+        });
+        all.collect()
+    }
+
+    /// The leader of a run, as long as it has not been reaped.
+    fn leader(&self, run: RunId) -> Option<u32> {
+        match self.runs().get(&run) {
+            Some(Stage::Running { leader, .. }) => Some(*leader),
+            Some(Stage::Queued(_)) | None => None,
+        }
     }
 }
 
@@ -311,6 +367,7 @@ fn words(command: &Command, program: PathBuf) -> Vec<OsString> {
     let mut words = vec![
         exec::EXEC.into(),
         std::process::id().to_string().into(),
+        files::word().into(),
         program.into_os_string(),
     ];
     words.extend(command.argv.iter().map(Into::into));

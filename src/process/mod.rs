@@ -1,4 +1,4 @@
-//! Processes: the one launching path, the sessions they live in, what they write, the ports they hold.
+//! Processes: the one launching path, the sessions they live in, what they write and use, the ports they hold.
 //!
 //! Only this module knows `duct`. Nothing here knows states or policies: it launches a run, signals a run, and reports
 //! how a run ended.
@@ -7,6 +7,8 @@ mod daemon;
 mod escapes;
 #[cfg_attr(windows, path = "exec_windows.rs")]
 mod exec;
+#[cfg_attr(windows, path = "files_windows.rs")]
+mod files;
 mod find;
 pub mod guardian;
 mod launcher;
@@ -23,6 +25,7 @@ mod run;
 pub mod sessions;
 mod signals;
 mod strays;
+mod usage;
 
 use std::time::{Duration, SystemTime};
 
@@ -32,10 +35,12 @@ use crate::config::Command;
 pub use daemon::{Daemon, spawn_detached};
 pub use escapes::strip_escapes;
 pub use exec::hidden;
+pub use files::{end_for_clients, kept_from_clients, most as most_files, raise as raise_files};
 pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use own::adopt_orphans;
 pub use strays::end_strays;
+pub use usage::{Meter, Usage, Usages};
 
 /// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.
 pub fn uptime() -> Duration {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::launcher::Shared;
 use super::pump::Pump;
 use super::{News, find, os, own, ports, signals, strays};
-use crate::backend::{BackendId, ExitStatus, RunId};
+use crate::backend::{BackendId, ExitStatus, RunId, Signal};
 
 /// The end of a run waits this long for its last lines; they are read at once unless a stranger holds the pipe.
 const LAST_LINES: Duration = Duration::from_millis(50);
@@ -61,7 +61,12 @@ impl Run {
         let at = SystemTime::now();
         // As long as the leader is not reaped its number stays its own, and so does its session's.
         let scope = self.shared.scope(self.run, self.leader);
-        let rest = own::quietly(|_| find::below(&scope));
+        let table = find::ours();
+        if !table.lists(self.leader) {
+            // Clients have taken every file. Its group can be ended without one.
+            os::to_group(self.leader, Signal::Kill);
+        }
+        let rest = find::members(&scope, &table);
         let asked = self.shared.asked(self.run);
         let left_some = !signals::end(&scope, rest, asked).is_empty();
         if let Some(port) = self.id.port()

@@ -21,6 +21,7 @@ use super::tunnel::Scratch;
 use super::upstream::Upstreams;
 use crate::config::Balancer;
 use crate::pool::{AccessLog, Counter, Pools};
+use crate::process;
 
 /// How far the proxy has come in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,8 @@ pub(super) enum Stage {
 const SWEEP_MIN: Duration = Duration::from_millis(20);
 const SWEEP_MAX: Duration = Duration::from_millis(500);
 
-/// After an error of `accept` (no file descriptors left), this long nothing is accepted: it would only fail again.
+/// After an error of `accept` (no file descriptors left), or while as many clients are there as may be, this long nothing is
+/// accepted: it would only fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the tasks of one thread share.
@@ -202,17 +204,49 @@ impl Drop for Tunnel {
     }
 }
 
+/// Whether as many files are open as clients may have; `newest` is the last that was opened. The others wait until they are
+/// accepted: a command that ends a backend, or lbdev, has to come through all the same.
+#[cfg(unix)]
+fn is_full(newest: &impl std::os::fd::AsRawFd, end: u64) -> bool {
+    u64::try_from(newest.as_raw_fd()).is_ok_and(|number| number >= end)
+}
+
+#[cfg(not(unix))]
+fn is_full<T>(_newest: &T, _end: u64) -> bool {
+    false
+}
+
+/// Waits until one more file would be none too many.
+#[cfg(unix)]
+async fn until_room(listener: &TcpListener, end: u64) {
+    use std::os::fd::AsFd;
+    loop {
+        match listener.as_fd().try_clone_to_owned() {
+            Ok(one_more) if !is_full(&one_more, end) => return,
+            Ok(_) | Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn until_room(_listener: &TcpListener, _end: u64) {}
+
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     let port = listener.local_addr().map_or(0, |address| address.port());
+    let end = process::end_for_clients();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let full = is_full(&stream, end);
                 let client = Client::new(worker.clone(), peer, port);
                 let entered = worker.enter(&client);
                 tokio::task::spawn_local(async move {
                     let _entered = entered;
                     connection::serve(client, stream).await;
                 });
+                if full {
+                    until_room(&listener, end).await;
+                }
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

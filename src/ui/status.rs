@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::banner::app_url;
 use super::table::{Column, KEEP, render as table};
-use super::units::{clock, count, latency, plural, took, uptime};
+use super::units::{clock, count, latency, memory, plural, took, uptime};
 use super::{Look, Paint};
 use crate::wire::{BackendStatus, Status};
 
@@ -85,6 +85,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         Column::right("FAILED", 30),
         Column::right("P50", 25),
         Column::right("P99", 20),
+        Column::right("CPU", 15),
+        Column::right("MEMORY", 14),
         Column::left("LAST CHECK", 10),
     ];
     let all: u64 = status.backends.iter().map(|b| b.requests).sum();
@@ -99,6 +101,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         .zip(names)
         .map(|(backend, name)| {
             let runs = backend.pid.is_some() || serves(backend);
+            let usage =
+                Some(backend).filter(|backend| backend.pid.is_some() && backend.rss_bytes > 0);
             let why = match (&backend.why, &backend.last_check) {
                 _ if is_unnoticed(status, backend) => UNNOTICED.to_owned(),
                 (Some(why), _) if backend.state != "up" => why.clone(),
@@ -125,6 +129,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 count(backend.failures),
                 ms(backend.p50_ms),
                 ms(backend.p99_ms),
+                usage.map_or_else(dash, |backend| percent(backend.cpu_pct)),
+                usage.map_or_else(dash, |backend| memory(backend.rss_bytes)),
                 why,
             ]
         })
@@ -185,6 +191,11 @@ fn share(part: u64, all: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // a percentage with one decimal
     let percent = part as f64 * 100.0 / all as f64;
     format!("{percent:.1}%")
+}
+
+/// Of one core: `3%`, `180%`.
+fn percent(value: f64) -> String {
+    format!("{value:.0}%")
 }
 
 /// The latest end of a process that still matters: of a backend that was killed, or fell over.

@@ -66,6 +66,19 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// An amount of memory: `0.4 MB`, `48 MB`, `1.2 GB`; a MB is 1,024 · 1,024 bytes, as in the configuration.
+pub fn memory(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss)] // two digits are shown
+    let mb = bytes as f64 / f64::from(1 << 20);
+    if mb < 9.95 {
+        format!("{mb:.1} MB")
+    } else if mb < 999.5 {
+        format!("{mb:.0} MB")
+    } else {
+        format!("{:.1} GB", mb / 1024.0)
+    }
+}
+
 /// `1 backend`, `4 backends`.
 pub fn plural(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
@@ -129,6 +142,21 @@ mod tests {
             (4.0 * 86_400.0 + 7_300.0, "4d02h"),
         ] {
             assert_eq!(uptime(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn memories() {
+        for (bytes, expected) in [
+            (0, "0.0 MB"),
+            (400_000, "0.4 MB"),
+            (48 << 20, "48 MB"),
+            (10_440_000, "10 MB"),
+            (999 << 20, "999 MB"),
+            (1000 << 20, "1.0 GB"),
+            (123 << 30, "123.0 GB"),
+        ] {
+            assert_eq!(memory(bytes), expected, "{bytes}");
         }
     }
 

@@ -9,10 +9,12 @@
 
 // Tools.
 mod browser;
+mod footprint;
 mod harness;
 mod http;
 mod load;
 mod need;
+mod numbers;
 mod output;
 mod ports;
 mod rotation;
@@ -33,6 +35,7 @@ mod drills;
 mod ending;
 mod external;
 mod failover;
+mod files;
 mod floors;
 mod freeze;
 mod hosts;
@@ -43,9 +46,11 @@ mod restarts;
 mod rolling;
 mod scale;
 mod set;
+mod soak;
 mod sticky;
 mod streams;
 mod timing;
 mod tools;
 mod up_django;
+mod usage;
 mod websocket;

@@ -71,6 +71,59 @@ impl Block {
     }
 }
 
+/// More ports in a row than a block has, of blocks that follow each other.
+#[derive(Debug)]
+pub struct Row {
+    first: u16,
+    count: u16,
+    _blocks: Vec<Block>,
+}
+
+impl Row {
+    /// So many in a row.
+    pub fn take(count: u16) -> Row {
+        // Blocks are handed out in order, except where somebody else has one.
+        let mut blocks: Vec<Block> = Vec::new();
+        for _ in 0..BLOCKS {
+            let next = Block::take();
+            if blocks
+                .last()
+                .is_some_and(|last| last.all().end != next.first)
+            {
+                blocks.clear();
+            }
+            blocks.push(next);
+            let first = blocks[0].first;
+            if next_end(&blocks) - first >= count {
+                return Row {
+                    first,
+                    count,
+                    _blocks: blocks,
+                };
+            }
+        }
+        panic!("no {count} free ports in a row between 20000 and 32000");
+    }
+
+    fn all(&self) -> std::ops::Range<u16> {
+        self.first..self.first + self.count
+    }
+
+    /// `20000-20099`, for `--ports`.
+    pub fn range(&self) -> String {
+        format!("{}-{}", self.first, self.all().end - 1)
+    }
+
+    /// Nobody listens on any of them.
+    pub fn is_free(&self) -> bool {
+        self.all().all(is_free)
+    }
+}
+
+fn next_end(blocks: &[Block]) -> u16 {
+    blocks.last().map_or(0, |block| block.all().end)
+}
+
 /// Nobody listens there, on either loopback address.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()

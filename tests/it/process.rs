@@ -498,7 +498,7 @@ fn the_background_keeps_nothing_of_the_caller() {
     // Descriptor 7 is what a test harness leaves open and waits for.
     let me = std::process::id();
     let script = format!(
-        "exec 7>&1; exec \"$1\" __detach __exec {me} /bin/sh sh -c 'ls /proc/self/fd; ps -o sid= -p $$; echo $$'"
+        "exec 7>&1; exec \"$1\" __detach __exec {me} - /bin/sh sh -c 'ls /proc/self/fd; ps -o sid= -p $$; echo $$'"
     );
     let output = StdCommand::new("sh")
         .args(["-c", &script, "sh", LBDEV])

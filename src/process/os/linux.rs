@@ -1,5 +1,6 @@
 //! Linux: `/proc`, `prctl`, pidfds.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -7,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::{self, PidfdFlags};
 
-use super::Proc;
 use super::unix::{raw, to_pid};
+use super::{Cost, Proc};
 use crate::backend::Signal;
 
 /// The file to execute for another process of this very binary. Unlike a path it stays right when the file on disk is
@@ -88,6 +89,54 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
     })
 }
 
+/// What these processes cost; those that have ended are left out.
+pub(in crate::process) fn costs(pids: &[u32]) -> HashMap<u32, Cost> {
+    let ticks = rustix::param::clock_ticks_per_second();
+    let page = rustix::param::page_size() as u64;
+    let all = pids.iter();
+    all.filter_map(|&pid| {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, parse_cost(&stat, ticks, page)?))
+    })
+    .collect()
+}
+
+/// Reads `/proc/PID/stat` likewise. Times are in clock ticks, the memory in pages.
+fn parse_cost(stat: &[u8], ticks: u64, page: u64) -> Option<Cost> {
+    let name_end = memchr::memrchr(b')', stat)?;
+    let rest = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    // utime, stime, and of children that were waited for: cutime, cstime.
+    let spent = [number(11)?, number(12)?, number(13)?, number(14)?];
+    let spent: u64 = spent.iter().fold(0, |all, time| all.saturating_add(*time));
+    Some(Cost {
+        cpu: Duration::from_millis(spent.saturating_mul(1000) / ticks.max(1)),
+        threads: fields.get(17)?.parse().ok()?,
+        resident: number(21)?.saturating_mul(page),
+    })
+}
+
+/// The memory in bytes that a process shares with no other. The kernel goes through all its pages for that, which takes
+/// some tenths of a millisecond. `None` where it may not be read.
+pub(in crate::process) fn private(pid: u32) -> Option<u64> {
+    parse_private(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)
+}
+
+fn parse_private(rollup: &str) -> Option<u64> {
+    let mut lines = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_"))
+        .peekable();
+    lines.peek()?;
+    let mut total = 0u64;
+    for line in lines {
+        let kib = line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()?;
+        total = total.saturating_add(kib.saturating_mul(1024));
+    }
+    Some(total)
+}
+
 /// Time since the boot, with the time for which the machine slept (clock_gettime(2), CLOCK_BOOTTIME).
 pub(in crate::process) fn uptime() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -114,6 +163,12 @@ pub(in crate::process) fn pid_namespace() -> Option<String> {
 /// The environment a process was started with: `NAME=value`, each ended by a zero byte. `None` where it may not be read.
 pub(in crate::process) fn environ(pid: u32) -> Option<Vec<u8>> {
     fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// [`environ`] of many: those that may be read.
+pub(in crate::process) fn environs(pids: &[u32]) -> HashMap<u32, Vec<u8>> {
+    let all = pids.iter();
+    all.filter_map(|&pid| Some((pid, environ(pid)?))).collect()
 }
 
 /// The working directory of a process, where it may be read.
@@ -192,6 +247,68 @@ mod tests {
         }
         for bad in ["", "42", "42 (x", "42 (x) S 1", "x (y) S 1 2 3"] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_row_costs_is_read() {
+        let row = |times: &str| {
+            format!(
+                "42 (a) b) S 7 8 9 0 -1 4194560 0 0 0 0 {times} 20 0 3 0 12345 999 25 18446744073709551615 1"
+            )
+        };
+        for (times, millis) in [
+            ("1 2 3 4", 100),
+            ("0 0 0 0", 0),
+            ("150 50 0 0", 2_000),
+            ("18446744073709551615 1 1 1", u64::MAX / 100),
+        ] {
+            let cost = parse_cost(row(times).as_bytes(), 100, 4096).expect(times);
+            assert_eq!(
+                cost,
+                Cost {
+                    cpu: Duration::from_millis(millis),
+                    resident: 25 * 4096,
+                    threads: 3
+                },
+                "{times}"
+            );
+        }
+        for bad in [
+            "",
+            "42 (x) S 1 2 3",
+            &row("1 2 3 x"),
+            &row("1 2 3 4").replace("25", "-1"),
+        ] {
+            assert_eq!(parse_cost(bad.as_bytes(), 100, 4096), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_private_is_added_up() {
+        let rollup = "55d0-7ffe ---p 00000000 00:00 0 [rollup]\nRss:    9000 kB\nPss:    100 kB\n\
+            Private_Clean:    4 kB\nPrivate_Dirty:   20 kB\nSwap: 7 kB\nPrivate_Hugetlb:  1 kB\n";
+        assert_eq!(parse_private(rollup), Some(25 * 1024));
+        for bad in [
+            "",
+            "Rss: 1 kB\n",
+            "Private_Dirty: x kB\n",
+            "Private_Dirty:\n",
+        ] {
+            assert_eq!(parse_private(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn this_process_costs_something() {
+        let me = std::process::id();
+        let costs = costs(&[me, u32::MAX]);
+        let cost = costs.get(&me).copied().unwrap();
+        assert!(costs.len() == 1 && cost.threads > 0, "{costs:?}");
+        assert!(cost.resident > 100_000, "{costs:?}");
+        // A sandbox may hide it.
+        if let Some(private) = private(me) {
+            assert!(private > 0 && private <= cost.resident * 2, "{private}");
         }
     }
 

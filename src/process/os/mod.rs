@@ -1,6 +1,8 @@
 //! What differs between operating systems: the process table, signals, orphans, who may read a file. One file each, the
 //! same functions; `unix` has what Linux and macOS share.
 
+use std::time::Duration;
+
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -20,6 +22,20 @@ pub(super) use other::*;
 mod windows;
 #[cfg(windows)]
 pub(super) use windows::*;
+
+#[cfg(any(all(unix, not(target_os = "linux")), test))]
+mod ps;
+
+/// What one process has cost, and costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// The processor time of all its threads, and of those children that have ended and been waited for.
+    pub(super) cpu: Duration,
+    /// Its memory in bytes, whoever it shares that with.
+    pub(super) resident: u64,
+    /// Its threads; 0 where the system does not say.
+    pub(super) threads: u32,
+}
 
 /// One row of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

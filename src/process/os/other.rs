@@ -1,11 +1,12 @@
 //! Unix without `/proc`, which is macOS: the table is what `ps` says.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Proc;
 use super::unix::{raw, to_pid};
+use super::{Cost, Proc};
 use crate::backend::Signal;
 
 /// The file to execute for another process of this very binary.
@@ -92,6 +93,36 @@ pub(in crate::process) fn pid_namespace() -> Option<String> {
 pub(in crate::process) fn environ(pid: u32) -> Option<Vec<u8>> {
     let text = ps(&["-E", "-ww", "-o", "command=", "-p", &pid.to_string()])?;
     Some(text.replace(' ', "\0").into_bytes())
+}
+
+/// [`environ`] of many: those that may be read. One `ps` shows them all.
+pub(in crate::process) fn environs(pids: &[u32]) -> HashMap<u32, Vec<u8>> {
+    let text = of_these(&["-E", "-ww", "-o", "pid=,command="], pids);
+    text.lines().filter_map(super::ps::parse_environ).collect()
+}
+
+/// What these processes cost; those that have ended are left out.
+pub(in crate::process) fn costs(pids: &[u32]) -> HashMap<u32, Cost> {
+    let text = of_these(&["-o", "pid=,time=,rss="], pids);
+    text.lines().filter_map(super::ps::parse_cost).collect()
+}
+
+/// Not known here.
+pub(in crate::process) fn private(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// What `ps` says of these processes.
+fn of_these(args: &[&str], pids: &[u32]) -> String {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let list = pids.join(",");
+    let mut all = args.to_vec();
+    all.extend(["-p", &list]);
+    // Without any it would show everything.
+    match pids.is_empty() {
+        true => String::new(),
+        false => ps(&all).unwrap_or_default(),
+    }
 }
 
 /// Not known here.

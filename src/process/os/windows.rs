@@ -3,7 +3,7 @@
 
 mod calls;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, PipeWriter, Write};
@@ -18,7 +18,7 @@ use windows_sys::Win32::Foundation::STATUS_CONTROL_C_EXIT;
 use windows_sys::Win32::Networking::WinSock::WSAEAFNOSUPPORT;
 use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
 
-use super::Proc;
+use super::{Cost, Proc};
 use crate::backend::{ExitStatus, Intent, Signal};
 
 pub(in crate::process) use calls::{ctrl_break, ctrl_c, hear_ctrl_c};
@@ -37,7 +37,7 @@ const TERM: i32 = 15;
 /// What processes were started with, by their numbers and start times.
 type Environs = HashMap<(u32, u64), Vec<u8>>;
 
-/// Of those of the last look: it is read once of each.
+/// Of those that live: it is read once of each.
 static ENVIRONS: Mutex<Option<Environs>> = Mutex::new(None);
 
 /// The writing ends of the pipes that hold runs to lbdev, by their first processes.
@@ -53,30 +53,25 @@ pub(in crate::process) fn own_executable() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
+/// These processes, or all, with what is asked for.
+fn look(at: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Option<System> {
+    // The crate refuses only systems that it does not support.
+    let mut system = System::new().ok()?;
+    system.refresh_processes_specifics(at, true, what);
+    Some(system)
+}
+
 /// Every process that can be seen.
 pub(in crate::process) fn snapshot() -> Vec<Proc> {
-    // The crate would not know a system that it does not support.
-    let Ok(mut system) = System::new() else {
+    let Some(system) = look(ProcessesToUpdate::All, ProcessRefreshKind::nothing()) else {
         return Vec::new();
     };
-    let nothing = ProcessRefreshKind::nothing();
-    system.refresh_processes_specifics(ProcessesToUpdate::All, true, nothing);
     let table: Vec<Proc> = system.processes().values().map(row).collect();
-
-    let mut memory = lock(&ENVIRONS);
-    let mut known = memory.take().unwrap_or_default();
-    let new: Vec<Pid> = (table.iter())
-        .filter(|proc| !known.contains_key(&(proc.pid, proc.start)))
-        .map(|proc| Pid::from_u32(proc.pid))
-        .collect();
-    let environ = nothing.with_environ(UpdateKind::Always);
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&new), true, environ);
-    let environ_of = |proc: &Proc| {
-        let at = (proc.pid, proc.start);
-        let read = || Some(environ_of(system.process(Pid::from_u32(proc.pid))?));
-        Some((at, known.remove(&at).or_else(read)?))
-    };
-    *memory = Some(table.iter().filter_map(environ_of).collect());
+    let living: HashSet<(u32, u64)> = table.iter().map(|proc| (proc.pid, proc.start)).collect();
+    let mut known = lock(&ENVIRONS);
+    known
+        .get_or_insert_default()
+        .retain(|place, _| living.contains(place));
     table
 }
 
@@ -91,6 +86,32 @@ fn row(process: &sysinfo::Process) -> Proc {
     }
 }
 
+/// [`environ`] of many: those that may be read.
+pub(in crate::process) fn environs(pids: &[u32]) -> HashMap<u32, Vec<u8>> {
+    let all: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
+    let nothing = ProcessRefreshKind::nothing();
+    let Some(mut system) = look(ProcessesToUpdate::Some(&all), nothing) else {
+        return HashMap::new();
+    };
+    let places: Vec<(u32, u64)> = (system.processes().values())
+        .map(|process| (process.pid().as_u32(), process.start_time()))
+        .collect();
+    let mut known = lock(&ENVIRONS);
+    let known = known.get_or_insert_default();
+    let new: Vec<Pid> = (places.iter())
+        .filter(|place| !known.contains_key(place))
+        .map(|(pid, _)| Pid::from_u32(*pid))
+        .collect();
+    let environ = nothing.with_environ(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&new), false, environ);
+    let read = |&(pid, start): &(u32, u64)| {
+        let process = system.process(Pid::from_u32(pid))?;
+        let environ = known.entry((pid, start));
+        Some((pid, environ.or_insert_with(|| environ_of(process)).clone()))
+    };
+    places.iter().filter_map(read).collect()
+}
+
 /// `NAME=value`, each ended by a zero byte, as elsewhere.
 fn environ_of(process: &sysinfo::Process) -> Vec<u8> {
     let mut all = Vec::new();
@@ -101,6 +122,28 @@ fn environ_of(process: &sysinfo::Process) -> Vec<u8> {
     all
 }
 
+/// What these processes cost; those that have ended are left out.
+pub(in crate::process) fn costs(pids: &[u32]) -> HashMap<u32, Cost> {
+    let all: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
+    let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
+    let Some(system) = look(ProcessesToUpdate::Some(&all), what) else {
+        return HashMap::new();
+    };
+    let cost = |process: &sysinfo::Process| Cost {
+        cpu: Duration::from_millis(process.accumulated_cpu_time()),
+        resident: process.memory(),
+        threads: 0,
+    };
+    let all = system.processes().values();
+    all.map(|process| (process.pid().as_u32(), cost(process)))
+        .collect()
+}
+
+/// Not known here.
+pub(in crate::process) fn private(_: u32) -> Option<u64> {
+    None
+}
+
 /// One process, with what is asked for.
 fn one<T>(
     pid: u32,
@@ -108,8 +151,7 @@ fn one<T>(
     take: impl FnOnce(&sysinfo::Process) -> Option<T>,
 ) -> Option<T> {
     let pid = Pid::from_u32(pid);
-    let mut system = System::new().ok()?;
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
+    let system = look(ProcessesToUpdate::Some(&[pid]), what)?;
     take(system.process(pid)?)
 }
 
@@ -123,14 +165,10 @@ pub(in crate::process) fn own_session() -> Option<u32> {
     None
 }
 
-/// The environment a process was started with; what [`snapshot`] saw last, or what it is now.
+/// The environment a process was started with.
 pub(in crate::process) fn environ(pid: u32) -> Option<Vec<u8>> {
-    let seen = lock(&ENVIRONS).as_ref().and_then(|known| {
-        let mut of_pid = known.iter().filter(|((known, _), _)| *known == pid);
-        of_pid.next().map(|(_, environ)| environ.clone())
-    });
     let environ = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
-    seen.or_else(|| one(pid, environ, |process| Some(environ_of(process))))
+    one(pid, environ, |process| Some(environ_of(process)))
 }
 
 /// The working directory of a process, where it may be read.

@@ -154,7 +154,7 @@ pub fn holder(port: u16) -> Option<Holder> {
 /// from it. It looks once at every socket of the machine, which takes seconds where there are very many: not for a thread
 /// that anybody waits for.
 pub fn listening_of_runs(leaders: &[u32]) -> Vec<Vec<u16>> {
-    let table = os::snapshot();
+    let table = find::Table::without_marks(os::snapshot());
     let all: Vec<(u32, u16)> = listening_now()
         .map(|(process, port)| (process.pid, port))
         .collect();
@@ -164,7 +164,7 @@ pub fn listening_of_runs(leaders: &[u32]) -> Vec<Vec<u16>> {
             instance: String::new(),
             run: String::new(),
         };
-        let members = find::members(&scope, &table, &|_| None);
+        let members = find::members(&scope, &table);
         let is_member = |pid: u32| members.iter().any(|proc| proc.pid == pid);
         let ports: BTreeSet<u16> = (all.iter())
             .filter(|(pid, _)| is_member(*pid))

@@ -30,6 +30,10 @@ pub(in crate::ui) fn backend(port: u16, state: &str) -> BackendStatus {
         in_flight: 0,
         p50_ms: up.then_some(11.2),
         p99_ms: up.then_some(44.0),
+        cpu_pct: if up { 2.6 } else { 0.0 },
+        rss_bytes: if up { 48 << 20 } else { 0 },
+        threads: u32::from(up) * 3,
+        children: 0,
         last_exit: None,
         last_check: up.then(|| LastCheck {
             ok: true,
@@ -92,9 +96,9 @@ fn screen(status: &Status, width: Option<usize>) -> String {
 fn one_killed() {
     insta::assert_snapshot!(screen(&killed(), None), @"
     mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
-    PORT  STATE       PID  UPTIME  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
-    8000  ✗ stopped     -       -       412  22.4%    0       7     -     -  killed by you (SIGKILL)
-    8001  ● up       4302  12m04s     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
+    PORT  STATE       PID  UPTIME  REQUESTS  SHARE  NOW  FAILED   P50   P99  CPU  MEMORY  LAST CHECK
+    8000  ✗ stopped     -       -       412  22.4%    0       7     -     -    -       -  killed by you (SIGKILL)
+    8001  ● up       4302  12m04s     1,430  77.6%    0       0  11ms  44ms   3%   48 MB  ok 0.2 ms
     last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
     next  lbdev start 8000
     ");
@@ -110,9 +114,9 @@ fn what_a_learner_looks_for() {
     unnoticed.backends[1].spared = 1;
     insta::assert_snapshot!(screen(&unnoticed, None), @"
     mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
-    PORT  STATE       PID  UPTIME  WEIGHT  REQUESTS  SHARE  NOW  FAILED   P50   P99  LAST CHECK
-    8000  ✗ stopped     -       -       1       412  22.4%    0       7     -     -  still gets requests: nobody has noticed yet
-    8001  ● up       4302  12m04s       5     1,430  77.6%    0       0  11ms  44ms  ok 0.2 ms
+    PORT  STATE       PID  UPTIME  WEIGHT  REQUESTS  SHARE  NOW  FAILED   P50   P99  CPU  MEMORY  LAST CHECK
+    8000  ✗ stopped     -       -       1       412  22.4%    0       7     -     -    -       -  still gets requests: nobody has noticed yet
+    8001  ● up       4302  12m04s       5     1,430  77.6%    0       0  11ms  44ms   3%   48 MB  ok 0.2 ms
     note  1 request would have gone to 8001
     last  14:13:41 you killed 8000 · 7 of its requests went on to others, 0 lost in all
     next  lbdev start 8000

@@ -1,7 +1,5 @@
 //! Four demo backends under a load of GETs and POSTs, and what has to hold of each request when it is over.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{LIMIT, ledger};
@@ -185,17 +183,8 @@ impl Squad {
         for port in lbdev.ports.four() {
             assert_eq!(lbdev.backend(port)["in_flight"], 0, "{status:#}");
         }
-        tell(&line);
+        crate::numbers::tell(&line);
         report
-    }
-}
-
-/// Says what a drill has seen; `tests/run` shows it at its end.
-fn tell(line: &str) {
-    if let Some(path) = std::env::var_os("LBDEV_TEST_NUMBERS") {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        let mut file = file.expect("the list of numbers can be opened");
-        writeln!(file, "{line}").expect("the list of numbers can be written");
     }
 }
 
