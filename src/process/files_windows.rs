@@ -20,9 +20,9 @@ pub fn end_for_clients() -> u64 {
     u64::MAX
 }
 
-/// So many of `most` files are not for clients.
-pub fn kept_from_clients(_most: u64) -> u64 {
-    0
+/// So many of `most` files are not for clients, were there a limit.
+pub fn kept_from_clients(most: u64) -> u64 {
+    (most / 4).min(512)
 }
 
 /// No limit is to be given back.
