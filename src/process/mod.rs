@@ -37,6 +37,20 @@ pub use launcher::Launcher;
 pub use own::adopt_orphans;
 pub use strays::end_strays;
 
+/// The command that ends a process at once, as a person types it.
+pub fn kill_command(pid: impl std::fmt::Display) -> String {
+    match cfg!(windows) {
+        true => format!("taskkill /F /PID {pid}"),
+        false => format!("kill -9 {pid}"),
+    }
+}
+
+/// The command that shows every running lbdev with its pid.
+pub const FIND_COMMAND: &str = match cfg!(windows) {
+    true => "tasklist /FI \"IMAGENAME eq lbdev.exe\"",
+    false => "pgrep -a lbdev",
+};
+
 /// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.
 pub fn uptime() -> Duration {
     os::uptime()
