@@ -226,7 +226,7 @@ fn several_are_listed() {
         .map(|name| {
             let folder = Folder::under(root, name);
             Found {
-                instance: instance(&folder, name, &Path::new("/srv").join(name)),
+                instance: instance(&folder, name, Path::new(&format!("/srv/{name}"))),
                 folder,
                 note: None,
             }
