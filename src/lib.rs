@@ -72,8 +72,16 @@
 //! - The pool is published before a signal is sent, so nobody is routed to what is about to end.
 //! - A lease taken while a drain began is given back: a stop never touches a request it did not count.
 //! - Nothing of ours outlives us: sessions, a parent-death signal, a guardian that holds a pipe and is replaced when it is
-//!   ended, and a list of sessions with start times for the next `up` or `down` where both were ended ([`process`]).
+//!   ended, and a list of sessions with start times for the next `up` or `down` where both were ended
+//!   ([`process`]). On Windows a Job object for each run.
 //! - A gap in time (a laptop that was shut, lbdev stopped) puts off what is due and counts against nobody.
+//!
+//! # Systems
+//!
+//! What differs between Linux, macOS and Windows is in `process::os`, `instance::os`, `control::socket` and
+//! `config::platform`: one file for each, with the same functions. On Windows `exec_windows.rs` and `pump_windows.rs` stand for
+//! [`process`]'s `exec` and `pump`: a run is a Job object that its first process, our `__exec`, holds, and that one is held to
+//! lbdev by a pipe. `unsafe` is in `process/os/windows/calls.rs` and nowhere else.
 
 pub mod app;
 pub mod backend;

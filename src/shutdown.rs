@@ -132,6 +132,30 @@ impl Shutdown {
                 });
             }
         }
+        #[cfg(windows)]
+        self.listen_to_console()?;
+        Ok(())
+    }
+}
+
+#[cfg(windows)]
+impl Shutdown {
+    /// The console's window is closed, or its user or the machine goes: Windows ends a process some seconds after it has
+    /// said so, whatever becomes of it. Ctrl-Break is like Ctrl-C, and comes with it.
+    fn listen_to_console(&self) -> std::io::Result<()> {
+        use tokio::signal::windows::{ctrl_close, ctrl_logoff, ctrl_shutdown};
+        let (mut closed, mut logged_off, mut shut_down) =
+            (ctrl_close()?, ctrl_logoff()?, ctrl_shutdown()?);
+        let mine = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = closed.recv() => mine.ask(Reason::HangUp),
+                    _ = logged_off.recv() => mine.ask(Reason::Terminate),
+                    _ = shut_down.recv() => mine.ask(Reason::Terminate),
+                }
+            }
+        });
         Ok(())
     }
 }
@@ -145,6 +169,15 @@ pub fn let_go_on_interrupt() -> std::io::Result<()> {
         return Ok(());
     }
     ctrlc::set_handler(|| std::process::exit(0)).map_err(std::io::Error::other)
+}
+
+/// From now on Ctrl-C and Ctrl-Break do nothing to this process: they are meant for the others on its console.
+///
+/// # Errors
+/// When the system refuses a handler.
+#[cfg(windows)]
+pub(crate) fn let_pass() -> std::io::Result<()> {
+    ctrlc::set_handler(|| {}).map_err(std::io::Error::other)
 }
 
 /// Whether the process was started with this signal ignored. Linux says so in `/proc/self/status`; elsewhere nobody asks.
@@ -181,6 +214,7 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
     #[tokio::test]
     async fn only_ctrl_c_is_counted() {
         use rustix::process::{Signal, getpid, kill_process};

@@ -1,10 +1,8 @@
 //! The guardian as a running instance has it: started first, and told of where somebody ends it.
 
-use std::os::unix::process::ExitStatusExt;
-
 use tokio::sync::{mpsc, watch};
 
-use crate::backend::signal_name;
+use crate::backend::{ExitStatus, signal_name};
 use crate::error::Report;
 use crate::instance::Lock;
 use crate::process::guardian::{self, Guardians, Lost};
@@ -28,9 +26,9 @@ pub(super) fn start(
 }
 
 fn lost_guardian(lost: &Lost) -> Report {
-    let how = match lost.status.and_then(|status| status.signal()) {
-        Some(number) => format!("was ended by {}", signal_name(number)),
-        None => "has ended".to_owned(),
+    let how = match lost.status {
+        Some(ExitStatus::Signal(number)) => format!("was ended by {}", signal_name(number)),
+        Some(ExitStatus::Code(_)) | None => "has ended".to_owned(),
     };
     let (pid, guardian) = (
         lost.pid,

@@ -79,7 +79,7 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
 fn setup(config: &Config, folder: &Folder) -> String {
     let plain = |dir: &Path| match folder.is_demo() {
         true => PathBuf::new(),
-        false => dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
+        false => dunce::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()),
     };
     let mut config = config.clone();
     config.dir = plain(&config.dir);

@@ -1,7 +1,8 @@
 //! Signals, their names and their numbers.
 
-/// A signal as a person names it: all that a Unix has a name for (signal(7)). Windows maps [`Signal::Term`] and
-/// [`Signal::Int`] to CTRL_BREAK and [`Signal::Kill`] to an end.
+/// A signal as a person names it: all that a Unix has a name for (signal(7)). Windows has three things to send:
+/// [`Signal::Term`] is CTRL_BREAK there, [`Signal::Int`] CTRL_C, and [`Signal::Kill`] ends the process. As a backend's stop
+/// signal any other is CTRL_BREAK, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the system's documentation explains the others
 pub enum Signal {
@@ -95,6 +96,9 @@ const TABLE: &[(Signal, &str, i32, i32)] = &[
     (Signal::Xfsz, "SIGXFSZ", 25, 25),
 ];
 
+/// What Windows can send just as it is.
+const ON_WINDOWS: [Signal; 3] = [Signal::Term, Signal::Int, Signal::Kill];
+
 impl Signal {
     /// Every one that this system has.
     pub fn all() -> impl Iterator<Item = Signal> {
@@ -120,6 +124,11 @@ impl Signal {
     /// The one with this number, here.
     pub fn of_number(number: i32) -> Option<Signal> {
         Self::all().find(|signal| signal.number() == number)
+    }
+
+    /// Whether it can be sent on this system just as it is.
+    pub fn is_possible(self) -> bool {
+        !cfg!(windows) || ON_WINDOWS.contains(&self)
     }
 
     /// Its number here; 0 where this system has none.

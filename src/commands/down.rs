@@ -7,6 +7,7 @@ use crate::cli::Place;
 use crate::control::Client;
 use crate::error::Report;
 use crate::instance::{self, Folder, Found, InstanceError};
+use crate::process;
 use crate::ui::Ui;
 use crate::ui::units::{plural, took};
 use crate::wire::BackendStatus;
@@ -74,8 +75,11 @@ async fn reachable(place: &Place) -> Result<(), Report> {
         while folder.is_locked() && instance::running(&folder).is_none() {
             if Instant::now() >= until {
                 let what = "the lbdev of this folder neither answers nor ends";
-                return Err(Report::failed("LB006", what)
-                    .hint("find its pid with `pgrep -a lbdev`, then run `kill -9 PID`"));
+                return Err(Report::failed("LB006", what).hint(format!(
+                    "find its pid with `{}`, then run `{}`",
+                    process::FIND_COMMAND,
+                    process::kill_command("PID")
+                )));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -118,7 +122,10 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
     if let Err(error) = client.shutdown().await {
         // It may have ended between the look and the question.
         if found.folder.is_locked() {
-            return Err(Report::from(error).hint(format!("run `kill -9 {}`", found.instance.pid)));
+            return Err(Report::from(error).hint(format!(
+                "run `{}`",
+                process::kill_command(found.instance.pid)
+            )));
         }
     }
     let mut waits = HeldUp::default();
@@ -133,7 +140,10 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
                     took(waited)
                 ),
             );
-            return Err(report.hint(format!("run `kill -9 {}`", found.instance.pid)));
+            return Err(report.hint(format!(
+                "run `{}`",
+                process::kill_command(found.instance.pid)
+            )));
         }
         waits.look(&client, waited, ui).await;
         tokio::time::sleep(LOOK).await;

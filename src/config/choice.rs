@@ -240,8 +240,8 @@ fn install(dir: &Path, python: &Python, package: &str) -> String {
 
 /// A path in the project's folder as a person types it: short where they are in that folder.
 fn from_here(dir: &Path, name: &str) -> String {
-    let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    let same = matches!((here, dir.canonicalize()), (Ok(here), Ok(dir)) if here == dir);
+    let here = std::env::current_dir().and_then(dunce::canonicalize);
+    let same = matches!((here, dunce::canonicalize(dir)), (Ok(here), Ok(dir)) if here == dir);
     match same {
         true => quoted(name),
         false if name == "." => quoted(&dir.to_string_lossy()),

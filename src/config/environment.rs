@@ -251,7 +251,7 @@ impl Recipe<'_> {
 /// A program named by a relative path is meant from the working directory, whoever resolves it.
 fn rooted(mut argv: Vec<String>, cwd: &Path) -> Vec<String> {
     if let Some(program) = argv.first_mut()
-        && program.contains('/')
+        && program.contains(std::path::is_separator)
         && !Path::new(program).is_absolute()
         && let Some(absolute) = cwd
             .join(&*program)

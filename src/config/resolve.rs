@@ -65,7 +65,7 @@ fn folder(request: &Request) -> Result<PathBuf, Problem> {
 /// `..` has no name that a project could have, and where a link stands before it only the system knows where it leads.
 fn without_steps_up(dir: PathBuf) -> PathBuf {
     match dir.components().any(|part| part == Component::ParentDir) {
-        true => dir.canonicalize().unwrap_or(dir),
+        true => dunce::canonicalize(&dir).unwrap_or(dir),
         false => dir,
     }
 }

@@ -69,9 +69,12 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(socket: &Path) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .unix_socket(socket)
+        let http = reqwest::Client::builder().no_proxy();
+        #[cfg(unix)]
+        let http = http.unix_socket(socket);
+        #[cfg(windows)]
+        let http = http.windows_named_pipe(socket);
+        let http = http
             .timeout(ANSWER)
             .build()
             .map_err(|source| ClientError::Setup { source })?;
@@ -292,6 +295,7 @@ fn percent_encoded(segment: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::socket::Listener;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
@@ -306,14 +310,22 @@ mod tests {
         }
     }
 
+    /// What can be listened on.
+    fn place(dir: &Path) -> PathBuf {
+        match cfg!(windows) {
+            true => Path::new(r"\\.\pipe").join(dir.file_name().unwrap()),
+            false => dir.join("s"),
+        }
+    }
+
     /// Answers one question with `answer` and returns what was asked.
     async fn exchange(answer: &str) -> (String, Result<wire::Acted, ClientError>) {
         let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("s");
-        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let socket = place(dir.path());
+        let mut listener = Listener::bind(&socket).unwrap();
         let client = Client::new(&socket).unwrap();
         let server = async {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut stream = listener.accept().await.unwrap();
             let mut asked = vec![0; 4096];
             let mut n = 0;
             while !asked[..n].ends_with(b"}") {

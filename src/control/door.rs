@@ -1,8 +1,7 @@
-//! The door for the command line: a Unix socket that only its owner may open.
+//! The door for the command line: a socket that only its owner may open.
 
 use std::convert::Infallible;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +9,10 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::UnixListener;
 use tokio::task::AbortHandle;
 
 use super::Control;
+use super::socket::{self, Listener};
 
 /// A client that sends nothing is let go after this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,8 +27,7 @@ pub struct Door {
 impl Drop for Door {
     fn drop(&mut self) {
         self.task.abort();
-        // Somebody may have cleaned up already.
-        let _ = std::fs::remove_file(&self.path);
+        socket::remove(&self.path);
     }
 }
 
@@ -39,13 +37,7 @@ impl Drop for Door {
 /// # Errors
 /// When the socket cannot be made.
 pub fn open(path: &Path, control: Arc<Control>) -> io::Result<Door> {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = Listener::bind(path)?;
     let task = tokio::spawn(serve(listener, control)).abort_handle();
     Ok(Door {
         path: path.to_owned(),
@@ -53,9 +45,9 @@ pub fn open(path: &Path, control: Arc<Control>) -> io::Result<Door> {
     })
 }
 
-async fn serve(listener: UnixListener, control: Arc<Control>) {
+async fn serve(mut listener: Listener, control: Arc<Control>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(stream) = listener.accept().await else {
             // Out of file descriptors, most likely: try again when some have been closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;

@@ -4,6 +4,7 @@
 pub mod client;
 mod door;
 mod router;
+mod socket;
 mod status;
 
 pub use client::{Client, ClientError};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::status::{Totals, backend_status, project_state, round};
-use crate::backend::{BackendId, Signal};
+use crate::backend::{BackendId, Intent, Signal};
 use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
@@ -188,8 +188,8 @@ impl Control {
                 })
             }
             "undrain" => Ok(Verb::Undrain),
-            "freeze" => Ok(Verb::Freeze),
-            "thaw" => Ok(Verb::Thaw),
+            "freeze" => possible(Signal::Stop).map(|_| Verb::Freeze),
+            "thaw" => possible(Signal::Cont).map(|_| Verb::Thaw),
             "kill" => {
                 let kill: Kill = body(request).await?;
                 let text = kill.signal.as_deref().unwrap_or("KILL");
@@ -201,7 +201,7 @@ impl Control {
                     Refusal::new(StatusCode::BAD_REQUEST, Report::usage("LB021", message))
                 })?;
                 Ok(Verb::Kill {
-                    signal,
+                    signal: possible(signal)?,
                     restart: kill.restart,
                 })
             }
@@ -293,6 +293,24 @@ impl Control {
                 .collect(),
         }
     }
+}
+
+/// What Windows cannot send is refused.
+fn possible(signal: Signal) -> Result<Signal, Refusal> {
+    if signal.is_possible() {
+        return Ok(signal);
+    }
+    let name = signal.full_name();
+    let hint = match signal.intent() {
+        Intent::Freeze | Intent::Thaw => {
+            "run `lbdev drain all` to keep requests from them, or `lbdev kill all`"
+        }
+        Intent::Kill | Intent::End | Intent::Tell => {
+            "run `lbdev kill all --signal TERM` (CTRL_BREAK) or `--signal INT` (CTRL_C)"
+        }
+    };
+    let report = Report::usage("LB021", format!("{name} is not possible on Windows")).hint(hint);
+    Err(Refusal::new(StatusCode::BAD_REQUEST, report))
 }
 
 fn refused(refused: Refused) -> Refusal {

@@ -1,11 +1,10 @@
 //! The key that sticky cookies are made with: kept beside the other files, so that `down` and `up` keep every session.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::Lock;
+use super::{Lock, os};
 
 /// Bytes of a key: as many as the hash has, the least that RFC 2104 §3 recommends.
 const KEY: usize = 32;
@@ -30,9 +29,9 @@ impl Lock {
 }
 
 fn read(path: &Path) -> Option<[u8; KEY]> {
-    let mut file = OpenOptions::new().read(true).open(path).ok()?;
+    let mut file = File::open(path).ok()?;
     let found = file.metadata().ok()?;
-    if !found.is_file() || found.mode() & 0o077 != 0 || found.len() != KEY as u64 {
+    if !found.is_file() || !os::is_private(&found) || found.len() != KEY as u64 {
         return None;
     }
     let mut key = [0; KEY];
@@ -47,16 +46,16 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
+    let mut file = os::private_file()
         .create_new(true)
         .write(true)
-        .mode(0o600)
         .open(&draft)?;
     file.write_all(key)?;
     fs::rename(&draft, path)
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,9 +1,8 @@
 //! Which instance a verb is meant for.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::{Folder, InstanceError, place};
+use super::{Folder, InstanceError, os, place};
 use crate::wire;
 
 /// A running instance.
@@ -21,8 +20,8 @@ pub struct Found {
 pub fn running(folder: &Folder) -> Option<wire::Instance> {
     let instance = folder.read()?;
     // The socket first: it costs less, and a start at the same moment is not disturbed by a look at its lock.
-    UnixStream::connect(&instance.socket).ok()?;
-    folder.is_locked().then_some(instance)
+    let answers = os::answers(Path::new(&instance.socket));
+    (answers && folder.is_locked()).then_some(instance)
 }
 
 /// Every instance of this user, by project name.
@@ -73,7 +72,7 @@ pub fn folder_of(dir: &Path) -> Result<Folder, InstanceError> {
     if folder.is_locked() {
         return Ok(folder);
     }
-    let identity = place::identity(dir);
+    let identity = os::identity(dir);
     let moved = every(&place::state_root()?).into_iter().find(|found| {
         identity.is_some() && found.instance.identity() == identity && !found.folder.is_demo()
     });
@@ -163,7 +162,7 @@ fn removed(root: &Path, asked: &Path) -> Option<Found> {
 /// Which of `running` was started in this folder or a parent of it, when the folder had another path.
 fn moved_here(running: &[Found], here: &Path) -> Option<usize> {
     here.ancestors().find_map(|dir| {
-        let identity = place::identity(dir)?;
+        let identity = os::identity(dir)?;
         let same = |found: &Found| found.instance.identity() == Some(identity);
         running.iter().position(same)
     })
@@ -210,7 +209,7 @@ impl wire::Instance {
     /// Whether its folder is still where it was when the instance started.
     pub fn is_in_place(&self) -> bool {
         let identity = self.identity();
-        identity.is_none() || place::identity(Path::new(&self.dir)) == identity
+        identity.is_none() || os::identity(Path::new(&self.dir)) == identity
     }
 }
 

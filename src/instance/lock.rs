@@ -1,14 +1,13 @@
 //! The lock that a running instance holds, and the instance file that only its holder writes.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Folder, InstanceError};
+use super::{Folder, InstanceError, os};
 use crate::wire;
 
 /// Held from the start to the end of an instance. The kernel lets go of it when the process ends, however it ends.
@@ -35,11 +34,10 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let file = OpenOptions::new()
+        let file = os::private_file()
             .create(true)
             .truncate(false)
             .write(true)
-            .mode(0o600)
             .open(&path)
             .map_err(unusable)?;
         for attempt in 1.. {
@@ -88,24 +86,24 @@ impl Lock {
     pub fn remove(&self) -> Result<(), InstanceError> {
         let folder = &self.folder;
         let socket = folder.socket().to_owned();
-        for path in [folder.instance_file(), folder.sessions_file(), socket] {
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(InstanceError::Unusable { path, source }),
-            }
+        let gone = |done: io::Result<()>, path| match done {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(InstanceError::Unusable { path, source }),
+        };
+        for path in [folder.instance_file(), folder.sessions_file()] {
+            gone(fs::remove_file(&path), path)?;
         }
-        Ok(())
+        gone(os::remove_socket(&socket), socket)
     }
 }
 
 fn write_whole(path: &Path, document: &impl Serialize) -> io::Result<()> {
     let draft = path.with_extension("json.new");
-    let mut file = OpenOptions::new()
+    let mut file = os::private_file()
         .create(true)
         .truncate(true)
         .write(true)
-        .mode(0o600)
         .open(&draft)?;
     serde_json::to_writer(&mut file, document)?;
     file.write_all(b"\n")?;

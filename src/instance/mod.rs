@@ -6,6 +6,7 @@
 mod cookie_key;
 mod find;
 mod lock;
+mod os;
 mod place;
 
 use std::io;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 
 pub use find::{Found, all_running, find, folder_of, left_over, running, running_demo};
 pub use lock::Lock;
-pub use place::{Folder, home, identity, tilde};
+pub use os::identity;
+pub use place::{Folder, home, tilde};
 
 use crate::error::{Exit, Report};
 

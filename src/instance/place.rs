@@ -1,19 +1,13 @@
 //! Which folder and which socket belong to a project's folder.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::InstanceError;
+use super::{InstanceError, os};
 
 /// The key of `lbdev demo`, which belongs to no folder.
 pub(super) const DEMO: &str = "demo";
-
-/// The kernel's room for a socket's path is 104 bytes on macOS and 108 on Linux, its last one a zero.
-const SOCKET_PATH_MAX: usize = 100;
 
 /// The state folder of one project: instance file, lock, logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +37,7 @@ impl Folder {
     /// The state folder `key` below `root`.
     pub(super) fn under(root: &Path, key: &str) -> Self {
         let path = root.join(key);
-        let beside = path.join("control.sock");
-        let socket = if beside.as_os_str().len() <= SOCKET_PATH_MAX {
-            beside
-        } else {
-            // The hash is of the whole path: two state folders must not share a socket.
-            socket_dir().join(format!("{:016x}.sock", fnv1a(path.as_os_str().as_bytes())))
-        };
+        let socket = os::socket_of(&path);
         Self { path, socket }
     }
 
@@ -93,7 +81,8 @@ impl Folder {
         self.path.join("lbdev.log")
     }
 
-    /// The control socket: beside the other files, or under `/tmp` where the path would be too long for the kernel.
+    /// The control socket: beside the other files, or under `/tmp` where the path would be too long for the kernel. On
+    /// Windows a named pipe.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
@@ -104,56 +93,11 @@ impl Folder {
     /// When they cannot be made, or the one for sockets under `/tmp` belongs to somebody else.
     pub fn create(&self) -> Result<(), InstanceError> {
         for dir in [self.path.clone(), self.logs_dir()] {
-            private_dir(&dir).map_err(|source| InstanceError::Unusable { path: dir, source })?;
+            os::private_dir(&dir)
+                .map_err(|source| InstanceError::Unusable { path: dir, source })?;
         }
-        match self.socket.parent() {
-            Some(dir) if dir != self.path => own_dir(dir),
-            _ => Ok(()),
-        }
+        os::make_room(&self.path, &self.socket)
     }
-}
-
-/// Makes a folder and its parents with mode 0700; one that is there already gets that mode.
-fn private_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-}
-
-/// Makes a folder in a place where everybody may write, and takes one that is there only if it is ours alone.
-pub(super) fn own_dir(dir: &Path) -> Result<(), InstanceError> {
-    let unusable = |source| InstanceError::Unusable {
-        path: dir.to_owned(),
-        source,
-    };
-    let refused = |why| InstanceError::Unsafe {
-        path: dir.to_owned(),
-        why,
-    };
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unusable(error)),
-    }
-    // Not through a link: somebody else could have put one there.
-    let found = fs::symlink_metadata(dir).map_err(unusable)?;
-    if !found.is_dir() {
-        return Err(refused("it is not a folder"));
-    }
-    if found.uid() != rustix::process::getuid().as_raw() {
-        return Err(refused("it belongs to another user"));
-    }
-    if found.mode() & 0o077 != 0 {
-        return Err(refused("other users can open it"));
-    }
-    Ok(())
-}
-
-/// The folder for sockets whose path would be too long. Not `$TMPDIR`: cron, su and ssh have to find the same place.
-fn socket_dir() -> PathBuf {
-    PathBuf::from(format!("/tmp/lbdev-{}", rustix::process::getuid().as_raw()))
 }
 
 /// Where the state folders of all projects of this user are.
@@ -183,22 +127,21 @@ pub(super) fn canonical(dir: &Path) -> Result<PathBuf, InstanceError> {
         dir: dir.to_owned(),
         source,
     };
-    let found = fs::canonicalize(dir).map_err(no_folder)?;
+    let found = dunce::canonicalize(dir).map_err(no_folder)?;
     if !found.is_dir() {
         return Err(no_folder(io::ErrorKind::NotADirectory.into()));
     }
     Ok(found)
 }
 
-/// What a folder stays when it is moved: its device and its inode. `None` for one that is not there.
-pub fn identity(dir: &Path) -> Option<(u64, u64)> {
-    let found = fs::metadata(dir).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
 /// The name of a project's state folder: a hash of its canonical path.
 pub(super) fn key(canonical: &Path) -> String {
-    format!("{:016x}", fnv1a(canonical.as_os_str().as_bytes()))
+    hash(canonical)
+}
+
+/// A path's hash, in hexadecimal.
+pub(super) fn hash(path: &Path) -> String {
+    format!("{:016x}", fnv1a(path.as_os_str().as_encoded_bytes()))
 }
 
 /// FNV-1a, 64 bits: the same in every version of Rust and on every machine, which std's hasher does not promise.

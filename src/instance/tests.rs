@@ -1,10 +1,8 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::find::find_in;
-use super::place::{key, own_dir, tilde_of};
+use super::place::{key, tilde_of};
 use super::*;
 use crate::wire;
 
@@ -19,19 +17,45 @@ fn instance(folder: &Folder, project: &str, dir: &Path) -> wire::Instance {
         socket: folder.socket().display().to_string(),
         started: jiff::Timestamp::UNIX_EPOCH,
         setup: String::new(),
-        device: place::identity(dir).unwrap_or_default().0,
-        inode: place::identity(dir).unwrap_or_default().1,
+        device: identity(dir).unwrap_or_default().0,
+        inode: identity(dir).unwrap_or_default().1,
     }
 }
 
+#[cfg(unix)]
+type Socket = std::os::unix::net::UnixListener;
+#[cfg(windows)]
+type Socket = (
+    tokio::net::windows::named_pipe::NamedPipeServer,
+    tokio::runtime::Runtime,
+);
+
+#[cfg(unix)]
+fn listen(path: &Path) -> Socket {
+    Socket::bind(path).unwrap()
+}
+
+/// One end that waits is enough: when it is taken, the others hear that.
+#[cfg(windows)]
+fn listen(path: &Path) -> Socket {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let inside = runtime.enter();
+    let pipe = tokio::net::windows::named_pipe::ServerOptions::new().create(path);
+    drop(inside);
+    (pipe.unwrap(), runtime)
+}
+
 /// A pretended instance: a lock, a file, a socket that connects.
-struct Alive(Lock, #[allow(dead_code)] UnixListener);
+struct Alive(Lock, #[allow(dead_code)] Socket);
 
 fn start(root: &Path, project: &str, dir: &Path) -> Alive {
-    let dir = fs::canonicalize(dir).unwrap();
+    let dir = dunce::canonicalize(dir).unwrap();
     let folder = Folder::under(root, &key(&dir));
     let lock = Lock::try_take(&folder).unwrap().unwrap();
-    let listener = UnixListener::bind(folder.socket()).unwrap();
+    let listener = listen(folder.socket());
     lock.write(&instance(&folder, project, &dir)).unwrap();
     Alive(lock, listener)
 }
@@ -44,8 +68,12 @@ fn one_lock_at_a_time_and_it_goes_with_its_holder() {
     let lock = Lock::try_take(&folder).unwrap().unwrap();
     assert!(Lock::try_take(&folder).unwrap().is_none());
     assert!(folder.is_locked());
-    let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
     drop(lock);
     assert!(!folder.is_locked());
     assert!(Lock::try_take(&folder).unwrap().is_some());
@@ -68,7 +96,7 @@ fn stale_and_broken_files_are_nothing() {
         fs::write(folder.instance_file(), broken).unwrap();
         assert!(running(&folder).is_none(), "{broken:?}");
     }
-    fs::remove_file(folder.socket()).unwrap();
+    super::os::remove_socket(folder.socket()).unwrap();
     let again = start(root.path(), "site", project.path());
     assert!(running(&folder).is_some());
     again.0.remove().unwrap();
@@ -147,6 +175,7 @@ fn a_folder_that_was_moved_or_removed_is_still_the_one() {
     assert!(matches!(find(&old), Err(InstanceError::NoFolder { .. })));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_long_path_gets_its_socket_elsewhere() {
     let short = Folder::under(Path::new("/s"), "demo");
@@ -158,8 +187,12 @@ fn a_long_path_gets_its_socket_elsewhere() {
     assert_ne!(one.socket(), two.socket());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_folder_that_others_can_open_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::os::own_dir;
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("d");
     own_dir(&dir).unwrap();
@@ -193,7 +226,7 @@ fn several_are_listed() {
         .map(|name| {
             let folder = Folder::under(root, name);
             Found {
-                instance: instance(&folder, name, &Path::new("/srv").join(name)),
+                instance: instance(&folder, name, Path::new(&format!("/srv/{name}"))),
                 folder,
                 note: None,
             }

@@ -1,13 +1,11 @@
 //! Running this binary in the background: `up -d`.
 
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use super::{exec, own};
+use super::{exec, os, own};
 
 /// A process of this binary in the background. Dropping it leaves the process alone.
 #[derive(Debug)]
@@ -40,13 +38,12 @@ pub fn spawn_detached<A: AsRef<OsStr>>(
     args: impl IntoIterator<Item = A>,
     stderr_to: &Path,
 ) -> io::Result<Daemon> {
-    let stderr = OpenOptions::new()
+    let stderr = os::private_file()
         .create(true)
         .write(true)
         .truncate(true)
-        .mode(0o600)
         .open(stderr_to)?;
-    let mut words = vec![exec::DETACH.into()];
+    let mut words: Vec<OsString> = exec::DETACH.into_iter().map(Into::into).collect();
     words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
     let expression = duct::cmd(std::env::current_exe()?, words)
         .stdin_null()

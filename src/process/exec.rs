@@ -16,7 +16,7 @@ use super::{files, guardian, os};
 /// had before it raised its own, then PROGRAM, called NAME.
 pub(super) const EXEC: &str = "__exec";
 /// `__detach ARG…`: a session of its own, nothing of the caller's kept open, then this binary with ARG….
-pub(super) const DETACH: &str = "__detach";
+pub(super) const DETACH: Option<&str> = Some("__detach");
 /// `__guardian INSTANCE SESSIONS`: see [`guardian`].
 pub(super) const GUARDIAN: &str = "__guardian";
 
@@ -33,7 +33,7 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
             files::lower(&files.to_string_lossy());
             Some(exec(parent, program, name, args))
         }
-        (DETACH, args) => Some(detach(args)),
+        (word, args) if Some(word) == DETACH => Some(detach(args)),
         (GUARDIAN, [instance, sessions]) => Some(guardian::guard(
             &instance.to_string_lossy(),
             Path::new(sessions),

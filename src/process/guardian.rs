@@ -5,13 +5,14 @@
 
 use std::io::{self, PipeWriter, Read};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::find::{self, Scope};
-use super::{exec, own, run, sessions, signals};
+use super::{exec, os, own, sessions, signals};
+use crate::backend::ExitStatus;
 
 /// A guardian that lived shorter than this was ended on purpose, or cannot live here: the next one waits a little, and
 /// longer each time.
@@ -157,8 +158,9 @@ impl Shared {
     fn keep(&self, mut guardian: Guardian, lost: &impl Fn(Lost)) {
         let mut pause = Duration::ZERO;
         loop {
-            run::wait_unreaped(guardian.pid);
+            os::wait_unreaped(&guardian.handle, guardian.pid);
             let status = own::reap_ended(&guardian.handle, guardian.pid).ok();
+            let status = status.map(os::exit_status);
             let mut told = false;
             let mut post = self.post();
             if matches!(*post, Post::Dismissed) {

@@ -158,7 +158,7 @@ impl Launch for Launcher {
             }
             Some(Stage::Running { leader, asked, .. }) => {
                 *asked |= asks_to_end(signal);
-                signals::to_group(*leader, signal);
+                os::to_group(*leader, signal);
             }
         }
         if let Err(mpsc::SendError((run, signal))) = self.sweeps.send((run, signal)) {
@@ -215,11 +215,10 @@ impl Shared {
         let expression = duct::cmd(self.own_program()?, words(command, program))
             .dir(&command.cwd)
             .full_env(self.environment(id, run, command))
-            .stdin_null()
             .stdout_file(out_writer)
             .stderr_file(err_writer)
             .unchecked();
-        let (handle, leader) = own::start(&expression)?;
+        let (handle, leader) = own::launch(&expression)?;
         // It holds the writing ends: as long as they are open, the pipes do not end.
         drop(expression);
 
@@ -228,7 +227,7 @@ impl Shared {
         let asked = match runs.remove(&run) {
             Some(Stage::Queued(signals)) => {
                 for signal in &signals {
-                    signals::to_group(leader, *signal);
+                    os::to_group(leader, *signal);
                 }
                 signals.into_iter().any(asks_to_end)
             }
@@ -272,12 +271,14 @@ impl Shared {
         run: RunId,
         command: &Command,
     ) -> HashMap<OsString, OsString> {
-        let mut all: HashMap<OsString, OsString> = env::vars_os().collect();
+        let mut all: HashMap<OsString, OsString> = env::vars_os()
+            .map(|(name, value)| (os::variable(&name), value))
+            .collect();
         all.extend(
             command
                 .env
                 .iter()
-                .map(|(name, value)| (name.into(), value.into())),
+                .map(|(name, value)| (os::variable(name.as_ref()), value.into())),
         );
         if self.color {
             for name in ["FORCE_COLOR", "CLICOLOR_FORCE"] {

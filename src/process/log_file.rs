@@ -1,11 +1,12 @@
 //! The file of one backend's lines: whole lines only, begun anew when it is long, and tried again after it could not be
 //! written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::os;
 
 /// When a file is begun anew, and how many older ones are kept beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,8 @@ struct Open {
     file: File,
     /// The length of the whole lines in it.
     length: u64,
-    inode: u64,
+    /// Tells it from another file of its name.
+    number: u64,
 }
 
 /// Why lines are missing.
@@ -133,11 +135,11 @@ impl LogFile {
         if now.saturating_duration_since(self.looked) >= AGAIN {
             self.looked = now;
             // Somebody may have removed or replaced it: nobody would find what is written into the old one.
-            let there = fs::metadata(&self.path).ok().map(|facts| facts.ino());
+            let there = number_of(&self.path).ok();
             if self
                 .open
                 .as_ref()
-                .is_some_and(|open| there != Some(open.inode))
+                .is_some_and(|open| there != Some(open.number))
             {
                 self.open = None;
             }
@@ -172,6 +174,12 @@ impl LogFile {
     }
 }
 
+fn number_of(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let facts = file.metadata()?;
+    os::file_number(&file, &facts)
+}
+
 /// An older piece of a log: `web-8000.log.1`, the youngest of them.
 pub(super) fn piece(path: &Path, number: u32) -> PathBuf {
     path.with_added_extension(number.to_string())
@@ -195,16 +203,12 @@ impl Open {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = os::private_file().create(true).append(true).open(path)?;
         let facts = file.metadata()?;
         Ok(Open {
-            file,
+            number: os::file_number(&file, &facts)?,
             length: facts.len(),
-            inode: facts.ino(),
+            file,
         })
     }
 

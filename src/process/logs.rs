@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::log_file::piece;
-use super::strip_escapes;
+use super::{os, strip_escapes};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(100);
@@ -77,7 +76,7 @@ pub struct Follower {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Place {
     /// Tells a piece from the others, whatever its name is now.
-    inode: u64,
+    number: u64,
     offset: u64,
 }
 
@@ -164,7 +163,7 @@ pub(super) fn older_pieces(path: &Path) -> impl Iterator<Item = PathBuf> {
 /// One file of a backend.
 struct Piece {
     file: File,
-    inode: u64,
+    number: u64,
     length: u64,
 }
 
@@ -180,10 +179,11 @@ fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
             Err(error) => return Err(error),
         };
         let facts = file.metadata()?;
-        if all.iter().all(|piece| piece.inode != facts.ino()) {
+        let number = os::file_number(&file, &facts)?;
+        if all.iter().all(|piece| piece.number != number) {
             all.push(Piece {
                 file,
-                inode: facts.ino(),
+                number,
                 length: facts.len(),
             });
         }
@@ -195,7 +195,7 @@ fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
 /// no piece is known. Of a first look only the `last` lines.
 fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Vec<u8>> {
     let mut pieces = pieces(path)?;
-    let known = pieces.iter().position(|piece| piece.inode == place.inode);
+    let known = pieces.iter().position(|piece| piece.number == place.number);
     let mut bytes = Vec::new();
     if known.is_none()
         && let Some(last) = last
@@ -205,7 +205,7 @@ fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Ve
         for piece in &mut pieces {
             let (start, found) = start_of_last(&mut piece.file, piece.length, left)?;
             let mut text = piece.read_from(start)?;
-            if place.inode == 0 {
+            if place.number == 0 {
                 *place = piece.place_after(start, &mut text);
             }
             text.extend(std::mem::take(&mut bytes));
@@ -218,18 +218,18 @@ fn read_on(path: &Path, place: &mut Place, last: Option<usize>) -> io::Result<Ve
         return Ok(bytes);
     }
     let from = known.unwrap_or(pieces.len().saturating_sub(1));
-    for (number, piece) in pieces.iter_mut().enumerate().take(from + 1).rev() {
+    for (age, piece) in pieces.iter_mut().enumerate().take(from + 1).rev() {
         let offset = match known {
-            Some(known) if known == number && place.offset <= piece.length => place.offset,
+            Some(known) if known == age && place.offset <= piece.length => place.offset,
             _ => 0,
         };
         let mut text = piece.read_from(offset)?;
         // A line that is being written right now comes whole the next time; an older piece is not written to any more.
-        match number {
+        match age {
             0 => *place = piece.place_after(offset, &mut text),
             _ => {
                 *place = Place {
-                    inode: piece.inode,
+                    number: piece.number,
                     offset: piece.length,
                 }
             }
@@ -254,7 +254,7 @@ impl Piece {
     fn place_after(&self, offset: u64, text: &mut Vec<u8>) -> Place {
         text.truncate(memchr::memrchr(b'\n', text).map_or(0, |end| end + 1));
         Place {
-            inode: self.inode,
+            number: self.number,
             offset: offset + text.len() as u64,
         }
     }

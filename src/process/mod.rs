@@ -5,7 +5,9 @@
 
 mod daemon;
 mod escapes;
+#[cfg_attr(windows, path = "exec_windows.rs")]
 mod exec;
+#[cfg_attr(windows, path = "files_windows.rs")]
 mod files;
 mod find;
 pub mod guardian;
@@ -19,6 +21,7 @@ pub mod output;
 mod own;
 pub mod ports;
 mod program;
+#[cfg_attr(windows, path = "pump_windows.rs")]
 mod pump;
 mod run;
 pub mod sessions;
@@ -41,6 +44,20 @@ pub use log_file::Rotation;
 pub use own::adopt_orphans;
 pub use strays::end_strays;
 pub use usage::{Meter, Usage, Usages};
+
+/// The command that ends a process at once, as a person types it.
+pub fn kill_command(pid: impl std::fmt::Display) -> String {
+    match cfg!(windows) {
+        true => format!("taskkill /F /PID {pid}"),
+        false => format!("kill -9 {pid}"),
+    }
+}
+
+/// The command that shows every running lbdev with its pid.
+pub const FIND_COMMAND: &str = match cfg!(windows) {
+    true => "tasklist /FI \"IMAGENAME eq lbdev.exe\"",
+    false => "pgrep -a lbdev",
+};
 
 /// A clock that goes on while the machine sleeps, from some fixed point; differences are what it is for.
 pub fn uptime() -> Duration {

@@ -11,8 +11,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitOptions, waitpid};
-
 use super::os::{self, Proc};
 
 /// The children that this module has started in sessions of their own and will wait for itself.
@@ -34,9 +32,20 @@ fn own() -> MutexGuard<'static, Option<HashSet<u32>>> {
 /// When the system cannot start it.
 pub(super) fn start(expression: &duct::Expression) -> io::Result<(duct::Handle, u32)> {
     let mut own = own();
-    let handle = expression.start()?;
+    let handle = os::apart(expression).start()?;
     let pid = handle.pids().first().copied().unwrap_or_default();
     own.get_or_insert_default().insert(pid);
+    Ok((handle, pid))
+}
+
+/// [`start`] for the first process of a run: it reads nothing, and ends with lbdev.
+///
+/// # Errors
+/// When the system cannot start it.
+pub(super) fn launch(expression: &duct::Expression) -> io::Result<(duct::Handle, u32)> {
+    let (expression, tie) = os::tie(expression)?;
+    let (handle, pid) = start(&expression)?;
+    tie.holds(pid);
     Ok((handle, pid))
 }
 
@@ -47,6 +56,7 @@ pub(super) fn start(expression: &duct::Expression) -> io::Result<(duct::Handle, 
 /// When its status cannot be had.
 pub(super) fn reap_ended(handle: &duct::Handle, pid: u32) -> io::Result<std::process::ExitStatus> {
     let mut own = own();
+    os::untie(pid);
     let status = handle.wait().map(|output| output.status);
     if let Some(own) = own.as_mut() {
         own.remove(&pid);
@@ -109,14 +119,8 @@ pub(super) fn tidy() {
     };
     for proc in table {
         let ours = own.as_ref().is_some_and(|own| own.contains(&proc.pid));
-        if proc.zombie
-            && proc.parent == me
-            && proc.session != here
-            && !ours
-            && let Some(pid) = i32::try_from(proc.pid).ok().and_then(Pid::from_raw)
-        {
-            // It is a zombie, so this does not block; if it cannot be reaped now, it can be later.
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        if proc.zombie && proc.parent == me && proc.session != here && !ours {
+            os::reap(proc.pid);
         }
     }
 }

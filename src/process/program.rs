@@ -24,7 +24,11 @@ pub(super) enum Unstartable {
     NoCommand { name: String, close: Vec<String> },
     #[error("no such file: `{name}` (looked in `{}`)", .cwd.display())]
     NoFile { name: String, cwd: PathBuf },
-    #[error("`{0}` is not executable; `chmod +x {0}` makes it so")]
+    #[cfg_attr(unix, error("`{0}` is not executable; `chmod +x {0}` makes it so"))]
+    #[cfg_attr(
+        windows,
+        error("`{0}` is no program by its name, which would end with `.exe`, `.cmd` or the like")
+    )]
     NotExecutable(String),
     #[error("`{name}` is run by `{interpreter}` (its first line), which does not exist")]
     NoInterpreter { name: String, interpreter: String },
@@ -67,7 +71,7 @@ fn search_path(command: &Command) -> Option<OsString> {
 }
 
 fn not_found(name: &str, path: Option<&OsString>, cwd: &Path) -> Unstartable {
-    if name.contains('/') {
+    if name.contains(std::path::is_separator) {
         return if cwd.join(name).is_file() {
             Unstartable::NotExecutable(name.to_owned())
         } else {
@@ -92,7 +96,7 @@ fn close_names(name: &str, path: Option<&OsString>) -> Vec<String> {
         .filter_map(|folder| fs::read_dir(folder).ok())
         .flatten()
         .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|entry| typed_name(&entry.path()))
         .filter_map(|known| {
             let distance = strsim::damerau_levenshtein(name, &known);
             (distance <= allowed).then_some((distance, known))
@@ -101,6 +105,15 @@ fn close_names(name: &str, path: Option<&OsString>) -> Vec<String> {
     close.sort();
     close.dedup();
     close.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// What is typed to run a program: without `.exe` on Windows.
+fn typed_name(path: &Path) -> Option<String> {
+    let name = match cfg!(windows) {
+        true => path.file_stem(),
+        false => path.file_name(),
+    };
+    name?.to_str().map(str::to_owned)
 }
 
 /// The interpreter that a script names in its first line, if there is no such file. The kernel would only say "no such
@@ -116,6 +129,7 @@ fn missing_interpreter(program: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,18 +1,14 @@
 //! The end of one run: noticed at once, and told only when nothing of it is left.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-
 use super::launcher::Shared;
 use super::pump::Pump;
-use super::{News, find, own, ports, signals, strays};
+use super::{News, find, os, own, ports, signals, strays};
 use crate::backend::{BackendId, ExitStatus, RunId, Signal};
 
 /// The end of a run waits this long for its last lines; they are read at once unless a stranger holds the pipe.
@@ -61,14 +57,14 @@ impl Waiter {
 
 impl Run {
     fn wait(self) {
-        wait_unreaped(self.leader);
+        os::wait_unreaped(&self.handle, self.leader);
         let at = SystemTime::now();
         // As long as the leader is not reaped its number stays its own, and so does its session's.
         let scope = self.shared.scope(self.run, self.leader);
         let table = find::ours();
         if !table.lists(self.leader) {
             // Clients have taken every file. Its group can be ended without one.
-            signals::to_group(self.leader, Signal::Kill);
+            os::to_group(self.leader, Signal::Kill);
         }
         let rest = find::members(&scope, &table);
         let asked = self.shared.asked(self.run);
@@ -81,7 +77,7 @@ impl Run {
         self.pump.finish(LAST_LINES);
         self.shared.forget(self.run);
         let status = match own::reap_ended(&self.handle, self.leader) {
-            Ok(status) => exit_status(status),
+            Ok(status) => os::exit_status(status),
             // Somebody else has reaped it, which nothing in lbdev does: how it ended is lost.
             Err(_) => ExitStatus::Code(-1),
         };
@@ -94,22 +90,5 @@ impl Run {
         if left_some {
             own::tidy();
         }
-    }
-}
-
-/// Waits until a child has ended, and leaves it to be reaped.
-pub(super) fn wait_unreaped(pid: u32) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-        return;
-    };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
-}
-
-fn exit_status(status: process::ExitStatus) -> ExitStatus {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => ExitStatus::Code(code),
-        (None, Some(signal)) => ExitStatus::Signal(signal),
-        (None, None) => ExitStatus::Code(-1),
     }
 }

@@ -1,20 +1,18 @@
-//! Signals: our names to the system's, to one run at once, and the escalation that leaves nothing behind.
+//! Signals: to all of one run, and the escalation that leaves nothing behind.
 
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use rustix::process::{self, Pid, Signal as Raw};
 
 use super::find::{self, Scope};
 use super::os::{self, Proc};
 use crate::backend::Signal;
 
 /// What remains after its leader, or after lbdev itself, has this long after TERM.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// What was asked to end before its leader went (`sh -c` goes at once, its server finishes its requests) has this long,
 /// or until it is killed because its own stop timeout has passed.
-const GRACE_ASKED: Duration = Duration::from_secs(600);
+pub(super) const GRACE_ASKED: Duration = Duration::from_secs(600);
 /// Between two looks at what is left: the first time, and the longest. A look costs some milliseconds, so that they become
 /// rarer the longer it takes.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -28,24 +26,7 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 /// Against a program that forks faster than it can be killed.
 const ROUNDS: usize = 50;
 
-/// The system's signal.
-pub(super) fn raw(signal: Signal) -> Raw {
-    Raw::from_named_raw(signal.number())
-        .expect("the system has every signal that can be named here")
-}
-
-/// Signals the whole group of a leader with one system call. Before the leader has made its own group (the first
-/// milliseconds) it is alone, and gets the signal as a process.
-pub(super) fn to_group(leader: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw)
-        && process::kill_process_group(pid, raw(signal)).is_err()
-    {
-        // It may have ended as well: then there is nobody to tell.
-        let _ = process::kill_process(pid, raw(signal));
-    }
-}
-
-/// Signals what [`to_group`] does not reach: members of a run in other groups than that of its leader, each run with its own
+/// Signals what [`os::to_group`] does not reach: members of a run in other groups than that of its leader, each run with its own
 /// signal. One look at the table does for all of them.
 pub(super) fn to_rest(runs: &[(Scope, u32, Signal)]) {
     if runs.is_empty() {
@@ -55,7 +36,7 @@ pub(super) fn to_rest(runs: &[(Scope, u32, Signal)]) {
     for (scope, leader, signal) in runs {
         for proc in find::members(scope, &table) {
             if proc.group != *leader {
-                os::send(&proc, raw(*signal));
+                os::send(&proc, *signal);
             }
         }
     }
@@ -81,7 +62,7 @@ pub(super) fn kill_all(scopes: impl Fn() -> Vec<Scope>) {
             return;
         }
         for proc in fresh {
-            os::send(&proc, Raw::KILL);
+            os::send(&proc, Signal::Kill);
         }
     }
 }
@@ -95,10 +76,10 @@ pub(super) fn end(scope: &Scope, first: Vec<Proc>, asked: bool) -> Vec<Proc> {
     let scope = &scope.keeping(&first);
     for proc in &first {
         if !asked {
-            os::send(proc, Raw::TERM);
+            os::send(proc, Signal::Term);
         }
         // A frozen process gets its TERM only when it goes on.
-        os::send(proc, Raw::CONT);
+        os::send(proc, Signal::Cont);
     }
     if !gone_within(scope, if asked { GRACE_ASKED } else { GRACE }) {
         let until = Instant::now() + GIVE_UP;
@@ -123,17 +104,5 @@ fn gone_within(scope: &Scope, time: Duration) -> bool {
             return false;
         }
         thread::sleep((waited / PAUSE_PART).clamp(FIRST_PAUSE, LONGEST_PAUSE));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_signal_is_one_of_the_systems() {
-        for signal in Signal::all() {
-            assert_eq!(raw(signal).as_raw(), signal.number());
-        }
     }
 }

@@ -27,6 +27,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["ui"]),
     ("console", &["ui"]),
     ("clap", &["cli"]),
+    ("sysinfo", &["process::os"]),
+    ("win32job", &["process::exec_windows"]),
+    ("windows_sys", &["process::os"]),
+    ("winapi_util", &["process::os", "instance::os"]),
     ("hmac", &["proxy::sticky"]),
     ("sha2", &["proxy::sticky"]),
 ];
@@ -188,6 +192,25 @@ fn a_crate_is_known_only_where_it_belongs() {
             &broken,
         );
     }
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    const PLACE: &str = "src/process/os/windows/calls.rs";
+    let (here, elsewhere): (Vec<_>, Vec<_>) = sources()
+        .into_iter()
+        .partition(|source| source.name == PLACE);
+    let uses = |source: &Source| {
+        let uses = source.tokens.iter().filter(|token| token.text == "unsafe");
+        uses.map(|token| format!("{}:{}", source.name, token.line))
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        here.iter().any(|source| !uses(source).is_empty()),
+        "{PLACE}"
+    );
+    let broken: Vec<String> = elsewhere.iter().flat_map(uses).collect();
+    none_broken(&format!("`unsafe` is in {PLACE} and nowhere else"), &broken);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The tests that run the real `lbdev`, in one test binary. Each starts its own instance in a scratch home on ports of its
 //! own, so that all of them can run at once; what they share is below "tools".
 
+// They are made of signals, modes and `/proc`. For Windows there is `tests/windows.rs`.
+#![cfg(unix)]
 // A test may unwrap, print what it measured, and has no outside to be reached from.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 #![allow(unreachable_pub, dead_code, missing_docs)]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::balance::Algorithm;
+use crate::config::platform::{PYTHON_BIN, PYTHON_IN_BIN, SHELL};
 use crate::config::{Listen, ListenHost, fingerprint, json, render};
 
 /// A folder, and a machine on which nothing is installed but what a test says.
@@ -42,7 +43,7 @@ impl Bench {
 
     /// An environment with an interpreter that is only looked at.
     fn venv(self) -> Self {
-        self.file(".venv/bin/python", "")
+        self.file(&format!(".venv/{PYTHON_BIN}/{PYTHON_IN_BIN}"), "")
     }
 
     fn var(mut self, name: &'static str, value: &str) -> Self {
@@ -112,6 +113,7 @@ fn env<'a>(config: &'a Config, number: usize, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
+#[cfg(unix)]
 #[test]
 fn django_without_a_file() {
     let bench = Bench::new()
@@ -160,10 +162,11 @@ fn a_step_up_is_the_folder_it_leads_to() {
         r.command = Some("serve {port}".to_owned());
         r.dir = bench.dir.path().join("below/..");
     });
-    assert_eq!(config.dir, bench.dir.path().canonicalize().unwrap());
+    assert_eq!(config.dir, dunce::canonicalize(bench.dir.path()).unwrap());
     assert!(config.project.starts_with("my-site"), "{}", config.project);
 }
 
+#[cfg(unix)]
 #[test]
 fn django_that_is_not_installed() {
     let mut bench = Bench::new().file("manage.py", "").venv();
@@ -187,6 +190,7 @@ error[LB013]: no Python was found for `{python}` in `web`; looked at `$VIRTUAL_E
 "#);
 }
 
+#[cfg(unix)]
 #[test]
 fn no_project() {
     assert_snapshot!(Bench::new().errors(same), @r#"
@@ -208,6 +212,7 @@ error[LB007]: `x.toml` does not exist
 "#);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_choice_and_its_alternative() {
     let bench = Bench::new()
@@ -232,6 +237,7 @@ error[LB021]: `--from`: the framework `jango` is not known; known: `django` or `
 "#);
 }
 
+#[cfg(unix)]
 #[test]
 fn from_the_command_line() {
     let bench = Bench::new();
@@ -436,7 +442,10 @@ fn a_whole_file() {
         assert_eq!(env(&config, 1, name), Some(value), "{name}");
     }
     assert_eq!(env(&config, 1, "URL"), Some("http://x:8005"));
-    assert_eq!(command(&config, 4).argv, ["sh", "-c", "cat x1 | sort 2"]);
+    assert_eq!(
+        command(&config, 4).argv,
+        [SHELL[0], SHELL[1], "cat x1 | sort 2"]
+    );
     assert_eq!(env(&config, 4, "PORT"), None);
     let web = &config.services[0];
     assert_eq!(web.routes.len(), 2);
@@ -479,7 +488,7 @@ fn a_fingerprint_tells_set_ups_apart() {
 #[test]
 fn a_relative_program_is_meant_from_its_folder() {
     let bench = Bench::with("[services.w]\ncommand='./run x'\ncwd='sub'\n").file("sub/x", "");
-    let program = bench.dir.path().join("sub/run");
+    let program = bench.dir.path().join("sub").join("run");
     assert_eq!(
         command(&bench.config(same), 0).argv[0],
         program.to_str().unwrap()

@@ -6,9 +6,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::{self, Pid, PidfdFlags, Signal};
+use rustix::process::{self, PidfdFlags};
 
+use super::unix::{raw, to_pid};
 use super::{Cost, Proc};
+use crate::backend::Signal;
 
 /// The file to execute for another process of this very binary. Unlike a path it stays right when the file on disk is
 /// replaced while lbdev runs.
@@ -191,7 +193,7 @@ pub(in crate::process) fn started_at(pid: u32) -> Option<SystemTime> {
 /// Sends a signal to exactly this process: a pidfd is taken first and the row compared, so that a pid that was given to
 /// somebody else since is never hit.
 pub(in crate::process) fn send(to: &Proc, signal: Signal) {
-    let Some(pid) = i32::try_from(to.pid).ok().and_then(Pid::from_raw) else {
+    let Some(pid) = to_pid(to.pid) else {
         return;
     };
     let fd = process::pidfd_open(pid, PidfdFlags::empty());
@@ -199,10 +201,10 @@ pub(in crate::process) fn send(to: &Proc, signal: Signal) {
         return;
     }
     let sent = match fd {
-        Ok(fd) => process::pidfd_send_signal(fd, signal),
+        Ok(fd) => process::pidfd_send_signal(fd, raw(signal)),
         // A kernel or a sandbox without pidfds.
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-            process::kill_process(pid, signal)
+            process::kill_process(pid, raw(signal))
         }
         Err(error) => Err(error),
     };
@@ -213,7 +215,7 @@ pub(in crate::process) fn send(to: &Proc, signal: Signal) {
 /// Asks the kernel to end this process with TERM when the thread that started it ends.
 pub(in crate::process) fn die_with_parent() {
     // Only old kernels and odd sandboxes refuse; the guardian is there for those.
-    let _ = process::set_parent_process_death_signal(Some(Signal::TERM));
+    let _ = process::set_parent_process_death_signal(Some(process::Signal::TERM));
 }
 
 /// Makes this process the parent of every orphan below it.

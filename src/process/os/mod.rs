@@ -1,18 +1,29 @@
-//! What differs between operating systems: the process table, death signals, orphans. One file each, the same functions.
+//! What differs between operating systems: the process table, signals, orphans, who may read a file. One file each, the
+//! same functions; `unix` has what Linux and macOS share.
 
 use std::time::Duration;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(super) use unix::*;
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 mod other;
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 pub(super) use other::*;
 
-#[cfg(any(not(target_os = "linux"), test))]
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(super) use windows::*;
+
+#[cfg(any(all(unix, not(target_os = "linux")), test))]
 mod ps;
 
 /// What one process has cost, and costs.
@@ -31,7 +42,9 @@ pub(super) struct Cost {
 pub(super) struct Proc {
     pub(super) pid: u32,
     pub(super) parent: u32,
+    /// 0 where there are no groups.
     pub(super) group: u32,
+    /// 0 where there are no sessions.
     pub(super) session: u32,
     /// When it started, in whatever unit the system counts; with the pid it names one process for ever. 0 if unknown.
     pub(super) start: u64,

@@ -5,9 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::{self, Pid, Signal};
-
+use super::unix::{raw, to_pid};
 use super::{Cost, Proc};
+use crate::backend::Signal;
 
 /// The file to execute for another process of this very binary.
 pub(in crate::process) fn own_executable() -> io::Result<PathBuf> {
@@ -23,10 +23,6 @@ fn ps(args: &[&str]) -> Option<String> {
         .run()
         .ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn to_pid(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
 /// Every process that can be seen.
@@ -142,7 +138,7 @@ pub(in crate::process) fn started_at(_pid: u32) -> Option<SystemTime> {
 /// Sends a signal to a process; one that has ended meanwhile is left alone.
 pub(in crate::process) fn send(to: &Proc, signal: Signal) {
     if let Some(pid) = to_pid(to.pid) {
-        let _ = process::kill_process(pid, signal);
+        let _ = rustix::process::kill_process(pid, raw(signal));
     }
 }
 

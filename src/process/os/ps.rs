@@ -38,7 +38,7 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 /// A line of `ps -E -ww -o pid=,command=`: the words of a command line and of the environment behind it. They end with a
 /// zero byte as on Linux; a value with a space in it is cut there, which none of ours has.
-#[cfg_attr(target_os = "linux", allow(dead_code))]
+#[cfg_attr(any(target_os = "linux", windows), allow(dead_code))]
 pub(super) fn parse_environ(line: &str) -> Option<(u32, Vec<u8>)> {
     let (pid, words) = line.trim_start().split_once(' ')?;
     Some((pid.parse().ok()?, words.replace(' ', "\0").into_bytes()))

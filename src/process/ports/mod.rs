@@ -64,11 +64,7 @@ pub fn probe(addresses: &[SocketAddr]) -> Result<(), PortError> {
                 {
                     continue;
                 }
-                _ if error.raw_os_error()
-                    == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
-                {
-                    continue;
-                }
+                _ if os::is_no_address_family(&error) => continue,
                 _ => {
                     return Err(PortError::Refused {
                         address,
@@ -149,7 +145,7 @@ pub fn holder(port: u16) -> Option<Holder> {
         pid: process.pid,
         started: os::started_at(process.pid),
         cwd: os::working_directory(process.pid),
-        lbdev: backend || process.name == "lbdev",
+        lbdev: backend || process.name.trim_end_matches(".exe") == "lbdev",
         name: process.name,
     })
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::super::os;
 use super::{Holder, PortError, holder, is_free};
 use crate::error::Report;
 
@@ -48,7 +49,7 @@ fn report_with(
         .map(|holder| match (&holder.cwd, holder.lbdev) {
             (Some(cwd), true) => format!("lbdev down -C {}", shell_path(cwd, home)),
             (None, true) => "lbdev down --all".to_owned(),
-            (_, false) => format!("kill {}", holder.pid),
+            (_, false) => os::end_command(holder.pid),
         });
     match (other, stop) {
         (Some(other), Some(stop)) => report.hint(format!("run `{other}`, or stop it: `{stop}`")),
@@ -191,6 +192,7 @@ mod tests {
             let home = Some(Path::new("/home/ada"));
             let free = |port| !taken.contains(&port) && port != 9002;
             let report = report_with(taken, &wanted, home, |_| by.clone(), free, now);
+            let expected = expected.replace("kill 4242", &os::end_command(4242));
             assert_eq!(report.to_string(), expected);
         };
         check(
