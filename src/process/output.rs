@@ -26,6 +26,8 @@ pub const TAIL: usize = 50;
 const TAIL_BYTES: usize = 256 * 1024;
 /// Lines that a listener may lag behind before it loses some.
 const LAG: usize = 8192;
+/// The last lines of a run are in its file when its end is told, unless the disk takes longer.
+const WRITTEN: Duration = Duration::from_millis(50);
 /// When a listener lags so many lines, those that come are cut to [`LAG_LINE`] for it, so that a terminal that stands still
 /// costs some megabytes at the most.
 const LAG_LONG: usize = 256;
@@ -209,9 +211,9 @@ impl Sink {
         }
     }
 
-    /// Waits until the file holds what was taken so far, at most `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
-        self.writer.flush(limit);
+    /// Waits until the file holds what was taken so far, unless the disk takes longer than a moment.
+    pub(super) fn flush(&self) {
+        self.writer.flush(WRITTEN);
     }
 
     fn show(&self, tail: &mut Tail, at: Timestamp, err: bool, text: String) {

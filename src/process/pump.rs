@@ -13,8 +13,6 @@ use super::output::Sink;
 
 /// A process that is not the run's may hold the pipe for ever; it is listened to this long after the run has ended.
 const DRAIN: Duration = Duration::from_secs(1);
-/// The last lines of a run are in its file when its end is told, unless the disk takes longer.
-const WRITTEN: Duration = Duration::from_millis(50);
 const PIECE: usize = 64 * 1024;
 
 /// The thread that reads a run's output, as its launcher sees it.
@@ -48,7 +46,7 @@ impl Pump {
                 for stream in &mut streams {
                     stream.finish(&sink);
                 }
-                sink.flush(WRITTEN);
+                sink.flush();
                 // The launcher may have stopped waiting.
                 let _ = tell.send(());
             })?;

@@ -85,6 +85,7 @@ impl Stream {
         let mut texts = Vec::new();
         lines.finish(&mut |text| texts.push(text));
         self.sink.take(self.err, texts);
+        self.sink.flush();
         // The launcher may have stopped waiting.
         let _ = self.done.send(());
     }

@@ -210,11 +210,23 @@ fn files_are_begun_anew_and_followed() {
     lbdev
         .run(&["up", "-d", "--wait", "-n", "1", "--ports", &first])
         .ok();
-    let follower = lbdev.start(&["logs", &first, "-f"]);
-    follower.wait_line("demo server on", s(30));
+    let file = lbdev.root().join("followed");
+    let mut follower = lbdev
+        .command(&["logs", &first, "-f"])
+        .stdout(std::fs::File::create(&file).unwrap())
+        .spawn()
+        .unwrap();
+    let last = |text: &str| {
+        let bytes = std::fs::read(&file).unwrap();
+        let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(200)..]);
+        end.contains(text)
+    };
+    until(s(30), "it follows", || last("demo server on"));
     lbdev.write("go", "");
-    follower.wait_line("through", s(60));
-    let heard = follower.lines.of("stdout");
+    until(s(60), "it has heard all", || last("through"));
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let heard = std::fs::read_to_string(&file).unwrap();
     let numbers = |text: &str| -> Vec<u64> {
         let lines = text.lines().filter_map(|line| line.split_once("number "));
         lines
