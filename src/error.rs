@@ -127,4 +127,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB030", "no such backend"),
     ("LB031", "lbdev did not start this backend"),
     ("LB032", "a backend is not up"),
+    ("LB033", "this needs a terminal"),
+    ("LB034", "a backend's terminal is not to be had"),
 ];

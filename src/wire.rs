@@ -42,6 +42,9 @@ pub struct BalancerStatus {
     /// Hosts for which requests are answered besides `localhost`, `*.localhost`, IP addresses and hosts of routes.
     #[serde(default)]
     pub allow_hosts: Vec<String>,
+    /// The backend that somebody debugs: it gets every request of its service.
+    #[serde(default)]
+    pub debugged: Option<String>,
     pub requests: u64,
     pub retries: u64,
     pub failures: u64,

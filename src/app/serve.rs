@@ -124,6 +124,7 @@ impl Running {
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
         let meter = launcher.meter();
 
+        let terminals = launcher.terminals();
         config.notes.extend(bound.notes().iter().cloned());
         let balancer = Arc::new(config.balancer.clone());
         let balanced = config
@@ -167,6 +168,7 @@ impl Running {
             supervisor: supervisor.clone(),
             pools: pools.clone(),
             meter,
+            terminals,
             shutdown: shutdown.clone(),
         };
         let door = control::open(lock.folder().socket(), Arc::new(control))

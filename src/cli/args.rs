@@ -176,6 +176,19 @@ enum Typed {
         #[command(flatten)]
         target: Target,
     },
+    /// Have this terminal be a backend's, which needs `pty = true`; Ctrl-P Ctrl-Q lets go
+    Attach {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Restart a backend with this terminal and send it every request, for a breakpoint()
+    #[command(
+        after_help = "While it lasts no request is tried twice, and an answer may take as long as it takes. Ctrl-P Ctrl-Q ends it:\nthe backend is restarted without the terminal, and requests go round again."
+    )]
+    Debug {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Run more backends of a service, or fewer; those that go finish their requests
     #[command(after_help = "Examples:\n  lbdev scale 6\n  lbdev scale web=2")]
     Scale {
@@ -445,6 +458,14 @@ impl Args {
             }),
             Typed::Thaw { target } => Verb::Task(Task::Thaw {
                 target: target.target,
+            }),
+            Typed::Attach { target } => Verb::Task(Task::Attach {
+                target: target.target,
+                debug: false,
+            }),
+            Typed::Debug { target } => Verb::Task(Task::Attach {
+                target: target.target,
+                debug: true,
             }),
             Typed::Scale { wanted } => Verb::Task(Task::Scale { wanted }),
             Typed::Set { words, json } => Verb::Task(Task::Set {

@@ -118,6 +118,13 @@ pub enum Task {
         /// Which backends, as typed.
         target: String,
     },
+    /// This terminal becomes a backend's.
+    Attach {
+        /// Which backend, as typed.
+        target: String,
+        /// It is started anew for that, and gets every request.
+        debug: bool,
+    },
     /// More backends of a service, or fewer.
     Scale {
         /// `6` or `web=6`, as typed.
@@ -159,6 +166,7 @@ impl Task {
             | Task::Stop { .. }
             | Task::Restart { .. }
             | Task::Drain { .. }
+            | Task::Attach { .. }
             | Task::Freeze { .. }
             | Task::Thaw { .. }
             | Task::Scale { .. }

@@ -1,6 +1,7 @@
 //! What each verb does that asks or tells something, and ends.
 
 mod act;
+mod attach;
 mod down;
 mod drain;
 mod freeze;
@@ -51,6 +52,13 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         } => block_on(drain::drain(place, &target, everyone, ui)),
         Task::Freeze { target } => block_on(freeze::freeze(place, &target, ui)),
         Task::Thaw { target } => block_on(freeze::thaw(place, &target, ui)),
+        Task::Attach { target, debug } => {
+            let how = match debug {
+                true => attach::How::Debug,
+                false => attach::How::Attach,
+            };
+            block_on(attach::attach(place, &target, how, ui))
+        }
         Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
         Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),

@@ -66,6 +66,7 @@ pub(super) struct ServiceDraft {
     pub external: Option<At<Vec<At<Server>>>>,
     pub slow_start: Option<At<Duration>>,
     pub max_connections: Option<At<u64>>,
+    pub pty: Option<At<bool>>,
     pub weights: Vec<WeightDraft>,
     /// Keys that are there, but could not be read: nothing is to be concluded from their absence here.
     pub unread: Vec<&'static str>,
@@ -89,6 +90,7 @@ impl ServiceDraft {
             external: None,
             slow_start: None,
             max_connections: None,
+            pty: None,
             weights: Vec::new(),
             unread: Vec::new(),
         }

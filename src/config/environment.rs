@@ -81,6 +81,7 @@ pub(super) struct Recipe<'a> {
     pub env: &'a [(At<String>, At<String>)],
     pub env_file: &'a [(String, String)],
     pub cwd: Option<&'a At<String>>,
+    pub pty: bool,
     /// Where the command was said.
     pub command: &'a Where,
     pub dir: &'a Path,
@@ -127,6 +128,7 @@ impl Recipe<'_> {
                 argv: rooted(argv, &cwd),
                 env: env.0,
                 cwd,
+                pty: self.pty,
             },
             unset,
         })

@@ -72,7 +72,7 @@ fn backend_json(backend: &BackendSpec) -> Value {
             .iter()
             .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
             .collect();
-        json!({ "argv": command.argv, "env": env, "cwd": command.cwd.to_string_lossy() })
+        json!({ "argv": command.argv, "env": env, "cwd": command.cwd.to_string_lossy(), "pty": command.pty })
     });
     json!({
         "id": backend.id.to_string(),

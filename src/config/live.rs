@@ -36,7 +36,7 @@ const FILE_KEYS: [&str; 8] = [
     "workers",
 ];
 /// The same of a service.
-const SERVICE_FILE_KEYS: [&str; 14] = [
+const SERVICE_FILE_KEYS: [&str; 15] = [
     "command",
     "ports",
     "replicas",
@@ -51,6 +51,7 @@ const SERVICE_FILE_KEYS: [&str; 14] = [
     "stop",
     "external",
     "backup",
+    "pty",
 ];
 
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
@@ -112,6 +113,8 @@ impl LiveChange {
                 Some(said) => live.allow_hosts.clone().with_said(said.clone()),
                 None => live.allow_hosts.clone(),
             },
+            // Whoever debugs changes that.
+            debugged: live.debugged.clone(),
         }
     }
 }

@@ -112,6 +112,7 @@ impl Default for Balancer {
                 detect: Detect::default(),
                 retries: RETRIES,
                 allow_hosts: HostList::default(),
+                debugged: None,
             },
             retry: Retry {
                 body: RETRY_BODY,
@@ -158,6 +159,9 @@ pub struct Live {
     pub retries: u32,
     /// For which hosts requests are answered.
     pub allow_hosts: HostList,
+    /// The backend that somebody debugs: it gets every request of its service, however long it takes for an answer, and no
+    /// request is tried twice.
+    pub debugged: Option<BackendId>,
 }
 
 /// What may be tried again at another backend, besides what is always safe.
@@ -298,4 +302,6 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// The working directory, absolute.
     pub cwd: PathBuf,
+    /// It has a terminal of its own instead of pipes.
+    pub pty: bool,
 }

@@ -259,6 +259,7 @@ fn common(service: &Service) -> Option<Command> {
         argv,
         env: names.zip(values).collect(),
         cwd: cwd.concat().into(),
+        pty: first.pty,
     })
 }
 
@@ -342,6 +343,9 @@ fn command_keys(
         });
         !automatic && (name != "PATH" || !is_project_path(&config.dir, value))
     });
+    if common.pty {
+        keys.push(("pty", "true".to_owned()));
+    }
     let shown: Vec<String> = shown
         .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))
         .collect();

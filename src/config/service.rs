@@ -180,6 +180,7 @@ impl Maker<'_> {
                     env: &self.draft.env,
                     env_file: &env_file,
                     cwd: self.draft.cwd.as_ref(),
+                    pty: self.draft.pty.as_ref().is_some_and(|pty| pty.value),
                     command: &command.at,
                     dir: self.kitchen.dir,
                     inherited: self.kitchen.around.var,

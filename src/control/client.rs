@@ -7,6 +7,7 @@ use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::frames::PROTOCOL;
 use crate::error::{CODES, Exit, Report};
 use crate::wire;
 
@@ -161,6 +162,30 @@ impl Client {
             return Ok(());
         }
         Err(self.refusal(response).await)
+    }
+
+    /// Becomes the terminal of the backend that `target` names: with the verb `debug` it is started anew for that, and gets
+    /// every request until the connection ends. What goes over it is [`frames`](super::frames).
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn terminal(
+        &self,
+        target: &str,
+        verb: &str,
+    ) -> Result<reqwest::Upgraded, ClientError> {
+        let path = format!("/v1/backends/{}/{verb}", segment(target)?);
+        let request = self
+            .http
+            .request(Method::POST, format!("http://lbdev{path}"))
+            .header("connection", "upgrade")
+            .header("upgrade", PROTOCOL);
+        let response = request.send().await.map_err(|e| self.no_answer(e))?;
+        let status = response.status();
+        if status != reqwest::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(self.refusal(response).await);
+        }
+        response.upgrade().await.map_err(|e| self.no_answer(e))
     }
 
     async fn ask<T: DeserializeOwned>(

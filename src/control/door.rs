@@ -60,7 +60,9 @@ async fn serve(mut listener: Listener, control: Arc<Control>) {
             http.timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);
             // A client that breaks off or speaks nonsense is its own affair.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            // One may become a terminal.
+            let _ = connection.with_upgrades().await;
         });
     }
 }

@@ -1,8 +1,10 @@
 //! The control API: one router, the doors to it, and the client that knocks. The socket's door is guarded by its file
 //! permissions.
 
+mod attach;
 pub mod client;
 mod door;
+pub mod frames;
 mod router;
 mod socket;
 mod status;

@@ -11,12 +11,14 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::attach::{self, Unattached};
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Intent, Signal};
 use crate::config::{Balancer, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
 use crate::process::Meter;
+use crate::process::terminal::Terminals;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Settings, Status, VERSION};
@@ -49,6 +51,8 @@ pub struct Control {
     pub pools: Arc<Pools>,
     /// What the backends' processes use.
     pub meter: Meter,
+    /// Terminals of backends that have one.
+    pub terminals: Arc<Terminals>,
     /// To end lbdev.
     pub shutdown: Shutdown,
 }
@@ -127,6 +131,18 @@ impl Control {
                 let view = self.supervisor.view().borrow().clone();
                 let named = view.backends.iter().filter(|b| ids.contains(&b.spec.id));
                 Ok(json(StatusCode::OK, &self.acted(named)))
+            }
+            (["v1", "backends", target, verb @ ("attach" | "debug")], &Method::POST) => {
+                let ids = self.targets(&percent_decode(target))?;
+                let (supervisor, terminals) = (&self.supervisor, &self.terminals);
+                let attached = match *verb {
+                    "debug" => attach::debug(&ids, request, supervisor, terminals).await,
+                    _ => attach::attach(&ids, request, supervisor, terminals).await,
+                };
+                attached.map_err(|why| match why {
+                    Unattached::Refused(why) => refused(why),
+                    Unattached::Because(report) => unfit(*report),
+                })
             }
             (["v1", "backends", target, verb], &Method::POST) => {
                 let verb = self.verb(verb, request).await?;
@@ -262,6 +278,7 @@ impl Control {
             detect: live.detect.name().to_owned(),
             retry_limit: live.retries,
             allow_hosts: live.allow_hosts.texts(),
+            debugged: live.debugged.as_ref().map(BackendId::to_string),
             requests: totals.requests,
             retries: totals.retries,
             failures: totals.failures,
@@ -320,6 +337,10 @@ fn refused(refused: Refused) -> Refusal {
         }
         Refused::External(_) => Report::failed("LB031", refused.to_string())
             .hint("end it where it was started; `lbdev drain` keeps requests from it"),
+        Refused::Debugged { by } => Report::failed("LB034", refused.to_string()).hint(format!(
+            "leave `lbdev debug {}` first: Ctrl-P Ctrl-Q in its terminal",
+            by.short()
+        )),
         Refused::NotUp { id, .. } => {
             let hint = format!("run `lbdev start {}` first", id.short());
             Report::failed("LB032", refused.to_string()).hint(hint)

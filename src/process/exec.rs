@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{getppid, setsid};
+use rustix::process::{getppid, ioctl_tiocsctty, setsid};
 
 use super::{files, guardian, os};
 
@@ -44,6 +44,11 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
 
 fn exec(parent: &OsString, program: &OsString, name: &OsString, args: &[OsString]) -> ExitCode {
     lead_session();
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        // Only a terminal made for this program is given to it. It says what Ctrl-C there means.
+        let _ = ioctl_tiocsctty(&stdin);
+    }
     os::die_with_parent();
     // The signal is sent only for a death after the call above; before it, the parent is another one by now.
     let parent = parent.to_str().and_then(|pid| pid.parse().ok());

@@ -20,6 +20,7 @@ use super::output::Store;
 use super::program::{self, Unstartable};
 use super::pump::Pump;
 use super::run::{self, Run};
+use super::terminal::Terminals;
 use super::{Launch, Meter, News, exec, files, os, own, signals};
 use crate::backend::{BackendId, RunId, Signal};
 use crate::config::Command;
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     color: bool,
     program: Option<PathBuf>,
     runs: Mutex<HashMap<RunId, Stage>>,
+    terminals: Arc<Terminals>,
 }
 
 /// A run that has not ended.
@@ -111,6 +113,7 @@ impl Launcher {
             color,
             program,
             runs: Mutex::default(),
+            terminals: Arc::default(),
         });
         let (jobs, queue) = mpsc::channel();
         let (sweeps, requests) = mpsc::channel();
@@ -128,6 +131,13 @@ impl Launcher {
     /// A meter of what its runs use. It has a thread of its own, so one is enough.
     pub fn meter(&self) -> Meter {
         Meter::start(Arc::downgrade(&self.shared))
+    }
+}
+
+impl Launcher {
+    /// The terminals of its backends.
+    pub fn terminals(&self) -> Arc<Terminals> {
+        self.shared.terminals.clone()
     }
 }
 
@@ -209,18 +219,14 @@ impl Shared {
         let program = program::resolve(command)?;
         // Whatever the system may refuse comes before the process, so that none is left without its threads.
         let waiter = run::Waiter::start()?;
-        let (out, out_writer) = io::pipe()?;
-        let (err, err_writer) = io::pipe()?;
-        let pump = Pump::start(self.output.sink(id), out, err)?;
+        let terminal = command.pty || self.terminals.is_forced(id);
         let expression = duct::cmd(self.own_program()?, words(command, program))
             .dir(&command.cwd)
-            .full_env(self.environment(id, run, command))
-            .stdout_file(out_writer)
-            .stderr_file(err_writer)
-            .unchecked();
-        let (handle, leader) = own::launch(&expression)?;
-        // It holds the writing ends: as long as they are open, the pipes do not end.
-        drop(expression);
+            .full_env(self.environment(id, run, command, terminal));
+        let (handle, leader, pump) = match terminal {
+            false => self.start_with_pipes(id, &expression)?,
+            true => self.start_with_terminal(id, &expression)?,
+        };
 
         // A signal that comes from now on goes to the process itself; those that came before go first.
         let mut runs = self.runs();
@@ -257,6 +263,52 @@ impl Shared {
         Ok(())
     }
 
+    fn start_with_pipes(
+        &self,
+        id: &BackendId,
+        expression: &duct::Expression,
+    ) -> io::Result<(duct::Handle, u32, Pump)> {
+        let (out, out_writer) = io::pipe()?;
+        let (err, err_writer) = io::pipe()?;
+        let pump = Pump::start(self.output.sink(id), out, err)?;
+        // The expression holds the writing ends, and is gone at the end of this: as long as they are open, the pipes do not
+        // end.
+        let expression = expression
+            .stdout_file(out_writer)
+            .stderr_file(err_writer)
+            .unchecked();
+        let (handle, leader) = own::launch(&expression)?;
+        Ok((handle, leader, pump))
+    }
+
+    #[cfg(unix)]
+    fn start_with_terminal(
+        &self,
+        id: &BackendId,
+        expression: &duct::Expression,
+    ) -> io::Result<(duct::Handle, u32, Pump)> {
+        let terminal = self.terminals.make(id);
+        let ends = terminal.open()?;
+        let (pump, theirs) = Pump::start_terminal(self.output.sink(id), ends, terminal)?;
+        let expression = expression
+            .stdin_file(theirs.try_clone()?)
+            .stdout_file(theirs.try_clone()?)
+            .stderr_file(theirs)
+            .unchecked();
+        let (handle, leader) = own::start(&expression)?;
+        Ok((handle, leader, pump))
+    }
+
+    #[cfg(windows)]
+    fn start_with_terminal(
+        &self,
+        _: &BackendId,
+        _: &duct::Expression,
+    ) -> io::Result<(duct::Handle, u32, Pump)> {
+        let why = "a terminal of its own (`pty`) is not possible on Windows yet";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     fn own_program(&self) -> io::Result<PathBuf> {
         match &self.program {
             Some(program) => Ok(program.clone()),
@@ -270,6 +322,7 @@ impl Shared {
         id: &BackendId,
         run: RunId,
         command: &Command,
+        terminal: bool,
     ) -> HashMap<OsString, OsString> {
         let mut all: HashMap<OsString, OsString> = env::vars_os()
             .map(|(name, value)| (os::variable(&name), value))
@@ -284,6 +337,14 @@ impl Shared {
             for name in ["FORCE_COLOR", "CLICOLOR_FORCE"] {
                 all.entry(name.into()).or_insert_with(|| "1".into());
             }
+        }
+        if terminal
+            && all
+                .get("TERM".as_ref() as &std::ffi::OsStr)
+                .is_none_or(|term| term == "dumb")
+        {
+            // It is shown by whatever terminal is attached; all of today's know this much.
+            all.insert("TERM".into(), "xterm-256color".into());
         }
         all.insert("LBDEV_INSTANCE".into(), self.instance.clone().into());
         all.insert("LBDEV_BACKEND".into(), id.to_string().into());

@@ -27,6 +27,8 @@ mod run;
 pub mod sessions;
 mod signals;
 mod strays;
+#[cfg_attr(windows, path = "terminal_windows.rs")]
+pub mod terminal;
 mod usage;
 
 use std::time::{Duration, SystemTime};

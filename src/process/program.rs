@@ -155,6 +155,7 @@ mod tests {
                 argv: vec![name.to_owned()],
                 env: vec![("PATH".into(), bin.display().to_string())],
                 cwd: cwd.to_owned(),
+                pty: false,
             };
             assert_eq!(
                 resolve(&command).map_err(|error| error.to_string()),

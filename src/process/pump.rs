@@ -1,6 +1,7 @@
 //! One thread a run that empties its pipes, always, whatever becomes of the lines.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::lines::Lines;
 use super::output::Sink;
+use super::terminal::{Ends, Pair, Terminal};
 
 /// A process that is not the run's may hold the pipe for ever; it is listened to this long after the run has ended.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -29,17 +31,44 @@ impl Pump {
     /// # Errors
     /// When the system has no pipe or thread left.
     pub(super) fn start(sink: Arc<Sink>, out: PipeReader, err: PipeReader) -> io::Result<Pump> {
+        Self::read(sink, out, Some(err), None)
+    }
+
+    /// Starts reading what is written to a terminal. Gives back the program's end of it.
+    ///
+    /// # Errors
+    /// When the system has no pipe or thread left.
+    pub(super) fn start_terminal(
+        sink: Arc<Sink>,
+        ends: Ends,
+        terminal: Arc<Terminal>,
+    ) -> io::Result<(Pump, OwnedFd)> {
+        let tap = Tap {
+            terminal,
+            pair: ends.pair,
+        };
+        let pump = Self::read(sink, PipeReader::from(ends.ours), None, Some(tap))?;
+        Ok((pump, ends.theirs))
+    }
+
+    fn read(
+        sink: Arc<Sink>,
+        out: PipeReader,
+        err: Option<PipeReader>,
+        tap: Option<Tap>,
+    ) -> io::Result<Pump> {
         let (told, ended) = io::pipe()?;
         let (tell, done) = mpsc::channel();
         thread::Builder::new()
             .name("output".into())
             .stack_size(256 * 1024)
             .spawn(move || {
-                let streams = [(false, out), (true, err)];
-                let mut streams = streams.map(|(err, pipe)| Stream {
+                let streams = [(false, Some(out), tap), (true, err, None)];
+                let mut streams = streams.map(|(err, pipe, tap)| Stream {
                     err,
-                    pipe: Some(pipe),
+                    pipe,
                     lines: Lines::default(),
+                    tap,
                 });
                 // The pipes cannot be waited for only if the kernel is out of memory: what was read is kept.
                 let _ = read_all(&mut streams, told, &sink);
@@ -65,6 +94,13 @@ struct Stream {
     err: bool,
     pipe: Option<PipeReader>,
     lines: Lines,
+    tap: Option<Tap>,
+}
+
+/// A run's terminal, whose output is shown as it comes, too.
+struct Tap {
+    terminal: Arc<Terminal>,
+    pair: Pair,
 }
 
 impl Stream {
@@ -75,12 +111,18 @@ impl Stream {
         match pipe.read(buffer) {
             Ok(0) => self.pipe = None,
             Ok(length) => {
+                if let Some(tap) = &self.tap {
+                    tap.terminal.wrote(&buffer[..length]);
+                }
                 let mut texts = Vec::new();
                 self.lines
                     .push(&buffer[..length], &mut |text| texts.push(text));
                 sink.take(self.err, texts);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A terminal does not wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // Of a terminal that nobody has any more, too (EIO).
             Err(_) => self.pipe = None,
         }
     }
@@ -89,6 +131,9 @@ impl Stream {
         let mut texts = Vec::new();
         self.lines.finish(&mut |text| texts.push(text));
         sink.take(self.err, texts);
+        if let Some(tap) = &self.tap {
+            tap.terminal.close(&tap.pair);
+        }
     }
 }
 

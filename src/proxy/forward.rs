@@ -43,10 +43,16 @@ async fn forward(
     let worker = &client.worker;
     let pool = &worker.pools.all()[place];
     let settings = &worker.settings;
+    let live = worker.pools.live();
     let limits = Limits {
-        retries: worker.pools.live().retries,
+        // A breakpoint must not be met by the next one, too.
+        retries: match live.debugged {
+            None => live.retries,
+            Some(_) => 0,
+        },
         deadline: settings.retry.deadline,
     };
+    drop(live);
     pool.came(flight.started);
     let mut tried = Tried::default();
     // The attempt that failed last, until it is known what follows.

@@ -290,6 +290,8 @@ pub(super) struct Upstreams {
     links: RefCell<Vec<Weak<Link>>>,
     connect: Duration,
     head: Option<Duration>,
+    /// Somebody debugs: a head may take as long as it takes.
+    patient: Cell<bool>,
     body: Option<Duration>,
     idle: Duration,
     clock: Clock,
@@ -302,6 +304,7 @@ impl Upstreams {
             links: RefCell::default(),
             connect: timeouts.connect,
             head: timeouts.backend_head,
+            patient: Cell::new(false),
             body: timeouts.body,
             idle: timeouts.idle,
             clock,
@@ -393,6 +396,11 @@ impl Upstreams {
         }
     }
 
+    /// Whether a response's head may take as long as it takes, from now on.
+    pub(super) fn be_patient(&self, patient: bool) {
+        self.patient.set(patient);
+    }
+
     /// Ends what is overdue, and lets go of what is closed or idle for too long. `grain` is how far apart sweeps are: a
     /// time limit is kept at least, and passed by at most two of these.
     pub(super) fn sweep(&self, grain: Duration) {
@@ -402,7 +410,7 @@ impl Upstreams {
                 return false;
             };
             let limit = match link.owed.get() {
-                Owed::Head => self.head,
+                Owed::Head => self.head.filter(|_| !self.patient.get()),
                 Owed::Request | Owed::Body => self.body,
             };
             if let (Some(since), Some(limit)) = (link.owed_since.get(), limit)

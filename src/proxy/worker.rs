@@ -151,6 +151,8 @@ impl Worker {
 
     fn sweep(&self, grain: Duration) {
         self.clock.wind();
+        self.upstreams
+            .be_patient(self.pools.live().debugged.is_some());
         self.upstreams.sweep(grain);
         for client in self.clients.borrow().values() {
             client.sweep();

@@ -7,6 +7,7 @@ use super::run::{Supervisor, now};
 use super::unit::Unit;
 use super::{Cause, Verb};
 use crate::backend::{BackendId, By, Event, Kind, RunId, Signal, State};
+use crate::config::Live;
 
 /// How long the reply to a KILL waits for the processes to be gone.
 pub(super) const KILL_REPLY: Duration = Duration::from_secs(2);
@@ -33,6 +34,17 @@ impl Supervisor {
                 let live = change.over(&self.pools.live());
                 self.set_live(live.clone());
                 let _ = reply.send(live);
+            }
+            Command::Debug { id, reply } => {
+                let live = Live::clone(&self.pools.live());
+                let _ = reply.send(match (live.debugged.clone(), &id) {
+                    (Some(by), Some(_)) => Err(Refused::Debugged { by }),
+                    _ => {
+                        let debugged = id.clone();
+                        self.set_live(Live { debugged, ..live });
+                        Ok(())
+                    }
+                });
             }
             Command::Weight { ids, weight, reply } => {
                 let mut places: Vec<usize> =

@@ -19,6 +19,12 @@ pub enum Refused {
     /// A process that lbdev did not launch.
     #[error("`{0}` was not started by lbdev")]
     External(BackendId),
+    /// Somebody debugs already.
+    #[error("`{by}` is being debugged")]
+    Debugged {
+        /// Which.
+        by: BackendId,
+    },
     /// Only what is up can hang.
     #[error("`{id}` is {}, not up: there is nothing that could hang", .phase.word())]
     NotUp {
@@ -86,6 +92,10 @@ pub(super) enum Command {
     Live {
         change: LiveChange,
         reply: oneshot::Sender<Live>,
+    },
+    Debug {
+        id: Option<BackendId>,
+        reply: oneshot::Sender<Result<(), Refused>>,
     },
     Weight {
         ids: Vec<BackendId>,
@@ -159,6 +169,18 @@ impl Handle {
         let sent = self.commands.send(Command::Live { change, reply }).await;
         sent.map_err(|_| Refused::Stopping)?;
         answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// From now on this backend gets every request of its service, however long it takes to answer one, and no request is
+    /// tried twice; `None` ends that.
+    ///
+    /// # Errors
+    /// When another one is debugged, it has no port, or lbdev is ending.
+    pub async fn debug(&self, id: Option<BackendId>) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Debug { id, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
     /// Gives all of `ids` this weight, and replies with each as it then is. One of 0 gets no requests. Those that have no

@@ -35,11 +35,14 @@ impl Supervisor {
             let ramps: Vec<Ramp> = of_service.iter().map(|unit| unit.ramp()).collect();
             let shares = shares(&ramps, now());
             let members = of_service.iter().zip(shares);
-            pool.publish(
-                members
-                    .filter_map(|(unit, share)| unit.member(share))
-                    .collect(),
-            );
+            let live = self.pools.live();
+            let debugged = live.debugged.as_ref();
+            let debugged = debugged.filter(|id| id.service() == service);
+            let members = members.filter_map(|(unit, share)| match debugged {
+                Some(id) => unit.member_beside(id),
+                None => unit.member(share),
+            });
+            pool.publish(members.collect());
         }
     }
 

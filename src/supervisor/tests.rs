@@ -106,6 +106,7 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
             argv: vec!["true".into()],
             env: Vec::new(),
             cwd: "/".into(),
+            pty: false,
         }),
         weight: 1,
         backup: false,

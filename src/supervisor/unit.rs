@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::slow_start::Ramp;
 use super::words::{ending_words, why_down};
 use super::{BackendView, Check};
-use crate::backend::{Backend, Detect, Phase, RunId, State, Timings};
+use crate::backend::{Backend, BackendId, Detect, Phase, RunId, State, Timings};
 use crate::config::BackendSpec;
 use crate::pool::{Life, Member, Tally};
 use crate::probe::Watch;
@@ -158,6 +158,21 @@ impl Unit {
             why: self.why(),
             life: self.present.life.clone(),
             tally: self.tally.clone(),
+        }))
+    }
+
+    /// The same while somebody debugs one of its service: that one gets every request as long as it lives, whatever checks
+    /// say of a server that stands at a breakpoint, and the others get none.
+    pub(super) fn member_beside(&self, debugged: &BackendId) -> Option<Arc<Member>> {
+        let member = self.member(self.weight.max(1))?;
+        let it_is = self.spec.id == *debugged;
+        let alive = matches!(self.backend.state, State::Up { .. } | State::Frozen { .. });
+        Some(Arc::new(Member {
+            eligible: it_is && alive,
+            stays: false,
+            listed: it_is,
+            backup: false,
+            ..Member::clone(&member)
         }))
     }
 

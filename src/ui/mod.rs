@@ -19,6 +19,8 @@ pub mod serving;
 pub mod settings;
 pub mod starting;
 pub mod status;
+#[cfg_attr(windows, path = "terminal_windows.rs")]
+pub mod terminal;
 pub mod units;
 
 use std::io::IsTerminal;

@@ -16,6 +16,10 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
     text.push('\n');
     let named = names(&status.backends);
     text.push_str(&rows(status, &named, paint, width));
+    if let Some(debugged) = &status.balancer.debugged {
+        let said = format!("{debugged} is being debugged: it gets every request of its service");
+        text.push_str(&format!("{}  {said}\n", paint.dim("note")));
+    }
     if let Some(unnoticed) = unnoticed(status, &named).filter(|_| !text.contains(UNNOTICED)) {
         text.push_str(&format!("{}  {unnoticed}\n", paint.dim("note")));
     }

@@ -50,6 +50,7 @@ mod set;
 mod soak;
 mod sticky;
 mod streams;
+mod terminal;
 mod timing;
 mod tools;
 mod up_django;

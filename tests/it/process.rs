@@ -69,6 +69,7 @@ impl Bench {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             env: vec![("PORT".into(), "8000".into())],
             cwd: self.dir.path().to_owned(),
+            pty: false,
         };
         self.launcher.launch(id(), run, command);
         run
@@ -458,6 +459,7 @@ async fn a_run_does_not_outlive_the_thread_that_launched_it() {
             .to_vec(),
         env: Vec::new(),
         cwd: bench.dir.path().to_owned(),
+        pty: false,
     };
     launcher.launch(id(), RunId::FIRST, command);
     // From its first line on it is past the steps of the hidden subcommand.

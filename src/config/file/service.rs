@@ -17,7 +17,7 @@ use crate::config::table::{Table, place};
 use crate::config::value;
 
 /// Keys that other versions know.
-const LATER_SERVICE: &[&str] = &["watch", "watch_mode", "before", "needs", "pty"];
+const LATER_SERVICE: &[&str] = &["watch", "watch_mode", "before", "needs"];
 
 /// Reads one table of `[services]`.
 pub(super) fn read<'a>(
@@ -47,6 +47,7 @@ pub(super) fn read<'a>(
         external: external(&table, lookup),
         slow_start: table.duration("slow_start", Duration::ZERO),
         max_connections: table.integer("max_connections", &CONNECTIONS_RANGE),
+        pty: table.boolean("pty"),
         weights: weights(&table),
         unread: Vec::new(),
         name,

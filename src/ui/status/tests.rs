@@ -62,6 +62,7 @@ pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
             detect: "instant".into(),
             retry_limit: 3,
             allow_hosts: Vec::new(),
+            debugged: None,
             requests: 1700,
             retries: 7,
             failures: 0,
