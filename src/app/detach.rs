@@ -338,7 +338,10 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
             hopeless(&status) && hopeless_since.get_or_insert(heard).elapsed() < ENDS_BY_ITSELF;
         if settled && !may_end {
             end(screen, Some(&status));
-            relay_reasons(start, followed).await;
+            // Nobody has failed who only needs a moment longer.
+            if options.wait || status.backends.iter().any(|one| one.state == "failed") {
+                relay_reasons(start, followed).await;
+            }
             return Ok(u8::from(options.wait));
         }
         if options.wait && Instant::now() >= until {
