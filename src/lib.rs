@@ -65,6 +65,13 @@
 //! `restart --rolling` is led by the command, one backend after the other; each step is whole on the server's side, so that a
 //! command that is cut short leaves no half.
 //!
+//! # What backends write
+//!
+//! Each run's pipes, or its terminal, are emptied by a thread of its own ([`process`]), whatever becomes of the lines: they go to
+//! the last lines in memory, to whoever listens, and to one thread that writes the files. Whoever is too slow loses lines, and
+//! the number of them is said. A terminal's bytes also go as they are to those who are attached, over a connection of the
+//! control socket that becomes one ([`control`]); a debugging lasts exactly as long as such a connection.
+//!
 //! # Invariants
 //!
 //! - A backend has at most one live run; an event of another run changes nothing; a stopped backend has no process.

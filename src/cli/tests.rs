@@ -251,6 +251,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
       undrain  Send drained backends requests again
       freeze   Have backends hang: their ports accept, and nobody answers [alias: pause]
       thaw     Let frozen backends go on [alias: unpause]
+      attach   Have this terminal be a backend's, which needs `pty = true`; Ctrl-P Ctrl-Q lets go
+      debug    Restart a backend with this terminal and send it every request, for a breakpoint()
       scale    Run more backends of a service, or fewer; those that go finish their requests
       set      Change a setting while requests are answered; `lbdev.toml` stays as it is
       logs     Show what the backends wrote, also after `down`

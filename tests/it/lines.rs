@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::harness::{LBDEV, Lbdev, Running};
+use crate::small_disk::SmallDisk;
 use crate::wait::{drill, holds_within, s, until};
 use crate::{http, load, need};
 
@@ -321,22 +322,15 @@ fn only_the_lines_that_are_wanted() {
 /// The disk is full: serving goes on, what is missing is counted, and when there is room again all is as before.
 #[test]
 fn a_full_disk_costs_only_lines() {
-    let Some(mount) = need::program("mount").filter(|_| need::root()) else {
-        return;
-    };
     let lbdev = Lbdev::new();
     after(&lbdev, "(while :; do echo tick-tock; sleep 0.01; done) &");
     let mut up = lbdev.start(&["up"]);
     up.wait_line("lbdev: ready http://", s(60));
     // Over the folder of the logs, while they are written.
     let dir = logs_dir(&lbdev);
-    let mounted = std::process::Command::new(mount)
-        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-        .arg(&dir)
-        .status()
-        .unwrap();
-    assert!(mounted.success());
-    let unmount = Unmount(dir.clone());
+    let Some(disk) = SmallDisk::over(&dir) else {
+        return;
+    };
     let port = lbdev.ports.first;
     up.wait_line("cannot be written (No space left on device", s(60));
     for _ in 0..40 {
@@ -372,19 +366,8 @@ fn a_full_disk_costs_only_lines() {
     }
     up.signal(rustix::process::Signal::INT);
     assert_eq!(up.wait_exit(s(20)).code(), Some(0));
-    drop(unmount);
+    drop(disk);
     lbdev.assert_all_gone();
-}
-
-struct Unmount(PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
-    }
 }
 
 /// Whoever shows the lines is stopped, as a terminal is by Ctrl-S: the backends go on, and it is told what it has missed.

@@ -17,8 +17,10 @@ mod need;
 mod numbers;
 mod output;
 mod ports;
+mod pty;
 mod rotation;
 mod scan;
+mod small_disk;
 mod wait;
 
 // Tests, by topic.

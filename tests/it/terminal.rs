@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +9,7 @@ use rustix::process::Signal;
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::harness::{LBDEV, Lbdev, kill};
+use crate::pty::Pty;
 use crate::wait::{holds_within, s, until};
 use crate::{http, need, up_django};
 
@@ -24,23 +24,22 @@ struct Window {
 
 impl Window {
     fn open(lbdev: &Lbdev, args: &[&str]) -> Window {
-        let (master, name) = terminal();
+        let pty = Pty::open();
         let resized = Winsize {
             ws_row: 33,
             ws_col: 111,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        tcsetwinsize(&master, resized).unwrap();
-        let slave = || File::options().read(true).write(true).open(&name).unwrap();
+        tcsetwinsize(&pty.ours, resized).unwrap();
         let mut command = lbdev.command(args);
         command
-            .stdin(Stdio::from(slave()))
-            .stdout(Stdio::from(slave()))
-            .stderr(Stdio::from(slave()));
-        let inside = slave();
+            .stdin(Stdio::from(pty.inside()))
+            .stdout(Stdio::from(pty.inside()))
+            .stderr(Stdio::from(pty.inside()));
+        let inside = pty.inside();
         let child = command.spawn().unwrap();
-        let keys = File::from(master);
+        let keys = File::from(pty.ours);
         let screen: Arc<Mutex<Vec<u8>>> = Arc::default();
         let (mut from, to) = (keys.try_clone().unwrap(), screen.clone());
         std::thread::spawn(move || {
@@ -101,15 +100,6 @@ impl Drop for Window {
     }
 }
 
-fn terminal() -> (OwnedFd, String) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    (master, name.into_string().unwrap())
-}
-
 /// A program that says what its terminal is like, tells each line that it reads, and each Ctrl-C and each change of size.
 const TALKER: &str = "#!/bin/sh\nport=$1\n[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo \"a terminal of $(stty size)\" || echo 'no terminal'\n\
     trap 'echo got an interrupt' INT\ntrap 'echo the size is $(stty size) now' WINCH\n";
@@ -160,8 +150,8 @@ fn attach_types_resizes_and_lets_go() {
     let mut window = Window::open(&lbdev, &["attach", &port]);
     let before = {
         // As it was before anything was done to it.
-        let (_master, name) = terminal();
-        let fresh = File::options().read(true).write(true).open(name).unwrap();
+        let pty = Pty::open();
+        let fresh = pty.inside();
         let Termios {
             input_modes,
             output_modes,

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 
 use super::{guardian, slay, the_lbdev};
 use crate::harness::{Lbdev, kill};
-use crate::need;
+use crate::small_disk::SmallDisk;
 use crate::wait::{s, until};
 use rustix::process::Signal;
 
@@ -82,20 +82,13 @@ fn a_state_folder_that_cannot_be_used() {
 /// On a full disk: the start says so, and what runs already goes on.
 #[test]
 fn a_full_disk() {
-    let Some(mount) = need::program("mount").filter(|_| need::root()) else {
-        return;
-    };
     let mut lbdev = Lbdev::new();
     lbdev.demo_file("", "");
     let disk = lbdev.root().join("state/small");
     std::fs::create_dir(&disk).unwrap();
-    let mounted = std::process::Command::new(mount)
-        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-        .arg(&disk)
-        .status()
-        .unwrap();
-    assert!(mounted.success());
-    let _unmount = Unmount(disk.clone());
+    let Some(_disk) = SmallDisk::over(&disk) else {
+        return;
+    };
     lbdev.set("XDG_STATE_HOME", &disk);
     lbdev.run(&["up", "-d", "--wait"]).ok();
     fill(&disk);
@@ -135,16 +128,4 @@ fn fill(disk: &std::path::Path) {
     use std::io::Write;
     let mut filler = std::fs::File::create(disk.join("filler")).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        // Lazily: the test may have failed with a process in it.
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
-    }
 }

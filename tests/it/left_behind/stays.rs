@@ -1,7 +1,6 @@
 //! Places where a tool like this is started, and which are not a terminal that stays: a container's first process, `nohup`,
 //! cron, a terminal that hangs up, a laptop that is shut.
 
-use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::Instant;
 
@@ -9,6 +8,7 @@ use rustix::process::Signal;
 
 use super::foreground;
 use crate::harness::{LBDEV, Lbdev, Running, kill};
+use crate::pty::Pty;
 use crate::wait::{at, holds_within, is_long, s, until};
 use crate::{http, load, need};
 
@@ -159,22 +159,18 @@ fn a_terminal_that_hangs_up() {
     };
     let lbdev = Lbdev::new();
     lbdev.demo_file("", "");
-    let (master, name) = terminal();
-    let slave = || {
-        std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&name)
-            .unwrap()
-    };
+    let pty = Pty::open();
     let setsid = setsid.display().to_string();
     let mut command = instead(&lbdev, &[&setsid, "--ctty", "--wait", LBDEV, "up"]);
-    command.stdin(slave()).stdout(slave()).stderr(slave());
+    command
+        .stdin(pty.inside())
+        .stdout(pty.inside())
+        .stderr(pty.inside());
     let mut child = command.spawn().unwrap();
     until(s(60), "it served", || {
         http::get(lbdev.ports.listen(), "/").is_ok_and(|answer| answer.status == 200)
     });
-    drop(master);
+    drop(pty);
     let ended = holds_within(s(20), || {
         child.try_wait().is_ok_and(|status| status.is_some())
     });
@@ -184,16 +180,6 @@ fn a_terminal_that_hangs_up() {
     }
     assert!(ended, "lbdev did not end with its terminal");
     lbdev.assert_all_gone();
-}
-
-/// A terminal: our end, and the other one's name.
-fn terminal() -> (OwnedFd, String) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    (master, name.into_string().unwrap())
 }
 
 /// lbdev is stopped under load, and goes on: nobody is restarted, nobody is unhealthy, no request is lost.
