@@ -388,20 +388,21 @@ impl ElsewhereNotes {
 /// What lbdev itself has to say while it runs: on the screen if there is one, else into the log of the background.
 #[derive(Clone)]
 pub(super) struct Notes {
-    to: mpsc::UnboundedSender<String>,
+    to: mpsc::UnboundedSender<ui::Said>,
     ui: Ui,
 }
 
 impl Notes {
     pub(super) fn report(&self, report: &Report) {
-        if self.to.send(report.to_string()).is_err() {
+        let said = ui::Said::Trouble(Box::new(report.clone()));
+        if self.to.send(said).is_err() {
             self.ui.report(report, false);
         }
     }
 
     /// Of interest to a person who watches only.
     pub(super) fn tell(&self, text: String) {
-        let _ = self.to.send(text);
+        let _ = self.to.send(ui::Said::Note(text));
     }
 }
 

@@ -56,7 +56,8 @@ pub(super) async fn attach(
     let backend = view.backends.iter().find(|backend| backend.spec.id == *id);
     let command = backend.and_then(|backend| backend.spec.command.as_ref());
     let wants = command.is_some_and(|command| command.pty) || terminals.is_forced(id);
-    let Some(terminal) = terminals.for_attaching(id).filter(|_| wants) else {
+    let terminal = wants.then(|| terminals.for_attaching(id)).flatten();
+    let Some(terminal) = terminal else {
         let report = Report::usage("LB034", format!("`{id}` has no terminal"));
         let hint = format!(
             "write `pty = true` below `[services.{}]`, or run `lbdev debug {}`",

@@ -106,7 +106,12 @@ impl From<InstanceError> for Report {
                 "LB007",
                 format!("cannot use `{}`: {}", tilde(&path), plain(&source)),
             )
-            .hint("make it writable, or set XDG_STATE_HOME to a folder that is"),
+            .hint(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room on its disk, or set XDG_STATE_HOME to a folder on another one"
+                }
+                _ => "make it writable, or set XDG_STATE_HOME to a folder that is",
+            }),
             InstanceError::Unsafe { path, why } => Report::failed(
                 "LB007",
                 format!("will not use `{}`: {why}", path.display()),

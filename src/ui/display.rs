@@ -12,9 +12,10 @@ use super::banner::{About, opening, ready};
 use super::changes::Teller;
 use super::lines::{Names, render as output_line};
 use super::screen::{Row, Screen, Step};
+use super::serving::Said;
 use super::stream::WriteError;
 use super::units::{count, plural};
-use super::{Look, Ui, note};
+use super::{Look, Ui, note, report};
 use crate::backend::{Kind, Phase};
 use crate::pool::Batch;
 use crate::process::output::Line;
@@ -249,7 +250,15 @@ impl Display {
         self.screen.out(&text)
     }
 
-    pub(super) fn note(&self, text: &str) {
+    /// What lbdev itself has to say.
+    pub(super) fn say(&self, said: &Said) {
+        match said {
+            Said::Note(text) => self.note(text),
+            Said::Trouble(trouble) => self.screen.err(&report(trouble, self.ui.err)),
+        }
+    }
+
+    fn note(&self, text: &str) {
         self.screen.err(&note(text, self.ui.err));
     }
 

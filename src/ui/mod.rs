@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 pub use banner::About;
 pub use color::{ColorChoice, Paint};
-pub use serving::{End, Feeds, Running, Serving};
+pub use serving::{End, Feeds, Running, Said, Serving};
 pub use starting::Starting;
 pub use state::Look;
 pub use units::plural;

@@ -15,6 +15,7 @@ use super::Ui;
 use super::banner::About;
 use super::display::Display;
 use super::stream::WriteError;
+use crate::error::Report;
 use crate::pool::AccessLog;
 use crate::process::output::Line;
 use crate::supervisor::{Change, View};
@@ -23,6 +24,15 @@ use crate::supervisor::{Change, View};
 const BATCH: Duration = Duration::from_millis(50);
 /// Spinners turn, and a second's sum is shown, so often.
 const TICK: Duration = Duration::from_millis(100);
+
+/// What lbdev itself has to say.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// Without `note:`.
+    Note(String),
+    /// Of trouble.
+    Trouble(Box<Report>),
+}
 
 /// Where the news comes from.
 #[derive(Debug)]
@@ -35,8 +45,8 @@ pub struct Feeds {
     pub access: Arc<AccessLog>,
     /// What backends write.
     pub output: broadcast::Receiver<Line>,
-    /// Notes of lbdev itself, without `note:`.
-    pub notes: mpsc::UnboundedReceiver<String>,
+    /// What lbdev itself has to say.
+    pub notes: mpsc::UnboundedReceiver<Said>,
 }
 
 /// The display of a foreground `up`, before it runs.
@@ -158,7 +168,7 @@ impl Serving {
                 }
                 text = feeds.notes.recv(), if noted => {
                     match text {
-                        Some(text) => shown.note(&text),
+                        Some(text) => shown.say(&text),
                         None => noted = false,
                     }
                     Ok(())
@@ -202,7 +212,7 @@ async fn rest(shown: &mut Display, feeds: &mut Feeds) -> Result<(), WriteError> 
         }
     }
     while let Ok(text) = feeds.notes.try_recv() {
-        shown.note(&text);
+        shown.say(&text);
     }
     shown.sums(SystemTime::now() + Duration::from_secs(1))
 }
