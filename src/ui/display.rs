@@ -254,7 +254,10 @@ impl Display {
     pub(super) fn say(&self, said: &Said) {
         match said {
             Said::Note(text) => self.note(text),
-            Said::Trouble(trouble) => self.screen.err(&report(trouble, self.ui.err)),
+            Said::Trouble(trouble) => {
+                let text = report(trouble, self.ui.err);
+                self.screen.err(&format!("{text}\n"));
+            }
         }
     }
 
