@@ -71,7 +71,7 @@ impl Known {
     }
 }
 
-/// Which run of which instance the environment of a process names. Either may be empty.
+/// Which run of which instance the environment of a process names. The run may be empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Mark {
     instance: String,
@@ -88,7 +88,8 @@ impl Mark {
             })
         };
         Some(Mark {
-            instance: value("LBDEV_INSTANCE")?,
+            // An empty name is nobody's: a search for what has no name must not find it.
+            instance: value("LBDEV_INSTANCE").filter(|name| !name.is_empty())?,
             run: value("LBDEV_RUN").unwrap_or_default(),
         })
     }
