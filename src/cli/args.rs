@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+use super::values::{duration, signal, since, threads};
 use crate::backend::Signal;
 use crate::config::request::Request;
 use crate::ui::ColorChoice;
@@ -317,76 +318,6 @@ struct Target {
     /// A port, a service, an id like web:8000, a comma list, or `all`
     #[arg(value_name = "TARGET")]
     target: String,
-}
-
-fn threads(typed: &str) -> Result<usize, String> {
-    match typed.parse() {
-        Ok(0) => Err("at least 1".to_owned()),
-        Ok(n) => Ok(n),
-        Err(_) => Err("not a whole number".to_owned()),
-    }
-}
-
-/// `60s`, `500ms`, `2m`, `1h`; a bare number is seconds.
-pub(super) fn duration(typed: &str) -> Result<Duration, String> {
-    let typed = typed.trim();
-    let unit_at = typed
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(typed.len());
-    let (number, unit) = typed.split_at(unit_at);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("want a time like `60s`, `500ms` or `2m`".to_owned()),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| "want a time like `60s`, `500ms` or `2m`".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long a time".to_owned())
-}
-
-/// A span that is over (`5m`), a time of today (`18:00`), or a moment; without a zone it is the local one.
-pub(super) fn since(typed: &str) -> Result<jiff::Timestamp, String> {
-    let now = jiff::Zoned::now();
-    let typed = typed.trim();
-    if let Ok(span) = typed.parse::<jiff::Span>() {
-        return now
-            .checked_sub(span.abs())
-            .map(|then| then.timestamp())
-            .map_err(|_| "too long ago".to_owned());
-    }
-    if let Ok(moment) = typed.parse::<jiff::Timestamp>() {
-        return Ok(moment);
-    }
-    // A moment has a time as well, so that it comes first.
-    let local = typed.parse::<jiff::civil::DateTime>().or_else(|_| {
-        let time = typed.parse::<jiff::civil::Time>();
-        time.map(|time| now.date().to_datetime(time))
-    });
-    local
-        .and_then(|local| local.to_zoned(now.time_zone().clone()))
-        .map(|then| then.timestamp())
-        .map_err(|_| "want a time like `5m`, `2h30m`, `18:00` or `2026-11-22T14:00`".to_owned())
-}
-
-/// `KILL`, `SIGKILL`, `kill`, `9`.
-pub(super) fn signal(typed: &str) -> Result<Signal, String> {
-    Signal::parse(typed).ok_or_else(|| {
-        let names: Vec<&str> = Signal::names().collect();
-        let upper = typed.trim().to_ascii_uppercase();
-        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        let like = names
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(name, known), known))
-            .filter(|(distance, known)| distance * 3 <= known.len().max(3))
-            .min();
-        match like {
-            Some((_, like)) => format!("did you mean `{like}`?"),
-            None => format!("want one of {}, or its number", names.join(", ")),
-        }
-    })
 }
 
 impl Args {

@@ -2,6 +2,7 @@
 
 mod args;
 mod invocation;
+mod values;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

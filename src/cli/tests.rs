@@ -175,7 +175,7 @@ fn signals_and_times() {
         ("", None),
         ("SIG", None),
     ] {
-        assert_eq!(args::signal(typed).ok(), expected, "{typed:?}");
+        assert_eq!(values::signal(typed).ok(), expected, "{typed:?}");
     }
     for (typed, expected) in [
         ("60s", Some(60_000)),
@@ -189,7 +189,7 @@ fn signals_and_times() {
         ("..", None),
         ("99999999999999999999999h", None),
     ] {
-        let millis = args::duration(typed).ok().map(|d| d.as_millis());
+        let millis = values::duration(typed).ok().map(|d| d.as_millis());
         assert_eq!(millis, expected, "{typed:?}");
     }
 }
