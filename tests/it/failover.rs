@@ -165,10 +165,15 @@ fn a_crash_in_the_middle_of_a_request() {
     let gotten = crate::http::get(port, "/crash").expect("an answer");
     assert_eq!(gotten.status, 502, "both tries ended so: {}", gotten.text());
     assert_eq!(gotten.header("x-lbdev-attempts"), Some("2"));
-    let left: Vec<u16> = (lbdev.status()["backends"].as_array().unwrap().iter())
-        .filter(|row| row["state"] == "up")
-        .filter_map(|row| row["port"].as_u64()?.try_into().ok())
-        .collect();
+    // Its connection ends a moment before lbdev learns of the process's death.
+    let up = || -> Vec<u16> {
+        (lbdev.status()["backends"].as_array().unwrap().iter())
+            .filter(|row| row["state"] == "up")
+            .filter_map(|row| row["port"].as_u64()?.try_into().ok())
+            .collect()
+    };
+    until(s(10), "both were seen to be gone", || up().len() <= 1);
+    let left = up();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(lbdev.next_ports(3), [left[0]; 3]);
 }
