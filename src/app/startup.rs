@@ -156,6 +156,7 @@ mod tests {
             backup: false,
             max_connections: 0,
             slow_start: Duration::ZERO,
+            ready: crate::backend::Ready::Http,
             health: HealthPolicy {
                 path: None,
                 interval: Duration::from_secs(1),

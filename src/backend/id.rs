@@ -11,6 +11,10 @@ pub enum Slot {
     Port(u16),
     /// Its number, from 1; it has no port and is only supervised.
     Number(u32),
+    /// No backend, but what runs once before the first one of the service.
+    Before,
+    /// What runs once after the last one.
+    After,
 }
 
 /// A backend's name for as long as lbdev runs: `web:8000`, or `worker.1` without a port.
@@ -43,7 +47,7 @@ impl BackendId {
     pub fn port(&self) -> Option<u16> {
         match self.slot {
             Slot::Port(port) => Some(port),
-            Slot::Number(_) => None,
+            Slot::Number(_) | Slot::Before | Slot::After => None,
         }
     }
 
@@ -51,7 +55,7 @@ impl BackendId {
     pub fn short(&self) -> String {
         match self.slot {
             Slot::Port(port) => port.to_string(),
-            Slot::Number(_) => self.to_string(),
+            Slot::Number(_) | Slot::Before | Slot::After => self.to_string(),
         }
     }
 }
@@ -61,6 +65,8 @@ impl fmt::Display for BackendId {
         match self.slot {
             Slot::Port(port) => write!(f, "{}:{port}", self.service),
             Slot::Number(number) => write!(f, "{}.{number}", self.service),
+            Slot::Before => write!(f, "{}.before", self.service),
+            Slot::After => write!(f, "{}.after", self.service),
         }
     }
 }
@@ -73,6 +79,8 @@ pub struct RunId(NonZeroU64);
 impl RunId {
     /// The first run there ever is.
     pub const FIRST: RunId = RunId(NonZeroU64::MIN);
+    /// The first run of what is no backend (`before`, `after`): no backend ever gets so far.
+    pub const FIRST_TASK: RunId = RunId(NonZeroU64::MIN.saturating_add(1 << 62));
 
     /// The run after this one.
     #[must_use]

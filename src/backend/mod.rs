@@ -17,7 +17,7 @@ pub use belief::{Belief, Seen};
 pub use failures::Failures;
 pub use id::{BackendId, RunId, Slot};
 pub use policy::{
-    Detect, HealthPolicy, PassivePolicy, RestartMode, RestartPolicy, StopPolicy, Timings,
+    Detect, HealthPolicy, PassivePolicy, Ready, RestartMode, RestartPolicy, StopPolicy, Timings,
 };
 pub use signal::{Intent, Signal, signal_name};
 pub use state::{By, Effect, Event, Exit, ExitStatus, Kind, Moment, Next, Phase, State};

@@ -28,6 +28,20 @@ pub struct RestartPolicy {
     pub max: u32,
 }
 
+/// How a backend shows that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ready {
+    /// It answers one HTTP request. Without a port: it runs.
+    #[default]
+    Http,
+    /// Its port accepts.
+    Tcp,
+    /// It writes a line that holds this text.
+    Log(String),
+    /// It ends with status 0: a job, not a server.
+    Exit,
+}
+
 /// How a backend is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopPolicy {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::problem::At;
 use super::value::Server;
-use super::{HostPattern, Listen, Route};
-use crate::backend::{Detect, RestartMode, Signal};
+use super::{HostPattern, Listen, Need, Route, WatchMode};
+use crate::backend::{Detect, Ready, RestartMode, Signal};
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
 /// A whole set-up.
@@ -67,6 +67,14 @@ pub(super) struct ServiceDraft {
     pub slow_start: Option<At<Duration>>,
     pub max_connections: Option<At<u64>>,
     pub pty: Option<At<bool>>,
+    pub ready: Option<At<Ready>>,
+    pub watch: Option<At<Vec<At<String>>>>,
+    pub watch_mode: Option<At<WatchMode>>,
+    /// Command lines.
+    pub before: Option<At<Vec<At<String>>>>,
+    /// Command lines.
+    pub after: Option<At<Vec<At<String>>>>,
+    pub needs: Option<At<Vec<At<Need>>>>,
     pub weights: Vec<WeightDraft>,
     /// Keys that are there, but could not be read: nothing is to be concluded from their absence here.
     pub unread: Vec<&'static str>,
@@ -91,6 +99,12 @@ impl ServiceDraft {
             slow_start: None,
             max_connections: None,
             pty: None,
+            ready: None,
+            watch: None,
+            watch_mode: None,
+            before: None,
+            after: None,
+            needs: None,
             weights: Vec::new(),
             unread: Vec::new(),
         }

@@ -84,6 +84,8 @@ pub(super) struct Recipe<'a> {
     pub pty: bool,
     /// Where the command was said.
     pub command: &'a Where,
+    /// By which key.
+    pub key: &'a str,
     pub dir: &'a Path,
     pub inherited: &'a dyn Fn(&str) -> Option<OsString>,
 }
@@ -110,7 +112,7 @@ impl Recipe<'_> {
         let argv = match self.argv(&scene, &mut env, &mut unset) {
             Ok(argv) => argv,
             Err(source) => {
-                faults.push(self.fault(self.command, self.fill_problem("command", source)));
+                faults.push(self.fault(self.command, self.fill_problem(self.key, source)));
                 Vec::new()
             }
         };

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::value::{
     RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
-    listen_text, name_of, route_text, size_text,
+    listen_text, name_of, ready_text, route_text, size_text,
 };
-use super::{BackendSpec, Config, Service};
+use super::{BackendSpec, Config, Service, WatchMode};
 use crate::backend::Kind;
 
 /// The set-up as JSON, version 1: `lbdev config --json`.
@@ -61,6 +61,14 @@ fn service_json(service: &Service) -> Value {
     json!({
         "name": service.name,
         "routes": service.routes.iter().map(route_text).collect::<Vec<_>>(),
+        "watch": service.watch.as_ref().map(|watch| json!({
+            "patterns": watch.patterns,
+            "dir": watch.dir.to_string_lossy(),
+            "mode": name_of(watch.mode, WatchMode::NAMES),
+        })),
+        "before": service.before.iter().map(|task| &task.line).collect::<Vec<_>>(),
+        "after": service.after.iter().map(|task| &task.line).collect::<Vec<_>>(),
+        "needs": service.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "backends": service.backends.iter().map(backend_json).collect::<Vec<_>>(),
     })
 }
@@ -85,6 +93,7 @@ fn backend_json(backend: &BackendSpec) -> Value {
         "backup": backend.backup,
         "max_connections": backend.max_connections,
         "slow_start": duration_text(backend.slow_start),
+        "ready": ready_text(&backend.ready),
         "health": {
             "path": backend.health.path,
             "interval": duration_text(backend.health.interval),

@@ -36,7 +36,7 @@ const FILE_KEYS: [&str; 8] = [
     "workers",
 ];
 /// The same of a service.
-const SERVICE_FILE_KEYS: [&str; 15] = [
+const SERVICE_FILE_KEYS: [&str; 21] = [
     "command",
     "ports",
     "replicas",
@@ -52,6 +52,12 @@ const SERVICE_FILE_KEYS: [&str; 15] = [
     "external",
     "backup",
     "pty",
+    "ready",
+    "watch",
+    "watch_mode",
+    "before",
+    "after",
+    "needs",
 ];
 
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
@@ -195,7 +201,7 @@ fn elsewhere(key: &str) -> Option<String> {
         return None;
     };
     Some(format!(
-        "write it into lbdev.toml below `{section}`, then run `lbdev down && lbdev up`"
+        "write it into lbdev.toml below `{section}`, then run `lbdev reload`"
     ))
 }
 

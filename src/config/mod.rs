@@ -15,6 +15,7 @@ pub(crate) mod internals;
 mod json;
 mod live;
 mod more;
+mod needs;
 mod platform;
 mod policy;
 mod ports;
@@ -26,6 +27,7 @@ mod resolve;
 mod service;
 mod surroundings;
 mod table;
+mod tasks;
 mod value;
 mod words;
 
@@ -51,7 +53,7 @@ use defaults::{
 };
 
 use crate::backend::{
-    BackendId, Detect, HealthPolicy, Kind, PassivePolicy, RestartPolicy, StopPolicy,
+    BackendId, Detect, HealthPolicy, Kind, PassivePolicy, Ready, RestartPolicy, StopPolicy,
 };
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
@@ -253,6 +255,75 @@ pub struct Service {
     pub backends: Vec<BackendSpec>,
     /// What makes further ones; `None` for an external service.
     pub more: Option<More>,
+    /// Which saved files restart its backends; `None` where nothing is watched.
+    pub watch: Option<Watching>,
+    /// What runs once, one after the other, before its first backend.
+    pub before: Vec<Task>,
+    /// What runs once, one after the other, after its last backend.
+    pub after: Vec<Task>,
+    /// What has to be there before it starts.
+    pub needs: Vec<Need>,
+}
+
+/// Which saved files restart a service's backends, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watching {
+    /// Patterns of files, relative to the folder: `**/*.py`. One without `*`, `?`, `[` or `{` names a file, ignored by git
+    /// or not.
+    pub patterns: Vec<String>,
+    /// The folder, absolute.
+    pub dir: PathBuf,
+    /// Who answers meanwhile.
+    pub mode: WatchMode,
+}
+
+/// Who answers while backends are restarted one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WatchMode {
+    /// Nobody with the code from before the save, as soon as one with the new code can.
+    #[default]
+    Fresh,
+    /// Old and new side by side, as in production.
+    Mixed,
+}
+
+impl WatchMode {
+    /// Every name there is, as `lbdev.toml` spells it.
+    pub const NAMES: &[(&str, WatchMode)] =
+        &[("fresh", WatchMode::Fresh), ("mixed", WatchMode::Mixed)];
+}
+
+/// A command that runs once, to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// As it was written, for people.
+    pub line: String,
+    /// What is executed.
+    pub command: Command,
+}
+
+/// What a service needs before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// Another service: one of its backends is ready.
+    Service(String),
+    /// Something that lbdev does not start: its port accepts.
+    Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Need::Service(name) => f.write_str(name),
+            Need::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Need::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+        }
+    }
 }
 
 /// Which requests a service gets. The longest match wins.
@@ -285,6 +356,8 @@ pub struct BackendSpec {
     pub max_connections: u32,
     /// How long its share grows after it is ready, until it is whole.
     pub slow_start: Duration,
+    /// How it shows that it is ready.
+    pub ready: Ready,
     /// How it is checked.
     pub health: HealthPolicy,
     /// When it is started again.

@@ -13,7 +13,7 @@ use super::service::{Maker, number};
 use super::value::{self, ports_text};
 use super::words::Scene;
 use crate::backend::{
-    BackendId, HealthPolicy, Kind, RestartMode, RestartPolicy, Signal, StopPolicy,
+    BackendId, HealthPolicy, Kind, Ready, RestartMode, RestartPolicy, Signal, StopPolicy,
 };
 
 impl Maker<'_> {
@@ -41,6 +41,7 @@ impl Maker<'_> {
             backup: false,
             max_connections: number(self.draft.max_connections.as_ref(), 0),
             slow_start: (self.draft.slow_start.as_ref()).map_or(Duration::ZERO, |x| x.value),
+            ready: (self.draft.ready.as_ref()).map_or(Ready::Http, |ready| ready.value.clone()),
             health,
             restart: RestartPolicy {
                 mode: restart

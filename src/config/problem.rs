@@ -101,6 +101,27 @@ pub(super) enum Problem {
         #[source]
         source: SplitError,
     },
+    #[error("a command of `{key}` of `{service}` is empty")]
+    EmptyTask { service: String, key: String },
+    #[error("a command of `{key}` of `{service}`")]
+    SplitTask {
+        service: String,
+        key: String,
+        #[source]
+        source: SplitError,
+    },
+    #[error("`watch_mode` of `{service}` says how, and there is no `watch` that says what")]
+    NeedsWatch { service: String },
+    #[error("`ready` of `{service}` needs a port to look at, and the service has no `ports`")]
+    ReadyNeedsPort { service: String },
+    #[error(
+        "`{service}` has `ports`, so it goes on serving; `ready = \"exit\"` is for a job that ends"
+    )]
+    ReadyExit { service: String },
+    #[error("`{service}` needs itself")]
+    NeedsItself { service: String },
+    #[error("services wait for each other: {circle}")]
+    NeedsCircle { circle: String },
     #[error("`{key}` of `{service}`")]
     Fill {
         service: String,
@@ -251,6 +272,13 @@ impl Problem {
             | Problem::NoSuchService { like, .. }
             | Problem::NoFramework { like, .. } => meant(like),
             Problem::KeyNotYet { .. } => Some("take it out".into()),
+            Problem::NeedsWatch { .. } => Some("add one: `watch = [\"**/*.py\"]`".into()),
+            Problem::ReadyNeedsPort { .. } => Some(
+                "write `ready = \"log:TEXT\"` with a text that it writes when it is ready".into(),
+            ),
+            Problem::ReadyExit { .. } => Some("take out `ports`, or `ready`".into()),
+            Problem::NeedsItself { .. } => Some("take it out".into()),
+            Problem::NeedsCircle { .. } => Some("take one of these `needs` out".into()),
             Problem::NeedsPath { .. } => {
                 Some("add one: `health = { path = \"/healthz\", … }`".into())
             }

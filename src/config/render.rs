@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::environment::{own_variables, project_path};
 use super::value::{
     RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
-    listen_text, name_of, ports_text, route_text, size_text,
+    listen_text, name_of, ports_text, ready_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
-use super::{BackendSpec, Balancer, Command, Config, Service};
-use crate::backend::Kind;
+use super::{BackendSpec, Balancer, Command, Config, Need, Service, Task, WatchMode};
+use crate::backend::{Kind, Ready};
 
 /// The set-up as an `lbdev.toml` with every default written out. Read again, it is the same set-up.
 pub fn render(config: &Config) -> String {
@@ -163,6 +163,7 @@ fn service(out: &mut String, config: &Config, service: &Service) {
             ),
         ));
     }
+    keys.extend(around(service, first));
     let _ = writeln!(out, "[services.{}]", service.name);
     for (key, value) in keys {
         let _ = writeln!(out, "{key} = {value}");
@@ -179,6 +180,29 @@ fn service(out: &mut String, config: &Config, service: &Service) {
             let _ = writeln!(out, "backends.{port} = {{ {} }}", said.join(", "));
         }
     }
+}
+
+/// What surrounds the backends, where something does.
+fn around(service: &Service, first: &BackendSpec) -> Vec<(&'static str, String)> {
+    let mut keys = Vec::new();
+    let lines = |tasks: &[Task]| strings(tasks.iter().map(|task| task.line.clone()));
+    // Without a port, `http` only means that it runs, which nobody can write.
+    if first.ready != Ready::Http {
+        keys.push(("ready", quoted(&ready_text(&first.ready))));
+    }
+    if let Some(watch) = &service.watch {
+        keys.push(("watch", strings(watch.patterns.iter().cloned())));
+        keys.push(("watch_mode", quoted(name_of(watch.mode, WatchMode::NAMES))));
+    }
+    for (key, tasks) in [("before", &service.before), ("after", &service.after)] {
+        if !tasks.is_empty() {
+            keys.push((key, lines(tasks)));
+        }
+    }
+    if !service.needs.is_empty() {
+        keys.push(("needs", strings(service.needs.iter().map(Need::to_string))));
+    }
+    keys
 }
 
 /// Commands that no placeholder makes one of, as comments.

@@ -31,7 +31,9 @@ pub struct Request {
     pub detect: Option<String>,
     /// `--workers N`.
     pub workers: Option<usize>,
-    /// Only these services.
+    /// `--no-watch`: saved files restart nothing.
+    pub no_watch: bool,
+    /// Only these services, and what they need.
     pub services: Vec<String>,
 }
 

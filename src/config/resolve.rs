@@ -14,7 +14,7 @@ use super::request::Request;
 use super::service::{self, Kitchen};
 use super::surroundings::Surroundings;
 use super::value::route_text;
-use super::{Balancer, Config, HostList, Route, Service, flags, ports};
+use super::{Balancer, Config, HostList, Route, Service, flags, needs, ports};
 use crate::error::Report;
 
 /// Resolves what a person asked for.
@@ -152,10 +152,15 @@ pub(super) fn make(
         services.push((made, place_of_ports(draft)));
     }
     faults.extend(same_routes(&choice.draft.services, &services));
+    faults.extend(needs::faults(&choice.draft.services));
     // What is left out is checked all the same, but holds no port this time.
-    services.retain(|(service, _)| {
-        request.services.is_empty() || request.services.contains(&service.name)
-    });
+    let wanted = needs::with_what_they_need(&request.services, &choice.draft.services);
+    services.retain(|(service, _)| wanted.is_empty() || wanted.contains(&service.name));
+    if request.no_watch {
+        for (service, _) in &mut services {
+            service.watch = None;
+        }
+    }
     faults.extend(ports::clashes(&listen, &services));
     let services: Vec<Service> = services.into_iter().map(|(service, _)| service).collect();
     let mut balancer = balancer(&choice.draft.balancer, listen.value);

@@ -1,6 +1,6 @@
 //! From what was said about a service to its backends, every default filled in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::defaults::FIRST_PORT;
 use super::draft::{CommandDraft, PortsDraft, ServiceDraft};
@@ -54,11 +54,16 @@ pub(super) fn make(
     };
     maker.weights(&mut backends);
     let balanced = draft.external.is_some() || draft.is_unread("external") || has_ports(draft);
+    maker.check_ready(balanced);
     Service {
         name: draft.name.value.clone(),
         routes: maker.routes(balanced),
         more: draft.external.is_none().then(|| More::new(kitchen, draft)),
         backends,
+        watch: maker.watching(),
+        before: maker.tasks(draft.before.as_ref(), "before", Slot::Before),
+        after: maker.tasks(draft.after.as_ref(), "after", Slot::After),
+        needs: maker.needs(),
     }
 }
 
@@ -110,6 +115,13 @@ impl Maker<'_> {
             ("cwd", draft.cwd.as_ref().map(|x| &x.at)),
             ("restart", draft.restart.as_ref().map(|x| &x.at)),
             ("stop", draft.stop.as_ref().map(|x| &x.at)),
+            ("pty", draft.pty.as_ref().map(|x| &x.at)),
+            ("ready", draft.ready.as_ref().map(|x| &x.at)),
+            ("watch", draft.watch.as_ref().map(|x| &x.at)),
+            ("watch_mode", draft.watch_mode.as_ref().map(|x| &x.at)),
+            ("before", draft.before.as_ref().map(|x| &x.at)),
+            ("after", draft.after.as_ref().map(|x| &x.at)),
+            ("needs", draft.needs.as_ref().map(|x| &x.at)),
         ];
         for (key, at) in managed_only {
             if let Some(at) = at {
@@ -161,31 +173,13 @@ impl Maker<'_> {
         let line = self.line();
         let env_file = self.env_file();
         self.check_names();
-        let (python, lbdev) = (
-            self.kitchen.python.and_then(|python| python.path.to_str()),
-            self.kitchen.around.lbdev.to_string_lossy(),
-        );
         let mut backends = Vec::new();
         for (index, slot) in slots {
             let id = BackendId::new(self.name(), slot);
             let addresses = id.port().map(loopback).unwrap_or_default();
             let mut spec = self.spec(id.clone(), index, Kind::Managed, addresses);
             if let (Some(line), Some(command)) = (&line, &self.draft.command) {
-                let recipe = Recipe {
-                    service: &self.draft.name.value,
-                    line,
-                    python,
-                    lbdev: &lbdev,
-                    path: self.kitchen.path,
-                    env: &self.draft.env,
-                    env_file: &env_file,
-                    cwd: self.draft.cwd.as_ref(),
-                    pty: self.draft.pty.as_ref().is_some_and(|pty| pty.value),
-                    command: &command.at,
-                    dir: self.kitchen.dir,
-                    inherited: self.kitchen.around.var,
-                };
-                match recipe.cook(&id, index) {
+                match (self.recipe(line, &command.at, &env_file)).cook(&id, index) {
                     Ok(cooked) => {
                         spec.command = Some(cooked.command);
                         self.note_unset(&cooked.unset);
@@ -217,7 +211,7 @@ impl Maker<'_> {
         }
     }
 
-    fn note_unset(&mut self, unset: &[String]) {
+    pub(super) fn note_unset(&mut self, unset: &[String]) {
         for variable in unset {
             let note = format!(
                 "`${variable}` in the command of `{}` is not set, and taken as empty",
@@ -319,7 +313,41 @@ impl Maker<'_> {
         Some(line)
     }
 
-    fn env_file(&mut self) -> Vec<(String, String)> {
+    /// What a command of the service is made of.
+    pub(super) fn recipe<'b>(
+        &'b self,
+        line: &'b Line,
+        said: &'b Where,
+        env_file: &'b [(String, String)],
+    ) -> Recipe<'b> {
+        Recipe {
+            service: &self.draft.name.value,
+            line,
+            python: self.kitchen.python.and_then(|python| python.path.to_str()),
+            lbdev: self.kitchen.around.lbdev.to_str().unwrap_or("lbdev"),
+            path: self.kitchen.path,
+            env: &self.draft.env,
+            env_file,
+            cwd: self.draft.cwd.as_ref(),
+            pty: self.draft.pty.as_ref().is_some_and(|pty| pty.value),
+            command: said,
+            key: "command",
+            dir: self.kitchen.dir,
+            inherited: self.kitchen.around.var,
+        }
+    }
+
+    /// The folder of the service, where it can be told without a backend.
+    pub(super) fn folder(&self) -> PathBuf {
+        match &self.draft.cwd {
+            Some(cwd) if !cwd.value.contains('{') => {
+                self.kitchen.dir.join(&cwd.value).components().collect()
+            }
+            Some(_) | None => self.kitchen.dir.to_owned(),
+        }
+    }
+
+    pub(super) fn env_file(&mut self) -> Vec<(String, String)> {
         let Some(file) = &self.draft.env_file else {
             return Vec::new();
         };

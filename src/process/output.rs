@@ -152,6 +152,8 @@ fn file_name(id: &BackendId) -> String {
     match id.slot() {
         Slot::Port(port) => format!("{service}-{port}.log"),
         Slot::Number(number) => format!("{service}.{number}.log"),
+        Slot::Before => format!("{service}.before.log"),
+        Slot::After => format!("{service}.after.log"),
     }
 }
 

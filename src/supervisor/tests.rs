@@ -112,6 +112,7 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
         backup: false,
         max_connections: 0,
         slow_start: Duration::ZERO,
+        ready: crate::backend::Ready::Http,
         health: HealthPolicy {
             path: None,
             interval: Duration::from_secs(1),

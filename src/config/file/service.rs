@@ -14,10 +14,7 @@ use crate::config::draft::{
 };
 use crate::config::problem::{At, Problem};
 use crate::config::table::{Table, place};
-use crate::config::value;
-
-/// Keys that other versions know.
-const LATER_SERVICE: &[&str] = &["watch", "watch_mode", "before", "needs"];
+use crate::config::{WatchMode, value};
 
 /// Reads one table of `[services]`.
 pub(super) fn read<'a>(
@@ -48,6 +45,20 @@ pub(super) fn read<'a>(
         slow_start: table.duration("slow_start", Duration::ZERO),
         max_connections: table.integer("max_connections", &CONNECTIONS_RANGE),
         pty: table.boolean("pty"),
+        ready: table.parsed("ready", "a string", value::ready),
+        watch: table.list(
+            "watch",
+            "a list of patterns such as [\"**/*.py\"]",
+            value::pattern,
+        ),
+        watch_mode: table.choice("watch_mode", WatchMode::NAMES),
+        before: lines(&table, "before"),
+        after: lines(&table, "after"),
+        needs: table.list(
+            "needs",
+            "a list of services and `tcp:` addresses",
+            value::need,
+        ),
         weights: weights(&table),
         unread: Vec::new(),
         name,
@@ -57,12 +68,13 @@ pub(super) fn read<'a>(
         ("ports", draft.ports.is_some()),
         ("external", draft.external.is_some()),
         ("routes", draft.routes.is_some()),
+        ("needs", draft.needs.is_some()),
     ] {
         if !read && table.get(key).is_some() {
             draft.unread.push(key);
         }
     }
-    table.close(LATER_SERVICE);
+    table.close(&[]);
     Some(draft)
 }
 
@@ -104,6 +116,22 @@ fn command(table: &Table<'_>) -> Option<At<CommandDraft>> {
         value: CommandDraft::Words(all.into_iter().collect::<Option<_>>()?),
         at: place(found),
     })
+}
+
+/// Commands that run one after the other: a list of lines, or one line alone.
+fn lines(table: &Table<'_>, key: &'static str) -> Option<At<Vec<At<String>>>> {
+    let found = table.get(key)?;
+    let line = |text: &str| Ok(text.to_owned());
+    match found.get_ref() {
+        DeValue::String(_) => {
+            let one = table.parse_value(key, found, "a string", line)?;
+            Some(At {
+                at: one.at.clone(),
+                value: vec![one],
+            })
+        }
+        _ => table.list(key, "a command or a list of commands", line),
+    }
 }
 
 fn ports(table: &Table<'_>) -> Option<At<PortsDraft>> {

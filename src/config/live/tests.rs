@@ -180,8 +180,7 @@ fn keys_of_the_file() {
     };
     let check = |report: Report, place: &str| {
         let hint = report.hint.unwrap_or_default();
-        let expected =
-            format!("write it into lbdev.toml below `{place}`, then run `lbdev down && lbdev up`");
+        let expected = format!("write it into lbdev.toml below `{place}`, then run `lbdev reload`");
         assert_eq!(hint, expected, "{}", report.message);
     };
     let mut told = Vec::new();

@@ -554,7 +554,7 @@ routes = ["x y"]
 health = { path = "up", rise = 0 }
 restart = { policy = "sometimes", backoff = "1s" }
 stop = { signal = "STOP" }
-watch = ["*.py"]
+watch = ["a{b"]
 backends.8003 = { wieght = 3, backup = "yes" }
 "#,
     );
@@ -648,10 +648,9 @@ error[LB020]: lbdev.toml:29:45: `backoff`: `1s` is not two durations such as `20
 error[LB020]: lbdev.toml:30:19: `signal`: `STOP` is not one of `TERM`, `INT`, `QUIT`, `HUP`, `USR1`, `USR2` or `KILL`
   30 | stop = { signal = "STOP" }
      |                   ^^^^^^
-error[LB020]: lbdev.toml:31:1: `watch` in [services.web] is not in this version of lbdev yet
-  31 | watch = ["*.py"]
-     | ^^^^^
-  hint: take it out
+error[LB020]: lbdev.toml:31:10: `watch`: `a{b` is not a pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+  31 | watch = ["a{b"]
+     |          ^^^^^
 error[LB020]: lbdev.toml:32:19: unknown key `wieght` in [services.web.backends.8003]
   32 | backends.8003 = { wieght = 3, backup = "yes" }
      |                   ^^^^^^

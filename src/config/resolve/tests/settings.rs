@@ -281,7 +281,7 @@ fn what_cannot_be() {
         ),
         (
             "watch_mode = 'fresh'",
-            "`watch_mode` in [services.web] is not in this version of lbdev yet",
+            "`watch_mode` of `web` says how, and there is no `watch` that says what",
         ),
     ] {
         check("", line, expected);
