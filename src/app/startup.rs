@@ -202,6 +202,7 @@ mod tests {
             last_exit: failed.then_some(exit),
             last_check: None,
             why: failed.then(|| "exited with status 1".to_owned()),
+            waiting: false,
         }
     }
 

@@ -175,6 +175,9 @@ pub enum Event {
     Stop(By),
     /// Somebody wants a new process: drain, stop, launch.
     Restart,
+    /// There is new code: drain, stop, launch, where it is wanted up at all. A run that ends before it is ready is not
+    /// tried again: the code is what is wrong.
+    Renew,
     /// A signal, now. After KILL, and where TERM, INT or QUIT end it, it stays down unless the restart policy is to act.
     /// Other signals are only passed on.
     Kill {

@@ -36,6 +36,8 @@ pub struct Backend {
     pub was_ready: bool,
     /// How its last process ended, whatever followed.
     pub last_exit: Option<Exit>,
+    /// Its present run, or the next one, is the first of new code.
+    trial: bool,
     /// A person sent it a signal that ends most programs: its end was asked for.
     signalled: bool,
     attempts: u32,
@@ -67,6 +69,7 @@ impl Backend {
             restarts: 0,
             was_ready: false,
             last_exit: None,
+            trial: false,
             signalled: false,
             attempts: 0,
             rise: rise.max(1),
@@ -172,6 +175,10 @@ impl Backend {
             Event::Restart => {
                 self.belief.take_out();
                 self.restart(at)
+            }
+            Event::Renew => {
+                self.belief.take_out();
+                self.renew(at)
             }
             Event::Kill { signal, restart } => self.signalled(signal, restart, at),
             Event::Abort => {

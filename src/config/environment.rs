@@ -131,6 +131,7 @@ impl Recipe<'_> {
                 env: env.0,
                 cwd,
                 pty: self.pty,
+                awaits: None,
             },
             unset,
         })

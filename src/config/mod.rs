@@ -377,4 +377,6 @@ pub struct Command {
     pub cwd: PathBuf,
     /// It has a terminal of its own instead of pipes.
     pub pty: bool,
+    /// A line with this text is news.
+    pub awaits: Option<String>,
 }

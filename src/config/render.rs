@@ -284,6 +284,7 @@ fn common(service: &Service) -> Option<Command> {
         env: names.zip(values).collect(),
         cwd: cwd.concat().into(),
         pty: first.pty,
+        awaits: None,
     })
 }
 

@@ -12,8 +12,8 @@ use super::python::Python;
 use super::surroundings::Surroundings;
 use super::value::{self, loopback};
 use super::words::{Line, Piece, SplitError, split};
-use super::{BackendSpec, Route, Service, ports};
-use crate::backend::{BackendId, Kind, Slot};
+use super::{BackendSpec, Command, Route, Service, ports};
+use crate::backend::{BackendId, Kind, Ready, Slot};
 
 /// What all services share.
 pub(super) struct Kitchen<'a> {
@@ -181,7 +181,12 @@ impl Maker<'_> {
             if let (Some(line), Some(command)) = (&line, &self.draft.command) {
                 match (self.recipe(line, &command.at, &env_file)).cook(&id, index) {
                     Ok(cooked) => {
-                        spec.command = Some(cooked.command);
+                        let awaits = match &spec.ready {
+                            Ready::Log(text) => Some(text.clone()),
+                            Ready::Http | Ready::Tcp | Ready::Exit => None,
+                        };
+                        let command = cooked.command;
+                        spec.command = Some(Command { awaits, ..command });
                         self.note_unset(&cooked.unset);
                     }
                     Err(faults) => self.faults.extend(faults),

@@ -32,6 +32,8 @@ pub struct Target {
     pub addresses: Vec<SocketAddr>,
     /// It was ready: readiness is not asked for again.
     pub was_ready: bool,
+    /// It is ready when its port accepts: no request has to be answered.
+    pub port_is_enough: bool,
     /// How.
     pub health: HealthPolicy,
     /// The `Host` of its HTTP checks: the listener's, since the server may refuse others.

@@ -188,7 +188,7 @@ impl Network {
         let began = Instant::now();
         let starting = Starting::one_more(&self.starting);
         let ask = Ask {
-            http: true,
+            http: !target.port_is_enough,
             limit: target.health.timeout.max(READINESS_TIMEOUT),
         };
         loop {

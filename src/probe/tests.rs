@@ -57,6 +57,7 @@ fn target(address: SocketAddr) -> Target {
         run: RunId::FIRST,
         addresses: vec![address],
         was_ready: true,
+        port_is_enough: false,
         health: HealthPolicy {
             path: None,
             interval: Duration::from_millis(10),

@@ -220,6 +220,15 @@ impl Shared {
         // Whatever the system may refuse comes before the process, so that none is left without its threads.
         let waiter = run::Waiter::start()?;
         let terminal = command.pty || self.terminals.is_forced(id);
+        if let Some(text) = &command.awaits {
+            let (shared, of) = (Arc::downgrade(self), id.clone());
+            let tell = move || {
+                if let Some(shared) = shared.upgrade() {
+                    shared.tell(News::Said { id: of, run });
+                }
+            };
+            self.output.sink(id).tell_of(text.clone(), tell);
+        }
         let expression = duct::cmd(self.own_program()?, words(command, program))
             .dir(&command.cwd)
             .full_env(self.environment(id, run, command, terminal));

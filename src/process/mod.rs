@@ -79,6 +79,13 @@ pub trait Launch: Send + Sync + 'static {
 /// What came of a launch. Each run gets `LaunchFailed`, or `Launched` and later `Exited`.
 #[derive(Debug)]
 pub enum News {
+    /// It wrote a line with the text that its command waits for.
+    Said {
+        /// Which backend.
+        id: BackendId,
+        /// Which of its lives.
+        run: RunId,
+    },
     /// Its first process runs.
     Launched {
         /// Whose.

@@ -4,7 +4,7 @@
 //! cannot be written is said and tried again, with the number of lines that are missing from it.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::sync::broadcast;
 
 use super::log_file::{LogFile, Rotation, Written};
 use super::log_writer::LogWriter;
-use super::logs;
+use super::{logs, strip_escapes};
 use crate::backend::{BackendId, Slot};
 
 /// Lines of each backend that stay in memory.
@@ -128,6 +128,7 @@ impl Store {
             Arc::new(Sink {
                 id: id.clone(),
                 tail: Mutex::default(),
+                awaited: Mutex::default(),
                 file: Mutex::new(LogFile::new(self.file(id), self.rotation)),
                 left_out: AtomicU64::new(0),
                 writer: self.writer.clone(),
@@ -162,12 +163,25 @@ fn file_name(id: &BackendId) -> String {
 pub(super) struct Sink {
     id: BackendId,
     tail: Mutex<Tail>,
+    awaited: Mutex<Option<Awaited>>,
     /// Only the writing thread has it open.
     file: Mutex<LogFile>,
     /// Lines that the file misses since the disk was too slow for them.
     left_out: AtomicU64,
     writer: LogWriter,
     listeners: broadcast::Sender<Line>,
+}
+
+/// A text that somebody waits for.
+struct Awaited {
+    text: String,
+    tell: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Awaited({:?})", self.text)
+    }
 }
 
 /// The last lines.
@@ -194,6 +208,7 @@ impl Sink {
         if texts.is_empty() {
             return;
         }
+        self.look_for_awaited(&texts);
         let at = Timestamp::now();
         let count = texts.len() as u64;
         let block = block(at, err, &texts);
@@ -210,6 +225,25 @@ impl Sink {
                 "lbdev: the disk is too slow for the lines of `{}`: some are missing from its log",
                 self.id
             ));
+        }
+    }
+
+    /// Calls `tell` once, at the first line from now on that holds `text`. Who waited before waits no more.
+    pub(super) fn tell_of(&self, text: String, tell: impl FnOnce() + Send + 'static) {
+        let tell = Box::new(tell);
+        *lock(&self.awaited) = Some(Awaited { text, tell });
+    }
+
+    fn look_for_awaited(&self, texts: &[String]) {
+        let mut awaited = lock(&self.awaited);
+        let holds = |awaited: &Awaited| {
+            let plain = texts.iter().map(|text| strip_escapes(text));
+            plain.into_iter().any(|text| text.contains(&awaited.text))
+        };
+        if awaited.as_ref().is_some_and(holds)
+            && let Some(Awaited { tell, .. }) = awaited.take()
+        {
+            tell();
         }
     }
 

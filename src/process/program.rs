@@ -156,6 +156,7 @@ mod tests {
                 env: vec![("PATH".into(), bin.display().to_string())],
                 cwd: cwd.to_owned(),
                 pty: false,
+                awaits: None,
             };
             assert_eq!(
                 resolve(&command).map_err(|error| error.to_string()),

@@ -29,6 +29,29 @@ impl Supervisor {
                 }
                 let _ = reply.send(());
             }
+            Command::Wait {
+                service,
+                why,
+                reply,
+            } => {
+                self.wait(&service, why);
+                let _ = reply.send(());
+            }
+            Command::Mark { reply } => {
+                let _ = reply.send(self.fresh);
+            }
+            Command::OnlyFrom {
+                service,
+                first,
+                reply,
+            } => {
+                match first {
+                    Some(first) => self.only_from.insert(service.clone(), first),
+                    None => self.only_from.remove(&service),
+                };
+                self.publish_service(&service);
+                let _ = reply.send(());
+            }
             Command::Act { ids, verb, reply } => self.act(&ids, verb, reply),
             Command::Live { change, reply } => {
                 let live = change.over(&self.pools.live());
@@ -85,6 +108,29 @@ impl Supervisor {
         }
     }
 
+    /// Has those of a service wait that nobody has started yet, or starts those that wait.
+    fn wait(&mut self, service: &str, why: Option<String>) {
+        for place in 0..self.units.len() {
+            let unit = &mut self.units[place];
+            if unit.spec.id.service() != service {
+                continue;
+            }
+            let untouched = matches!(unit.backend.state, State::Stopped { last: None });
+            match &why {
+                Some(why) if untouched && (unit.waiting.is_some() || !unit.backend.desired) => {
+                    unit.waiting = Some(why.clone());
+                }
+                Some(_) => {}
+                None if unit.waiting.take().is_some() => {
+                    self.apply(place, Event::Start, Cause::Asked(Verb::Start), now());
+                }
+                None => {}
+            }
+        }
+        self.publish_service(service);
+        self.publish_view();
+    }
+
     /// Takes out of `places` what has no share of the requests, or says why it cannot have this weight.
     fn permit_weight(&self, places: &mut Vec<usize>, weight: u32) -> Result<(), Refused> {
         // Both are about who gets requests.
@@ -129,6 +175,7 @@ impl Supervisor {
                 Verb::Start => Event::Start,
                 Verb::Stop => Event::Stop(By::Operator),
                 Verb::Restart => Event::Restart,
+                Verb::Renew => Event::Renew,
                 Verb::Drain { everyone } => Event::Disable { everyone },
                 Verb::Undrain => Event::Enable,
                 Verb::Freeze => Event::Freeze,
@@ -152,6 +199,7 @@ impl Supervisor {
             Verb::Start
             | Verb::Stop
             | Verb::Restart
+            | Verb::Renew
             | Verb::Drain { .. }
             | Verb::Undrain
             | Verb::Freeze
@@ -181,6 +229,7 @@ impl Supervisor {
             Verb::Start
             | Verb::Stop
             | Verb::Restart
+            | Verb::Renew
             | Verb::Kill { .. }
             | Verb::Freeze
             | Verb::Thaw => {
@@ -189,7 +238,7 @@ impl Supervisor {
                     return Err(Refused::External(id(place)));
                 }
                 let first = places.first().copied();
-                if matches!(verb, Verb::Start | Verb::Restart) {
+                if matches!(verb, Verb::Start | Verb::Restart | Verb::Renew) {
                     // Whoever starts all means those that are wanted.
                     places.retain(|&place| !self.units[place].leaving);
                 }

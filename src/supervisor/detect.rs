@@ -154,6 +154,7 @@ impl Supervisor {
                         None => unit.spec.addresses.clone(),
                     },
                     was_ready: true,
+                    port_is_enough: false,
                     health: unit.spec.health.clone(),
                     host: self.host.clone(),
                 };

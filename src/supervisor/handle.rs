@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{BackendView, Change, Verb, View};
-use crate::backend::{BackendId, Phase};
+use crate::backend::{BackendId, Phase, RunId};
 use crate::config::defaults::MOST_BACKENDS;
 use crate::config::{Live, LiveChange};
 
@@ -93,6 +93,19 @@ pub(super) enum Command {
         change: LiveChange,
         reply: oneshot::Sender<Live>,
     },
+    Wait {
+        service: String,
+        why: Option<String>,
+        reply: oneshot::Sender<()>,
+    },
+    Mark {
+        reply: oneshot::Sender<RunId>,
+    },
+    OnlyFrom {
+        service: String,
+        first: Option<RunId>,
+        reply: oneshot::Sender<()>,
+    },
     Debug {
         id: Option<BackendId>,
         reply: oneshot::Sender<Result<(), Refused>>,
@@ -141,6 +154,46 @@ impl Handle {
         let (reply, done) = oneshot::channel();
         // A loop that has ended starts nothing.
         let _ = self.commands.send(Command::StartAll { reply }).await;
+        let _ = done.await;
+    }
+
+    /// Something comes before the backends of a service, which `why` says: those that nobody has started yet are shown as
+    /// starting, and [`Handle::start_all`] passes them over. `None`: what waits is started now.
+    pub async fn wait_for(&self, service: &str, why: Option<String>) {
+        let (reply, done) = oneshot::channel();
+        let service = service.to_owned();
+        let wait = Command::Wait {
+            service,
+            why,
+            reply,
+        };
+        // A loop that has ended starts nothing.
+        let _ = self.commands.send(wait).await;
+        let _ = done.await;
+    }
+
+    /// Every run that is launched from now on is at least this one.
+    ///
+    /// # Errors
+    /// When lbdev is ending.
+    pub async fn mark(&self) -> Result<RunId, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Mark { reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// From now on requests of a service go to runs from `first` on, and wait while there is none; `None` ends that.
+    pub async fn only_from(&self, service: &str, first: Option<RunId>) {
+        let (reply, done) = oneshot::channel();
+        let service = service.to_owned();
+        let only = Command::OnlyFrom {
+            service,
+            first,
+            reply,
+        };
+        // A loop that has ended routes nothing.
+        let _ = self.commands.send(only).await;
         let _ = done.await;
     }
 

@@ -24,7 +24,7 @@ pub use words::{by_words, ending_words, exit_words, failing_words};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::backend::{BackendId, Exit, Phase, RunId, Signal};
+use crate::backend::{BackendId, Exit, ExitStatus, Phase, Ready, RunId, Signal};
 use crate::config::BackendSpec;
 
 /// Everything there is to see of all backends at one moment.
@@ -73,6 +73,19 @@ pub struct BackendView {
     pub last_check: Option<Check>,
     /// Why it is not up, in words, where it is not: "exited with status 1", "killed by you (SIGKILL)".
     pub why: Option<String>,
+    /// It is not launched yet: something else comes first, which `why` says.
+    pub waiting: bool,
+}
+
+impl BackendView {
+    /// It was a job, and is done.
+    pub fn is_done(&self) -> bool {
+        let well = |exit: Exit| exit.status == ExitStatus::Code(0);
+        self.spec.ready == Ready::Exit
+            && self.was_ready
+            && self.phase == Phase::Stopped
+            && self.last_exit.is_some_and(well)
+    }
 }
 
 /// The result of one check.
@@ -150,6 +163,8 @@ pub enum Verb {
     Stop,
     /// Drain, stop, start.
     Restart,
+    /// The same for new code, where it is wanted up: what does not get ready is not tried again.
+    Renew,
     /// No new requests; those in flight finish, and the process goes on. It holds across restarts.
     Drain {
         /// Clients that stick to it go elsewhere too.
@@ -176,7 +191,7 @@ impl Verb {
         match self {
             Verb::Start => "started",
             Verb::Stop => "stopped",
-            Verb::Restart => "restarted",
+            Verb::Restart | Verb::Renew => "restarted",
             Verb::Drain { .. } => "drained",
             Verb::Undrain => "undrained",
             Verb::Freeze => "frozen",

@@ -38,9 +38,11 @@ impl Supervisor {
             let live = self.pools.live();
             let debugged = live.debugged.as_ref();
             let debugged = debugged.filter(|id| id.service() == service);
-            let members = members.filter_map(|(unit, share)| match debugged {
-                Some(id) => unit.member_beside(id),
-                None => unit.member(share),
+            let only_from = self.only_from.get(service).copied();
+            let members = members.filter_map(|(unit, share)| match (debugged, only_from) {
+                (Some(id), _) => unit.member_beside(id),
+                (None, Some(first)) => unit.member_from(first, share),
+                (None, None) => unit.member(share),
             });
             pool.publish(members.collect());
         }

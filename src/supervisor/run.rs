@@ -13,7 +13,7 @@ use super::handle::Command;
 use super::slow_start::next_step;
 use super::unit::{Present, Unit};
 use super::{Cause, Change, Handle, View};
-use crate::backend::{BackendId, Effect, Event, Kind, Moment, RunId, State};
+use crate::backend::{BackendId, Effect, Event, ExitStatus, Kind, Moment, Ready, RunId, State};
 use crate::config::{BackendSpec, More};
 use crate::pool::Pools;
 use crate::probe::{Prober, Report, Target};
@@ -75,6 +75,7 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
         dice: fastrand::Rng::new(),
         stopping: false,
         kills: Vec::new(),
+        only_from: HashMap::new(),
         view: view_to,
         changes: changes.clone(),
         gaps: gaps.clone(),
@@ -121,6 +122,8 @@ pub(super) struct Supervisor {
     dice: fastrand::Rng,
     pub(super) stopping: bool,
     pub(super) kills: Vec<PendingKill>,
+    /// By service, the first run whose code is new enough for requests.
+    pub(super) only_from: HashMap<String, RunId>,
     pub(super) view: watch::Sender<Arc<View>>,
     changes: broadcast::Sender<Change>,
     pub(super) gaps: broadcast::Sender<Duration>,
@@ -191,6 +194,16 @@ impl Supervisor {
                     self.publish_view();
                 }
             }
+            News::Said { id, run } => {
+                let starts = |unit: &Unit| matches!(unit.backend.state, State::Starting { run: now, .. } if now == run);
+                if let Some(place) = self
+                    .place_of(&id)
+                    .filter(|&place| starts(&self.units[place]))
+                {
+                    self.units[place].present.said = true;
+                    self.begin_checks(place);
+                }
+            }
             News::LaunchFailed { id, run, why } => {
                 let Some(place) = self.place_of(&id) else {
                     return;
@@ -219,6 +232,11 @@ impl Supervisor {
                         .duration_since(at)
                         .unwrap_or_default()
                         .min(KILL_REPLY);
+                let unit = &self.units[place];
+                if unit.spec.ready == Ready::Exit && status == ExitStatus::Code(0) {
+                    // Inert unless it was starting: that is how a job is ready.
+                    self.apply(place, Event::Ready { run }, Cause::Ready, heard);
+                }
                 self.apply(
                     place,
                     Event::Exited { run, status, at },
@@ -268,6 +286,16 @@ impl Supervisor {
             fresh: self.fresh,
         };
         self.fresh = self.fresh.next();
+        if self.units[place].waiting.is_some() {
+            match event {
+                // It is started when its time has come.
+                Event::Start | Event::Restart | Event::Renew => return,
+                Event::Stop(_) | Event::Kill { .. } | Event::Abort => {
+                    self.units[place].waiting = None;
+                }
+                _ => {}
+            }
+        }
         self.adopt_detect(place, moment.now);
         let unit = &mut self.units[place];
         let (phase, run, eligible) = (unit.phase(), unit.backend.run(), unit.backend.eligible());
@@ -377,6 +405,11 @@ impl Supervisor {
         let Some(run) = unit.backend.run() else {
             return;
         };
+        match &unit.spec.ready {
+            Ready::Exit => return,
+            Ready::Log(_) if !unit.present.said => return,
+            Ready::Http | Ready::Tcp | Ready::Log(_) => {}
+        }
         if unit.spec.addresses.is_empty() {
             self.apply(place, Event::Ready { run }, Cause::Ready, now());
             return;
@@ -386,6 +419,7 @@ impl Supervisor {
             run,
             addresses: unit.spec.addresses.clone(),
             was_ready: false,
+            port_is_enough: matches!(unit.spec.ready, Ready::Tcp | Ready::Log(_)),
             health: unit.spec.health.clone(),
             host: self.host.clone(),
         };

@@ -107,6 +107,7 @@ fn spec(port: u16, kind: Kind) -> BackendSpec {
             env: Vec::new(),
             cwd: "/".into(),
             pty: false,
+            awaits: None,
         }),
         weight: 1,
         backup: false,

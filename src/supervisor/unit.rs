@@ -23,6 +23,8 @@ pub(super) struct Unit {
     pub(super) weight: u32,
     /// A person wants fewer backends: it goes as soon as its process has ended.
     pub(super) leaving: bool,
+    /// What comes before its first launch, in words.
+    pub(super) waiting: Option<String>,
     /// Since when nothing speaks against it.
     pub(super) well_since: Option<Instant>,
     /// Its place in its service's pool, if it is balanced.
@@ -46,6 +48,8 @@ pub(super) struct Present {
     pub(super) pid: Option<u32>,
     pub(super) address: Option<SocketAddr>,
     pub(super) launched: Option<Instant>,
+    /// It wrote the line that it was to write.
+    pub(super) said: bool,
     pub(super) ready_after: Option<Duration>,
     /// What waits for its readiness.
     pub(super) watch: Option<Watch>,
@@ -78,6 +82,7 @@ impl Unit {
             backend,
             tally: Arc::default(),
             leaving: false,
+            waiting: None,
             well_since: None,
             place,
             phase_since: now,
@@ -91,10 +96,16 @@ impl Unit {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        self.backend.phase()
+        match self.waiting {
+            Some(_) => Phase::Starting,
+            None => self.backend.phase(),
+        }
     }
 
     fn why(&self) -> Option<String> {
+        if self.waiting.is_some() {
+            return self.waiting.clone();
+        }
         if let State::Stopping { asked: true, .. } = self.backend.state {
             let stop = self.spec.stop;
             return Some(ending_words(stop.signal, stop.timeout));
@@ -176,13 +187,27 @@ impl Unit {
         }))
     }
 
+    /// The same while requests go to runs from `first` on only.
+    pub(super) fn member_from(&self, first: RunId, share: u32) -> Option<Arc<Member>> {
+        let member = self.member(share)?;
+        if self.backend.run().is_some_and(|run| run >= first) {
+            return Some(member);
+        }
+        Some(Arc::new(Member {
+            eligible: false,
+            stays: false,
+            listed: false,
+            ..Member::clone(&member)
+        }))
+    }
+
     /// How everybody else sees it.
     pub(super) fn view(&self) -> BackendView {
         BackendView {
             spec: self.spec.clone(),
             weight: self.weight,
             phase: self.phase(),
-            desired: self.backend.desired,
+            desired: self.backend.desired || self.waiting.is_some(),
             enabled: self.backend.enabled,
             healthy: self.backend.healthy(),
             eligible: self.backend.eligible(),
@@ -196,6 +221,7 @@ impl Unit {
             last_exit: self.backend.last_exit,
             last_check: self.last_check.clone(),
             why: self.why(),
+            waiting: self.waiting.is_some(),
         }
     }
 }

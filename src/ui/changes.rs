@@ -123,6 +123,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         }
         Cause::Asked(Verb::Stop) => Some(format!("stopping, as you asked{pid}")),
         Cause::Asked(Verb::Restart) => Some(format!("restarting, as you asked{pid}")),
+        Cause::Asked(Verb::Renew) => Some(format!("restarting with what was saved{pid}")),
         Cause::Asked(Verb::Drain { .. }) if change.to == Phase::Draining => Some(format!(
             "drained by you{pid}: requests in flight finish, no new ones come"
         )),
@@ -146,7 +147,9 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         }
         Cause::Exited(exit) => match (exit.by, story.asked) {
             // The kill was told when it was asked for, and the restart is told when it is ready.
-            (By::Operator, Some(Verb::Kill { .. } | Verb::Restart)) => None,
+            (By::Operator | By::Lbdev, Some(Verb::Kill { .. } | Verb::Restart | Verb::Renew)) => {
+                None
+            }
             (By::Operator | By::Lbdev, _) if change.to == Phase::Stopped => {
                 Some(format!("stopped after {after} ({})", how(exit.status)))
             }

@@ -70,6 +70,7 @@ impl Bench {
             env: vec![("PORT".into(), "8000".into())],
             cwd: self.dir.path().to_owned(),
             pty: false,
+            awaits: None,
         };
         self.launcher.launch(id(), run, command);
         run
@@ -460,6 +461,7 @@ async fn a_run_does_not_outlive_the_thread_that_launched_it() {
         env: Vec::new(),
         cwd: bench.dir.path().to_owned(),
         pty: false,
+        awaits: None,
     };
     launcher.launch(id(), RunId::FIRST, command);
     // From its first line on it is past the steps of the hidden subcommand.

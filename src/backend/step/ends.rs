@@ -31,6 +31,7 @@ impl Backend {
         match &mut self.state {
             State::Starting { .. } => {
                 self.was_ready = true;
+                self.trial = false;
                 self.state = State::Up { run, since: at.now };
                 self.belief.ready(run);
             }
@@ -78,7 +79,7 @@ impl Backend {
                 Next::Policy => self.apply_policy(exit, at),
             },
             // Before the first readiness an exit is final: a command that cannot start will not start by trying again.
-            State::Starting { .. } if !self.was_ready => {
+            State::Starting { .. } if !self.was_ready || self.trial => {
                 self.state = State::Failed {
                     attempts: 1,
                     last: Some(exit),
@@ -128,7 +129,7 @@ impl Backend {
         }
         match self.state {
             State::Starting { run, .. } => {
-                let next = if self.was_ready {
+                let next = if self.was_ready && !self.trial {
                     Next::Policy
                 } else {
                     Next::Stay

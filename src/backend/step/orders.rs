@@ -12,6 +12,7 @@ const GOODBYE: Duration = Duration::from_millis(100);
 impl Backend {
     pub(super) fn start(&mut self, at: Moment) -> Vec<Effect> {
         self.desired = true;
+        self.trial = false;
         match &mut self.state {
             State::Stopped { last } => {
                 self.attempts = 0;
@@ -44,6 +45,25 @@ impl Backend {
                 self.take_down(Next::Launch, By::Operator, at)
             }
         }
+    }
+
+    /// What is down on purpose stays so.
+    pub(super) fn renew(&mut self, at: Moment) -> Vec<Effect> {
+        if !self.desired || self.kind == Kind::External {
+            return Vec::new();
+        }
+        let effects = match self.state {
+            State::Stopped { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. } => self.start(at),
+            State::Starting { .. } | State::Up { .. } | State::Frozen { .. } => {
+                self.take_down(Next::Launch, By::Lbdev, at)
+            }
+        };
+        self.trial = true;
+        effects
     }
 
     /// Drain first where there may be traffic, else ask it to end at once.

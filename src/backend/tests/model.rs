@@ -39,6 +39,8 @@ struct Model {
     due: Option<Instant>,
     up_since: Option<Instant>,
     ever_ready: bool,
+    /// What was launched last, or comes next, is new code.
+    trial: bool,
     /// Restarts in a row.
     tries: u32,
     /// By the restart policy.
@@ -77,6 +79,7 @@ impl Model {
 
     fn start(&mut self) {
         self.wanted = true;
+        self.trial = false;
         match self.seen {
             Seen::Down | Seen::Waiting | Seen::GivenUp => {
                 self.tries = 0;
@@ -126,7 +129,7 @@ impl Model {
                 self.launch();
             }
             (Seen::Draining | Seen::Ending, After::ThePolicy) => self.policy(code_0, now),
-            (Seen::Starting, _) if !self.ever_ready => self.no_process(Seen::GivenUp),
+            (Seen::Starting, _) if !self.ever_ready || self.trial => self.no_process(Seen::GivenUp),
             (Seen::Starting, _) => self.policy(code_0, now),
             (Seen::Up | Seen::Frozen, _) => {
                 if self
@@ -173,6 +176,7 @@ enum Happens {
     Start,
     Stop,
     Restart,
+    Renew,
     Kill {
         restart: bool,
     },
@@ -207,6 +211,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         3 => Just(Start),
         2 => Just(Stop),
         2 => Just(Restart),
+        2 => Just(Renew),
         2 => any::<bool>().prop_map(|restart| Kill { restart }),
         1 => any::<bool>().prop_map(|restart| Term { restart }),
         1 => prop_oneof![Just(Hup), Just(SignalStop), Just(SignalCont), Just(CtrlCTwice)],
@@ -256,6 +261,16 @@ fn both(world: &mut World, model: &mut Model, what: Happens) {
                     model.stop(After::Another, now);
                 }
                 _ => model.start(),
+            }
+        }
+        Happens::Renew => {
+            world.step(Event::Renew);
+            if model.wanted {
+                match model.seen {
+                    Seen::Starting | Seen::Up | Seen::Frozen => model.stop(After::Another, now),
+                    _ => model.start(),
+                }
+                model.trial = true;
             }
         }
         Happens::Kill { restart } => {
@@ -348,6 +363,7 @@ fn both(world: &mut World, model: &mut Model, what: Happens) {
                 model.seen = Seen::Up;
                 model.up_since = Some(now);
                 model.ever_ready = true;
+                model.trial = false;
             }
         }
         Happens::Idle => {
@@ -409,6 +425,7 @@ proptest! {
             due: None,
             up_since: None,
             ever_ready: false,
+            trial: false,
             tries: 0,
             mode,
         };
