@@ -12,7 +12,7 @@ use source::{Source, Token};
 const FLOORS: [&[&str]; 6] = [
     &["backend", "balance", "history"],
     &["config", "recognise", "error", "wire"],
-    &["pool", "process", "probe", "instance", "shutdown"],
+    &["pool", "process", "probe", "watch", "instance", "shutdown"],
     &["proxy", "supervisor", "control", "demo"],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
@@ -27,6 +27,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["ui"]),
     ("console", &["ui"]),
     ("clap", &["cli"]),
+    ("notify", &["watch"]),
+    ("ignore", &["watch"]),
     ("sysinfo", &["process::os"]),
     ("win32job", &["process::exec_windows"]),
     ("windows_sys", &["process::os"]),
