@@ -121,6 +121,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB012", "a backend listens on another port"),
     ("LB013", "a command cannot be started"),
     ("LB014", "a backend that served was given up"),
+    ("LB015", "saved code does not start"),
+    ("LB016", "what runs before or after a service failed"),
     ("LB020", "an error in lbdev.toml"),
     ("LB021", "an option has a value that cannot be"),
     ("LB022", "the framework is not installed"),

@@ -98,8 +98,10 @@ impl Shutdown {
     pub async fn reached(&self, level: Level) -> State {
         let mut state = self.state.subscribe();
         // The sender lives in `self`, so the channel cannot be closed here.
-        match state.wait_for(|state| state.level >= level).await {
-            Ok(state) => *state,
+        let reached = state.wait_for(|state| state.level >= level).await;
+        let reached = reached.map(|state| *state);
+        match reached {
+            Ok(state) => state,
             Err(_) => std::future::pending().await,
         }
     }

@@ -118,6 +118,12 @@ pub struct BackendStatus {
     /// Why it is not up, in words, where it is not.
     #[serde(default)]
     pub why: Option<String>,
+    /// It is not launched yet: what it needs, or what runs before it, comes first.
+    #[serde(default)]
+    pub waiting: bool,
+    /// It is a job (`ready = "exit"`) that has ended with status 0.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// How the last process of a backend ended.

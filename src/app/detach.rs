@@ -318,7 +318,10 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
             "unhealthy" if backend.kind == "external" => {
                 options.wait && status.uptime_s < EXTERNAL_GRACE
             }
-            "starting" => options.wait || (backend.kind == "managed" && backend.pid.is_none()),
+            "starting" => {
+                options.wait
+                    || (backend.kind == "managed" && backend.pid.is_none() && !backend.waiting)
+            }
             "backoff" => options.wait,
             _ => false,
         };
@@ -326,7 +329,7 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
         let ready = status
             .backends
             .iter()
-            .filter(|backend| backend.state == "up")
+            .filter(|backend| backend.state == "up" || backend.done)
             .count();
         let settled = status.state != "stopping" && !status.backends.iter().any(on_the_way);
         if ready == all {

@@ -18,6 +18,7 @@ impl Running {
         let Running {
             config,
             shutdown,
+            order,
             supervisor,
             mut loop_task,
             proxy,
@@ -70,6 +71,9 @@ impl Running {
                 // Dropping it ends it.
                 _ = shutdown.reached(Level::Force) => {}
             }
+        }
+        for report in order.finish(&config.services).await {
+            notes.report(&report);
         }
         drop(door);
         let dismissed = tokio::task::spawn_blocking(move || {

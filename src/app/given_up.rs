@@ -26,8 +26,9 @@ pub(super) async fn tell(
         }
         let view = supervisor.view().borrow().clone();
         let backend = view.backends.iter().find(|one| one.spec.id == change.id);
-        // Those that never were ready are told of by the start.
-        if let Some(backend) = backend.filter(|one| one.was_ready && one.phase == Phase::Failed) {
+        // Those that never were ready are told of by the start, and new code by whoever heard of the save.
+        let given_up = |one: &&BackendView| one.was_ready && !one.on_trial;
+        if let Some(backend) = (backend.filter(given_up)).filter(|one| one.phase == Phase::Failed) {
             notes.report(&report(backend, last_lines(backend)));
         }
     }

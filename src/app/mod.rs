@@ -5,10 +5,13 @@ mod ending;
 mod files;
 mod given_up;
 mod guard;
+mod order;
 mod preflight;
+mod saves;
 mod serve;
 mod sessions;
 mod startup;
+mod tasks;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::ending::exit_code;
 use super::startup::{self, Startup};
+use super::order::Order;
+use super::saves::{self, Watches};
+use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::Config;
@@ -29,6 +32,8 @@ use crate::{commands, process, wire};
 pub(super) const LOST_THE_RACE: u8 = 75;
 /// Lines of a failed backend's output that are shown.
 const LAST_LINES: usize = 6;
+/// Where Python begins to say what went wrong.
+const TRACEBACK: &str = "Traceback (most recent call last)";
 /// How often a start is looked at for a program that listens somewhere else.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a terminal that takes nothing more may hold up the end.
@@ -82,6 +87,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
 pub(super) struct Running {
     pub(super) config: Config,
     pub(super) shutdown: Shutdown,
+    pub(super) order: Order,
     pub(super) supervisor: Handle,
     pub(super) loop_task: JoinHandle<()>,
     pub(super) proxy: Proxy,
@@ -122,6 +128,7 @@ impl Running {
         let (news_to, news) = mpsc::unbounded_channel();
         let color = !background && ui.out.on();
         let launcher = Arc::new(Launcher::new(id.clone(), news_to, output.clone(), color));
+        let tasks = Arc::new(Tasks::new(id.clone(), output.clone(), color));
         let meter = launcher.meter();
 
         let terminals = launcher.terminals();
@@ -206,9 +213,16 @@ impl Running {
             guardian: on_guard,
         };
         let sessions = sessions::keep(lock.clone(), source, troubles_to);
+        let order = Order {
+            supervisor: supervisor.clone(),
+            tasks,
+            shutdown: shutdown.clone(),
+        };
+        order.prepare(&config.services).await;
         supervisor.start_all().await;
         Ok(Self {
             config,
+            order,
             shutdown,
             supervisor,
             loop_task,
@@ -273,6 +287,29 @@ impl Running {
                 told.tell(slept(gap));
             }
         });
+        let tools = saves::Tools {
+            supervisor: self.supervisor.clone(),
+            notes: said.clone(),
+            last_words: {
+                let output = self.output.clone();
+                Arc::new(move |backend: &BackendView| last_words(&output, backend))
+            },
+        };
+        let mut watches = Watches::default();
+        watches.follow(&self.config, &tools).await;
+        let (order, services) = (self.order.clone(), self.config.services.clone());
+        let mut ordered = tokio::spawn(async move { order.start(&services).await });
+        let mut unordered = None;
+        let not_started = async {
+            match (&mut ordered).await {
+                Ok(reports) if !reports.is_empty() => reports,
+                // All is under way, or the end has begun.
+                Ok(_) | Err(_) => {
+                    unordered = Some(());
+                    std::future::pending().await
+                }
+            }
+        };
         let reader_gone = async {
             match &mut screen {
                 Some(screen) => screen.ended().await,
@@ -282,13 +319,19 @@ impl Running {
         let failed = tokio::select! {
             biased;
             _ = self.shutdown.reached(Level::Drain) => Vec::new(),
-            reports = self.watch_start(&said) => reports,
+            reports = not_started => reports,
+            reports = self.watch_start(&said, &watches) => reports,
             _ = reader_gone => Vec::new(),
         };
         let view = self.supervisor.view().borrow().clone();
         let was_ready = view.backends.iter().any(|backend| backend.was_ready);
         drop(view);
         self.shutdown.ask(Reason::Asked);
+        drop(watches);
+        if unordered.is_none() && !ordered.is_finished() {
+            // What runs before a service is told to end by now.
+            let _ = ordered.await;
+        }
         let (level, reason) = self.end(&said).await;
         drop(said);
         if let Some(screen) = screen {
@@ -301,8 +344,14 @@ impl Running {
         }
     }
 
+    /// Whether a service that does not start is given another try by the next save.
+    fn waits_for_a_save(&self, watches: &Watches, service: &str) -> bool {
+        !self.background && self.ui.out_terminal && watches.has(service)
+    }
+
     /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
-    async fn watch_start(&self, notes: &Notes) -> Vec<Report> {
+    async fn watch_start(&self, notes: &Notes, watches: &Watches) -> Vec<Report> {
+        let mut forgiven = false;
         let mut view = self.supervisor.view();
         let last_lines = |backend: &BackendView| last_lines(&self.output, backend);
         let mut elsewhere = ElsewhereNotes::default();
@@ -312,6 +361,15 @@ impl Running {
         loop {
             let now = view.borrow_and_update().clone();
             match startup::judge(&now, Instant::now()) {
+                // Somebody who watches mends it, and saves.
+                Startup::Hopeless(service) if self.waits_for_a_save(watches, &service) => {
+                    if !std::mem::replace(&mut forgiven, true) {
+                        for report in startup::failures(&now, &service, last_lines) {
+                            notes.report(&report);
+                        }
+                        notes.tell(format!("waiting for the next save of `{service}`"));
+                    }
+                }
                 Startup::Hopeless(service) => return startup::failures(&now, &service, last_lines),
                 Startup::Ready => break,
                 Startup::Degraded => {
@@ -337,6 +395,18 @@ impl Running {
         }
         std::future::pending().await
     }
+}
+
+/// What a backend wrote last, from its last traceback on if there is one.
+fn last_words(output: &output::Store, backend: &BackendView) -> Vec<String> {
+    let lines = output.tail(&backend.spec.id, output::TAIL);
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
+        .collect();
+    let traceback = lines.iter().rposition(|line| line.starts_with(TRACEBACK));
+    let from = traceback.unwrap_or(lines.len().saturating_sub(LAST_LINES));
+    lines[from..].to_vec()
 }
 
 /// The last lines that a backend wrote, as plain text.

@@ -39,7 +39,8 @@ pub(super) fn judge(view: &View, now: Instant) -> Startup {
             return Startup::Hopeless(service.to_owned());
         }
     }
-    if view.backends.iter().all(|backend| backend.eligible) {
+    let serves = |backend: &BackendView| backend.eligible || backend.is_done();
+    if view.backends.iter().all(serves) {
         Startup::Ready
     } else if view.backends.iter().any(|backend| on_the_way(backend, now)) {
         Startup::Pending
@@ -202,6 +203,7 @@ mod tests {
             last_exit: failed.then_some(exit),
             last_check: None,
             why: failed.then(|| "exited with status 1".to_owned()),
+            on_trial: false,
             waiting: false,
         }
     }

@@ -80,6 +80,11 @@ impl Backend {
         }
     }
 
+    /// Its last run was the first of new code, and was not ready, or is not yet.
+    pub fn is_on_trial(&self) -> bool {
+        self.trial
+    }
+
     /// The life its process leads now, if there is one.
     pub fn run(&self) -> Option<RunId> {
         match self.state {

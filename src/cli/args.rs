@@ -301,6 +301,9 @@ struct Running {
     /// Implies -d: return when all servers are ready
     #[arg(long)]
     wait: bool,
+    /// Saved files restart nothing
+    #[arg(long)]
+    no_watch: bool,
     /// How long --wait waits: 60s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     wait_timeout: Duration,
@@ -464,7 +467,10 @@ impl Source {
 impl Running {
     fn options(self, request: Request) -> Box<UpOptions> {
         Box::new(UpOptions {
-            request,
+            request: Request {
+                no_watch: self.no_watch,
+                ..request
+            },
             // As in `docker compose up --wait`.
             detach: self.detach || self.wait,
             wait: self.wait,

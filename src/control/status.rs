@@ -44,7 +44,7 @@ pub(super) fn project_state(view: &View) -> &'static str {
             .filter(|backend| wanted(backend))
             .count()
     };
-    let serving = count(serves);
+    let serving = count(|backend| serves(backend) || backend.is_done());
     let first_start = count(|backend| {
         backend.phase == Phase::Starting && backend.restarts == 0 && backend.last_exit.is_none()
     });
@@ -129,6 +129,8 @@ pub(super) fn backend_status(
             at: timestamp(check.at),
         }),
         why: backend.why.clone(),
+        waiting: backend.waiting,
+        done: backend.is_done(),
     }
 }
 

@@ -6,6 +6,7 @@ mod detect;
 mod gap;
 mod handle;
 mod publish;
+mod roll;
 mod run;
 mod scale;
 mod slow_start;
@@ -17,6 +18,7 @@ mod words;
 mod tests;
 
 pub use handle::{Handle, Refused};
+pub use roll::{Rolled, roll};
 pub use run::{Parts, start};
 pub use target::{UnknownTarget, resolve_target};
 pub use words::{by_words, ending_words, exit_words, failing_words};
@@ -73,6 +75,8 @@ pub struct BackendView {
     pub last_check: Option<Check>,
     /// Why it is not up, in words, where it is not: "exited with status 1", "killed by you (SIGKILL)".
     pub why: Option<String>,
+    /// Its last run is the first of new code, and is not ready, or was not.
+    pub on_trial: bool,
     /// It is not launched yet: something else comes first, which `why` says.
     pub waiting: bool,
 }

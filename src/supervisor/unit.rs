@@ -221,6 +221,7 @@ impl Unit {
             last_exit: self.backend.last_exit,
             last_check: self.last_check.clone(),
             why: self.why(),
+            on_trial: self.backend.is_on_trial(),
             waiting: self.waiting.is_some(),
         }
     }

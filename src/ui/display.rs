@@ -386,6 +386,7 @@ mod tests {
                 at: SystemTime::UNIX_EPOCH,
             }),
             why: None,
+            on_trial: false,
             waiting: false,
         }
     }
