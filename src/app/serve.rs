@@ -333,7 +333,7 @@ impl Running {
             let _ = ordered.await;
         }
         let (level, reason) = self.end(&said).await;
-        drop(said);
+        said.over();
         if let Some(screen) = screen {
             screen.close(LAST_WORDS).await;
         }
@@ -468,6 +468,11 @@ impl Notes {
         if self.to.send(said).is_err() {
             self.ui.report(report, false);
         }
+    }
+
+    /// Nothing more is said.
+    fn over(&self) {
+        let _ = self.to.send(ui::Said::Over);
     }
 
     /// Of interest to a person who watches only.

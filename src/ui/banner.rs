@@ -28,6 +28,8 @@ pub struct About {
     pub notes: Vec<String>,
     /// Its servers are built in: there is nothing to edit.
     pub demo: bool,
+    /// A saved file restarts some of them.
+    pub watched: bool,
     /// A backend as a person types it, for the example of a kill.
     pub first: Option<String>,
 }
@@ -49,6 +51,7 @@ impl About {
             preflight,
             demo: config.project == "demo",
             notes: config.notes.clone(),
+            watched: config.services.iter().any(|one| one.watch.is_some()),
             first: with_port.map(|one| one.id.short()),
         }
     }
@@ -98,9 +101,11 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
         text.push_str(&format!("  {arrow} try   lbdev kill {first}\n"));
     }
     if about.managed > 0 && !about.demo {
-        text.push_str(&format!(
-            "  {arrow} edit  lbdev restart all --rolling  takes up what you saved\n"
-        ));
+        let how = match about.watched {
+            true => "save a file: its backends restart one by one",
+            false => "lbdev restart all --rolling  takes up what you saved",
+        };
+        text.push_str(&format!("  {arrow} edit  {how}\n"));
     }
     let total = about.managed + about.external;
     text.push_str(&format!(
@@ -145,6 +150,7 @@ mod tests {
             external: 0,
             services: 1,
             demo: false,
+            watched: false,
             url: "http://localhost:8080".into(),
             preflight: Some("ports 8000-8003, 8080 are free".into()),
             notes: vec!["`Procfile` is here too: `lbdev up --from procfile`".into()],

@@ -253,6 +253,7 @@ impl Display {
     /// What lbdev itself has to say.
     pub(super) fn say(&self, said: &Said) {
         match said {
+            Said::Over => {}
             Said::Note(text) => self.note(text),
             Said::Trouble(trouble) => {
                 let text = report(trouble, self.ui.err);

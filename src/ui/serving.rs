@@ -32,12 +32,14 @@ pub enum Said {
     Note(String),
     /// Of trouble.
     Trouble(Box<Report>),
+    /// Nothing more.
+    Over,
 }
 
 /// Where the news comes from.
 #[derive(Debug)]
 pub struct Feeds {
-    /// Everything there is to see. The display ends when its sender is gone, after what is still in the other feeds.
+    /// Everything there is to see.
     pub view: watch::Receiver<Arc<View>>,
     /// Changes of state.
     pub changes: broadcast::Receiver<Change>,
@@ -45,7 +47,8 @@ pub struct Feeds {
     pub access: Arc<AccessLog>,
     /// What backends write.
     pub output: broadcast::Receiver<Line>,
-    /// What lbdev itself has to say.
+    /// What lbdev itself has to say. After [`Said::Over`], and when the sender of the view is gone, the display ends, after
+    /// what is still in the other feeds.
     pub notes: mpsc::UnboundedReceiver<Said>,
 }
 
@@ -133,29 +136,27 @@ impl Serving {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut not_before = tokio::time::Instant::now();
-        let mut noted = true;
-        loop {
+        let (mut noted, mut viewed, mut changing) = (true, true, true);
+        while viewed || noted {
             let batch = async {
                 tokio::time::sleep_until(not_before).await;
                 access.take().await
             };
             let done = tokio::select! {
-                changed = feeds.view.changed() => match changed {
-                    Ok(()) => {
-                        let view = feeds.view.borrow_and_update().clone();
-                        shown.view(&view);
-                        Ok(())
+                changed = feeds.view.changed(), if viewed => {
+                    match changed {
+                        Ok(()) => {
+                            let view = feeds.view.borrow_and_update().clone();
+                            shown.view(&view);
+                        }
+                        Err(_) => viewed = false,
                     }
-                    Err(_) => break,
-                },
-                change = feeds.changes.recv() => match change {
+                    Ok(())
+                }
+                change = feeds.changes.recv(), if changing => match change {
                     Ok(change) => shown.change(&change),
                     Err(RecvError::Lagged(n)) => shown.lost(n, "changes of state"),
-                    // The view ends with it, and ends this.
-                    Err(RecvError::Closed) => match feeds.view.changed().await {
-                        Ok(()) => Ok(()),
-                        Err(_) => break,
-                    },
+                    Err(RecvError::Closed) => { changing = false; Ok(()) }
                 },
                 line = feeds.output.recv(), if !shown.output_closed => match line {
                     Ok(line) => shown.output(&line, &mut feeds.output),
@@ -168,8 +169,8 @@ impl Serving {
                 }
                 text = feeds.notes.recv(), if noted => {
                     match text {
+                        None | Some(Said::Over) => noted = false,
                         Some(text) => shown.say(&text),
-                        None => noted = false,
                     }
                     Ok(())
                 }
