@@ -21,7 +21,7 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn of(pools: &Pools) -> Self {
         let mut totals = Totals::default();
-        for pool in pools.all() {
+        for pool in pools.all().iter() {
             totals.requests += pool.snapshot().answered() + pool.unanswered();
             totals.retries += pool.retries();
             totals.failures += pool.unanswered();

@@ -13,6 +13,7 @@ mod snapshot;
 mod traffic;
 mod turn;
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
@@ -38,13 +39,38 @@ use traffic::Rules;
 /// Every pool of an instance, and which request goes to which.
 #[derive(Debug)]
 pub struct Pools {
-    pools: Vec<Arc<Pool>>,
+    table: ArcSwap<Table>,
     live: ArcSwap<Live>,
-    /// Held by whoever changes the settings, so that all pools go by the same ones in the end.
+    /// Held by whoever changes the settings or the table, so that all pools go by the same ones in the end.
     writer: Mutex<()>,
-    passive: PassivePolicy,
+    /// For pools that come later.
+    settings: Balancer,
     /// Set when a pool has news for the supervisor: a failing backend, or the end of the last request in flight.
     news: Arc<Notify>,
+}
+
+/// Every pool there ever was, each at a place that never changes, and the routes that lead to them. A service that is gone
+/// has no route any more.
+#[derive(Debug, Default)]
+pub struct Table {
+    pools: Vec<Arc<Pool>>,
+    routes: Vec<(Route, usize)>,
+}
+
+impl Table {
+    /// The routes of the pool at this place.
+    pub fn routes(&self, place: usize) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.iter();
+        routes.filter_map(move |(route, to)| (*to == place).then_some(route))
+    }
+}
+
+impl Deref for Table {
+    type Target = [Arc<Pool>];
+
+    fn deref(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
 }
 
 impl Pools {
@@ -53,21 +79,38 @@ impl Pools {
         services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>,
         settings: &Balancer,
     ) -> Self {
-        let news = Arc::new(Notify::new());
-        let pools = services
-            .into_iter()
-            .map(|(service, routes)| {
-                let news = news.clone();
-                Arc::new_cyclic(|this| Pool::new(service, routes, settings, news, this.clone()))
-            })
-            .collect();
-        Self {
-            pools,
+        let pools = Self {
+            table: ArcSwap::default(),
             live: ArcSwap::from_pointee(settings.live.clone()),
             writer: Mutex::default(),
-            passive: settings.passive,
-            news,
+            settings: settings.clone(),
+            news: Arc::new(Notify::new()),
+        };
+        pools.set_services(services);
+        pools
+    }
+
+    /// From now on these services have these routes, and no other has any. A pool that was there goes on, with what waits in
+    /// it; requests in flight lose nothing.
+    pub fn set_services(&self, services: impl IntoIterator<Item = (Arc<str>, Vec<Route>)>) {
+        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.table.load().pools.clone();
+        let mut routes = Vec::new();
+        for (service, of_it) in services {
+            let known = pools.iter().position(|pool| pool.service == service);
+            let place = known.unwrap_or_else(|| {
+                let news = self.news.clone();
+                let settings = Balancer {
+                    live: Live::clone(&self.live.load()),
+                    ..self.settings.clone()
+                };
+                let pool = Arc::new_cyclic(|this| Pool::new(service, &settings, news, this.clone()));
+                pools.push(pool);
+                pools.len() - 1
+            });
+            routes.extend(of_it.into_iter().map(|route| (route, place)));
         }
+        self.table.store(Arc::new(Table { pools, routes }));
     }
 
     /// The settings that hold now.
@@ -81,7 +124,7 @@ impl Pools {
         let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (algorithm, detect) = (live.algorithm, live.detect);
         self.live.store(Arc::new(live));
-        for pool in &self.pools {
+        for pool in self.all().iter() {
             pool.go_by(algorithm);
             pool.rules.set_detect(detect);
         }
@@ -89,35 +132,40 @@ impl Pools {
 
     /// When users' requests take a backend out.
     pub fn passive(&self) -> PassivePolicy {
-        self.passive
+        self.settings.passive
     }
 
-    /// All of them, in the order of the configuration.
-    pub fn all(&self) -> &[Arc<Pool>] {
-        &self.pools
+    /// All that there ever were, in the order in which they came.
+    pub fn all(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.table.load()
     }
 
-    /// The pool that answers `host` (lower-case, without a port) and `path`: the longest route wins, a host before a path.
-    pub fn route(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
-        let mut best: Option<(&Arc<Pool>, (bool, usize))> = None;
-        for pool in &self.pools {
-            for route in &pool.routes {
-                let rank = match route {
-                    Route::Host(name) if name == host => (true, name.len()),
-                    Route::Prefix(prefix) if has_prefix(path, prefix) => (false, prefix.len()),
-                    Route::Host(_) | Route::Prefix(_) => continue,
-                };
-                if best.is_none_or(|(_, other)| rank > other) {
-                    best = Some((pool, rank));
-                }
+    /// The pool at a place that [`Pools::route`] gave.
+    pub fn at(&self, place: usize) -> Arc<Pool> {
+        self.table.load()[place].clone()
+    }
+
+    /// The place of the pool that answers `host` (lower-case, without a port) and `path`: the longest route wins, a host
+    /// before a path.
+    pub fn route(&self, host: &str, path: &str) -> Option<usize> {
+        let mut best: Option<(usize, (bool, usize))> = None;
+        for (route, place) in &self.table.load().routes {
+            let rank = match route {
+                Route::Host(name) if name == host => (true, name.len()),
+                Route::Prefix(prefix) if has_prefix(path, prefix) => (false, prefix.len()),
+                Route::Host(_) | Route::Prefix(_) => continue,
+            };
+            if best.is_none_or(|(_, other)| rank > other) {
+                best = Some((*place, rank));
             }
         }
-        best.map(|(pool, _)| pool)
+        best.map(|(place, _)| place)
     }
 
     /// The pool of a service.
-    pub fn of(&self, service: &str) -> Option<&Arc<Pool>> {
-        self.pools.iter().find(|pool| &*pool.service == service)
+    pub fn of(&self, service: &str) -> Option<Arc<Pool>> {
+        let table = self.table.load();
+        table.iter().find(|pool| &*pool.service == service).cloned()
     }
 
     /// Resolves when a pool has news for the supervisor since the last call.
@@ -138,8 +186,6 @@ fn has_prefix(path: &str, prefix: &str) -> bool {
 pub struct Pool {
     /// The service.
     pub service: Arc<str>,
-    /// What it answers.
-    pub routes: Vec<Route>,
     snapshot: ArcSwap<Snapshot>,
     /// Held by whoever swaps the snapshot: the supervisor publishes, and another thread may choose another algorithm.
     writer: Mutex<()>,
@@ -167,7 +213,6 @@ pub enum Trouble {
 impl Pool {
     fn new(
         service: Arc<str>,
-        routes: Vec<Route>,
         settings: &Balancer,
         news: Arc<Notify>,
         this: Weak<Pool>,
@@ -175,7 +220,6 @@ impl Pool {
         let pickers = Arc::new(Pickers::new(settings.live.algorithm));
         Self {
             service,
-            routes,
             snapshot: ArcSwap::from_pointee(Snapshot::new(Vec::new(), pickers, None)),
             writer: Mutex::default(),
             this,

@@ -330,6 +330,28 @@ async fn requests_wait_in_order_bounded_in_number_and_time() {
 }
 
 #[test]
+fn services_come_and_go() {
+    let service = |name: &str, route: &str| {
+        let routes = vec![Route::Prefix(route.into())];
+        (Arc::<str>::from(name), routes)
+    };
+    let table = pools(&[("web", &[Route::Prefix("/".into())])]);
+    let place = |path: &str| table.route("localhost", path);
+    assert_eq!((place("/"), place("/api/x")), (Some(0), Some(0)));
+    table.set_services([service("web", "/"), service("api", "/api")]);
+    assert_eq!((place("/"), place("/api/x")), (Some(0), Some(1)));
+    assert_eq!(&*table.at(1).service, "api");
+    // One that is gone has no requests any more, and keeps its place: who is on the way to it finds it.
+    table.set_services([service("api", "/")]);
+    assert_eq!((place("/"), place("/api/x")), (Some(1), Some(1)));
+    assert_eq!(table.all().len(), 2);
+    assert_eq!(table.all().routes(0).count(), 0);
+    // And comes back to it.
+    table.set_services([service("web", "/web")]);
+    assert_eq!((place("/web"), place("/")), (Some(0), None));
+}
+
+#[test]
 fn the_longest_route_wins() {
     let routes = pools(&[
         ("web", &[Route::Prefix("/".into())]),
@@ -350,7 +372,7 @@ fn the_longest_route_wins() {
         ("api.localhost", "/", "api"),
     ] {
         assert_eq!(
-            &*routes.route(host, path).unwrap().service,
+            &*routes.at(routes.route(host, path).unwrap()).service,
             service,
             "{host}{path}"
         );

@@ -50,7 +50,7 @@ pub(super) fn hand_on(
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !(upgrades && call.is_sent()) {
         // Nobody asked for it, or the rest of the request's body would be taken for words of the other protocol.
-        let pool = &worker.pools.all()[place];
+        let pool = &worker.pools.at(place);
         pool.failed(&lease, AttemptFailure::BadResponse);
         flight.note(&lease, AttemptFailure::BadResponse);
         return Page::gave_up(pool, &flight.attempts, Why::NotReplayable)

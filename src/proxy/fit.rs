@@ -2,7 +2,6 @@
 //! get. Nothing here waits.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hyper::{Method, Version};
 
@@ -50,9 +49,7 @@ pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Pag
     let path = request.target.path();
 
     let pools = &client.worker.pools;
-    let place = pools
-        .route(&host.name, path)
-        .and_then(|pool| pools.all().iter().position(|p| Arc::ptr_eq(p, pool)));
+    let place = pools.route(&host.name, path);
     let live = pools.live();
     if !live.allow_hosts.allows(&host.name) {
         return Err(Page::strange_host(&host.name));
@@ -62,10 +59,7 @@ pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Pag
     };
     let sticks = match live.sticky {
         Sticky::Off => Sticks::Off,
-        Sticky::Cookie => client
-            .worker
-            .cookies
-            .find(place, &pools.all()[place], fields),
+        Sticky::Cookie => (client.worker.cookies).find(place, &pools.at(place), fields),
     };
     let turn = match (sticks, live.algorithm, live.sequence) {
         (Sticks::To(index), ..) => Turn::Stuck(index),

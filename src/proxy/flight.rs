@@ -166,8 +166,8 @@ impl Flight {
             End::Whole | End::ClientLeft => {}
             End::Cut => {
                 if let Some(lease) = self.lease.take() {
-                    self.client.worker.pools.all()[self.place]
-                        .failed(&lease, AttemptFailure::CutBody);
+                    let pools = &self.client.worker.pools;
+                    (pools.at(self.place)).failed(&lease, AttemptFailure::CutBody);
                     self.note(&lease, AttemptFailure::CutBody);
                     self.lease = Some(lease);
                 }

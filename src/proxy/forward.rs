@@ -41,7 +41,7 @@ async fn forward(
     let place = fit.place;
     let accept = out.accept();
     let worker = &client.worker;
-    let pool = &worker.pools.all()[place];
+    let pool = &worker.pools.at(place);
     let settings = &worker.settings;
     let live = worker.pools.live();
     let limits = Limits {

@@ -139,24 +139,18 @@ impl Page {
             "no service answers here",
             format!("no route of this project has `{path}` on `{host}`"),
         );
-        page.rows = pools
-            .all()
-            .iter()
-            .filter(|pool| !pool.routes.is_empty())
-            .map(|pool| Row {
-                name: pool.service.to_string(),
-                state: pool
-                    .routes
-                    .iter()
-                    .map(|route| match route {
-                        Route::Prefix(prefix) => prefix.as_str(),
-                        Route::Host(host) => host.as_str(),
-                    })
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                ..Row::default()
-            })
-            .collect();
+        let table = pools.all();
+        let text = |route: &Route| match route {
+            Route::Prefix(prefix) => prefix.clone(),
+            Route::Host(host) => host.clone(),
+        };
+        let row = |(place, pool): (usize, &std::sync::Arc<Pool>)| Row {
+            name: pool.service.to_string(),
+            state: table.routes(place).map(text).collect::<Vec<_>>().join(", "),
+            ..Row::default()
+        };
+        let rows = table.iter().enumerate().map(row);
+        page.rows = rows.filter(|row| !row.state.is_empty()).collect();
         page.next.push("lbdev config".to_owned());
         page
     }

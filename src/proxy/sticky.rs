@@ -7,6 +7,7 @@
 //! backends there are. To the application it looks as HAProxy's `cookie NAME insert` does.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -65,8 +66,9 @@ impl fmt::Debug for StickyKey {
 #[derive(Debug)]
 pub(super) struct Cookies {
     key: StickyKey,
+    project: String,
     /// By the place of the pool.
-    names: Vec<String>,
+    names: RefCell<Vec<Rc<str>>>,
     /// By the place of the pool and the index of the backend.
     known: RefCell<Vec<Vec<Option<Cookie>>>>,
 }
@@ -83,21 +85,32 @@ struct Cookie {
 impl Cookies {
     pub(super) fn new(project: &str, key: StickyKey, pools: &Pools) -> Self {
         let pools = pools.all();
-        let name = |pool: &std::sync::Arc<Pool>| match pools.len() {
-            1 => format!("lbdev_{}", token(project)),
-            _ => format!("lbdev_{}.{}", token(project), token(&pool.service)),
-        };
+        let alone = (pools.len() == 1).then(|| format!("lbdev_{}", token(project)).into());
         Self {
             key,
-            names: pools.iter().map(name).collect(),
-            known: RefCell::new(pools.iter().map(|_| Vec::new()).collect()),
+            project: project.to_owned(),
+            names: RefCell::new(alone.into_iter().collect()),
+            known: RefCell::default(),
         }
+    }
+
+    /// The name for the pool at a place. One that was alone keeps its name when others come.
+    fn name(&self, place: usize, service: &str) -> Rc<str> {
+        let mut names = self.names.borrow_mut();
+        if names.len() <= place {
+            names.resize_with(place + 1, || Rc::from(""));
+        }
+        if names[place].is_empty() {
+            names[place] = format!("lbdev_{}.{}", token(&self.project), token(service)).into();
+        }
+        names[place].clone()
     }
 
     /// Where a request of the pool at `place` belongs: by the first of its cookies that is true. One whose backend takes no
     /// requests now is as good as none.
     pub(super) fn find(&self, place: usize, pool: &Pool, fields: &Fields) -> Sticks {
-        let mut values = key::cookies(fields, self.names[place].as_bytes()).peekable();
+        let name = self.name(place, &pool.service);
+        let mut values = key::cookies(fields, name.as_bytes()).peekable();
         if values.peek().is_none() {
             return Sticks::Not;
         }
@@ -123,6 +136,9 @@ impl Cookies {
 
     fn with<T>(&self, place: usize, member: &Member, see: impl FnOnce(&Cookie) -> T) -> T {
         let mut known = self.known.borrow_mut();
+        if known.len() <= place {
+            known.resize_with(place + 1, Vec::new);
+        }
         let known = &mut known[place];
         if known.len() <= member.index {
             known.resize_with(member.index + 1, || None);
@@ -136,10 +152,8 @@ impl Cookies {
 
     fn make(&self, place: usize, id: &BackendId) -> Cookie {
         let code = self.key.code(id);
-        let field = format!(
-            "{}={code}; Path=/; HttpOnly; SameSite=Lax",
-            self.names[place]
-        );
+        let name = self.name(place, id.service());
+        let field = format!("{name}={code}; Path=/; HttpOnly; SameSite=Lax");
         Cookie {
             id: id.clone(),
             field,

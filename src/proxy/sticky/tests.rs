@@ -57,12 +57,19 @@ fn codes_depend_on_key_service_and_backend() {
 
 #[test]
 fn names() {
-    let name = |project: &str, services: &[&str]| {
-        Cookies::new(project, StickyKey::new(&KEY), &pools(services)).names
+    let names = |project: &str, services: &[&str]| -> Vec<String> {
+        let cookies = Cookies::new(project, StickyKey::new(&KEY), &pools(services));
+        let each = services.iter().enumerate();
+        each.map(|(place, service)| cookies.name(place, service).to_string())
+            .collect()
     };
-    assert_eq!(name("my-site", &["web"]), ["lbdev_my-site"]);
-    assert_eq!(name("a", &["web", "api"]), ["lbdev_a.web", "lbdev_a.api"]);
-    assert_eq!(name("a b;=ü", &["web"]), ["lbdev_a%20b%3B%3D%C3%BC"]);
+    assert_eq!(names("my-site", &["web"]), ["lbdev_my-site"]);
+    assert_eq!(names("a", &["web", "api"]), ["lbdev_a.web", "lbdev_a.api"]);
+    assert_eq!(names("a b;=ü", &["web"]), ["lbdev_a%20b%3B%3D%C3%BC"]);
+    // Others come later: nobody loses the backend that he has.
+    let alone = Cookies::new("a", StickyKey::new(&KEY), &pools(&["web"]));
+    assert_eq!(&*alone.name(1, "api"), "lbdev_a.api");
+    assert_eq!(&*alone.name(0, "web"), "lbdev_a");
 }
 
 #[test]

@@ -137,8 +137,8 @@ fn members(backends: &[SocketAddr], run: RunId) -> Vec<Arc<Member>> {
 }
 
 impl Front {
-    fn pool(&self) -> &Arc<Pool> {
-        &self.pools.all()[0]
+    fn pool(&self) -> Arc<Pool> {
+        self.pools.at(0)
     }
 
     fn member(&self, index: usize) -> Arc<Member> {

@@ -41,6 +41,8 @@ pub(in crate::ui) fn backend(port: u16, state: &str) -> BackendStatus {
             at: jiff::Timestamp::UNIX_EPOCH,
         }),
         why: None,
+        waiting: false,
+        done: false,
     }
 }
 
