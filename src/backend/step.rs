@@ -80,6 +80,19 @@ impl Backend {
         }
     }
 
+    /// From now on requests in flight may take so long when it is stopped.
+    pub fn set_drain(&mut self, drain: std::time::Duration) {
+        self.timings.drain = drain;
+    }
+
+    /// From now on other rules hold: `rise` and `fall` in checks, when it is started again, how it is asked to end.
+    pub fn follow(&mut self, (rise, fall): (u32, u32), restart: RestartPolicy, stop: StopPolicy) {
+        self.rise = rise.max(1);
+        self.fall = fall.max(1);
+        self.restart = restart;
+        self.stop = stop;
+    }
+
     /// Its last run was the first of new code, and was not ready, or is not yet.
     pub fn is_on_trial(&self) -> bool {
         self.trial

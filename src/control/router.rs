@@ -341,6 +341,8 @@ fn refused(refused: Refused) -> Refusal {
             "leave `lbdev debug {}` first: Ctrl-P Ctrl-Q in its terminal",
             by.short()
         )),
+        Refused::OtherKind(_) => Report::failed("LB031", refused.to_string())
+            .hint("run `lbdev down`, then `lbdev up`"),
         Refused::NotUp { id, .. } => {
             let hint = format!("run `lbdev start {}` first", id.short());
             Report::failed("LB032", refused.to_string()).hint(hint)

@@ -52,9 +52,14 @@ impl Snapshot {
         self.gone + members.map(|member| member.tally.requests()).sum::<u64>()
     }
 
-    /// Requests answered by members that `others` have no more. Those keep their places: only the last ones go.
+    /// Requests answered by members that `others` have no more.
     fn answered_by_others(&self, others: &[Arc<Member>]) -> u64 {
-        let members = self.members.iter().skip(others.len());
+        let gone = |member: &&Arc<Member>| {
+            let same = |other: &Arc<Member>| Arc::ptr_eq(&other.tally, &member.tally);
+            // Nearly always they are the same ones at the same places.
+            !others.get(member.index).is_some_and(same) && !others.iter().any(same)
+        };
+        let members = self.members.iter().filter(gone);
         members.map(|member| member.tally.requests()).sum()
     }
 

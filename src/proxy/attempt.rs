@@ -35,7 +35,7 @@ pub(super) struct Outbound {
 impl Outbound {
     /// `request`, which is `fit`, with the fields that are to be forwarded.
     pub(super) fn new(client: &Client, mut request: Request, fit: &Fit) -> Self {
-        let keep = client.worker.settings.retry.body;
+        let keep = client.worker.settings().retry.body;
         Self {
             stamp: client.stamp(&mut request.fields, &fit.host),
             method: request.method,

@@ -183,7 +183,7 @@ impl Client {
     /// Ends what is overdue.
     pub(super) fn sweep(&self) {
         let now = self.worker.clock.now();
-        let limits = &self.worker.settings.timeouts;
+        let limits = &self.worker.settings().timeouts;
         let over = |limit: Duration| now >= self.since.get() + limit;
         if self.blind.get() {
             self.wake();
@@ -288,7 +288,7 @@ impl Client {
         if !fields.has_any(FORWARDED) {
             return Stamp::Hosts;
         }
-        let trusted = self.worker.settings.trust_forwarded;
+        let trusted = self.worker.settings().trust_forwarded;
         if trusted {
             self.continue_stamp(fields, host);
             return Stamp::InFields;

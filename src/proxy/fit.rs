@@ -84,7 +84,7 @@ pub(super) fn fit(client: &Client, request: &mut Request) -> Result<Fit, Box<Pag
     if let Some(token) = &token {
         headers::add_upgrade(fields, token);
     }
-    let retry = &client.worker.settings.retry;
+    let retry = &client.worker.settings().retry;
     let has_key = fields
         .get(Name::IdempotencyKey)
         .is_some_and(|key| !key.is_empty());

@@ -42,7 +42,7 @@ async fn forward(
     let accept = out.accept();
     let worker = &client.worker;
     let pool = &worker.pools.at(place);
-    let settings = &worker.settings;
+    let settings = worker.settings();
     let live = worker.pools.live();
     let limits = Limits {
         // A breakpoint must not be met by the next one, too.

@@ -55,7 +55,7 @@ pub use sticky::StickyKey;
 use crate::config::Balancer;
 use crate::error::Report;
 use crate::pool::{AccessLog, Pools};
-use worker::{Stage, Worker};
+use worker::{Change, Stage, Worker};
 
 /// Why the data path cannot start.
 #[derive(Debug, Error)]
@@ -80,6 +80,39 @@ pub struct Proxy {
     /// Each worker holds a sender: there is nobody left when nothing can come any more.
     working: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
+    workers: Workers,
+}
+
+/// Speaks to the threads of a running data path.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    changes: Vec<mpsc::UnboundedSender<Change>>,
+    lent: Lent,
+}
+
+impl Workers {
+    /// How many there are, which stays so.
+    pub fn count(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// From the next request on, other settings; and where `bound` is there, other sockets, made for as many workers. Those
+    /// who are connected stay. What belongs to the pools (`passive`, `queue.max`, `retry.budget`) stays as it was.
+    pub fn change(&self, settings: &Balancer, bound: Option<Bound>) {
+        let last_lines = bound
+            .as_ref()
+            .map(|bound| self.lent.clone().before(bound.addresses()).last_lines);
+        let mut sockets = bound.into_iter().flat_map(|bound| bound.workers);
+        for worker in &self.changes {
+            let listeners = sockets.next().zip(last_lines.clone());
+            let settings = settings.clone();
+            // A worker that has ended goes by nothing.
+            let _ = worker.send(Change {
+                settings,
+                listeners,
+            });
+        }
+    }
 }
 
 /// Starts answering on `bound`, one thread for each of its workers.
@@ -93,6 +126,10 @@ pub fn start(
     access: Arc<AccessLog>,
     lent: Lent,
 ) -> Result<Proxy, StartError> {
+    let workers = Workers {
+        changes: Vec::new(),
+        lent: lent.clone(),
+    };
     let lent = lent.before(bound.addresses());
     let (stage, seen) = watch::channel(Stage::Open);
     let (worker_lives, working) = mpsc::channel(1);
@@ -100,9 +137,12 @@ pub fn start(
         stage,
         working,
         threads: Vec::new(),
+        workers,
     };
     for (number, listeners) in bound.workers.into_iter().enumerate() {
-        let (settings, pools, access) = (settings.clone(), pools.clone(), access.clone());
+        let (settings, pools, access) = (Balancer::clone(&settings), pools.clone(), access.clone());
+        let (change, changes) = mpsc::unbounded_channel();
+        proxy.workers.changes.push(change);
         let (seen, lives, lent) = (seen.clone(), worker_lives.clone(), lent.clone());
         let runtime = Builder::new_current_thread();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -115,7 +155,7 @@ pub fn start(
                     Ok((runtime, listeners)) => {
                         let _ = ready.send(Ok(()));
                         let worker = Worker::new(settings, pools, access, lent);
-                        runtime.block_on(worker.run(listeners, seen));
+                        runtime.block_on(worker.run(listeners, seen, changes));
                     }
                     Err(error) => {
                         let _ = ready.send(Err(error));
@@ -149,6 +189,11 @@ fn begin(
 }
 
 impl Proxy {
+    /// What can be said to its threads while they work.
+    pub fn workers(&self) -> Workers {
+        self.workers.clone()
+    }
+
     /// Accepts no more connections; those that are there are answered. A second call changes nothing.
     pub fn stop_accepting(&self) {
         self.stage.send_if_modified(|stage| {

@@ -293,8 +293,9 @@ impl Page {
 
     /// The answer, in the form that the client's `Accept` likes.
     pub(super) fn answer(mut self, accept: Option<&[u8]>, mut flight: Box<Flight>) -> Answer {
-        if let Some(last_lines) = &flight.worker().last_lines {
-            self.ask(last_lines);
+        let last_lines = flight.worker().last_lines.borrow().clone();
+        if let Some(last_lines) = last_lines {
+            self.ask(&last_lines);
         }
         flight.status(self.status.as_u16());
         let (text, kind) = match Accept::of(accept) {

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::clock::Clock;
 use super::h1::{Broken, Exchange, ResponseHead, ToSend, Wire};
 use super::tape::Outgoing;
-use crate::backend::RunId;
+use crate::backend::{BackendId, RunId};
 use crate::pool::{AttemptFailure, Member};
 
 /// Interim responses before one response. A backend that has more of them has no response.
@@ -258,7 +258,8 @@ pub(super) enum NoHead {
 #[derive(Debug, Default)]
 struct Shelf {
     run: Option<RunId>,
-    name_line: Option<Vec<u8>>,
+    /// Of this backend: an index may get another one when the pool changes.
+    name_line: Option<(BackendId, Vec<u8>)>,
     idle: Vec<(Conn, Duration)>,
 }
 
@@ -288,12 +289,12 @@ impl Shelf {
 pub(super) struct Upstreams {
     shelves: RefCell<Vec<Vec<Shelf>>>,
     links: RefCell<Vec<Weak<Link>>>,
-    connect: Duration,
-    head: Option<Duration>,
+    connect: Cell<Duration>,
+    head: Cell<Option<Duration>>,
     /// Somebody debugs: a head may take as long as it takes.
     patient: Cell<bool>,
-    body: Option<Duration>,
-    idle: Duration,
+    body: Cell<Option<Duration>>,
+    idle: Cell<Duration>,
     clock: Clock,
 }
 
@@ -302,13 +303,21 @@ impl Upstreams {
         Self {
             shelves: RefCell::default(),
             links: RefCell::default(),
-            connect: timeouts.connect,
-            head: timeouts.backend_head,
+            connect: Cell::new(timeouts.connect),
+            head: Cell::new(timeouts.backend_head),
             patient: Cell::new(false),
-            body: timeouts.body,
-            idle: timeouts.idle,
+            body: Cell::new(timeouts.body),
+            idle: Cell::new(timeouts.idle),
             clock,
         }
+    }
+
+    /// From now on these hold.
+    pub(super) fn set_timeouts(&self, timeouts: &crate::config::Timeouts) {
+        self.connect.set(timeouts.connect);
+        self.head.set(timeouts.backend_head);
+        self.body.set(timeouts.body);
+        self.idle.set(timeouts.idle);
     }
 
     /// An idle connection to this run that is still open, as far as can be told without a system call for each.
@@ -343,8 +352,12 @@ impl Upstreams {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = Shelf::of(&mut shelves, pool, member.index);
         // A service's name is ASCII by the rules of the configuration.
-        let make = || format!("X-Lbdev-Backend: {}\r\n", member.id).into_bytes();
-        see(shelf.name_line.get_or_insert_with(make));
+        let make = || {
+            let line = format!("X-Lbdev-Backend: {}\r\n", member.id).into_bytes();
+            (member.id.clone(), line)
+        };
+        shelf.name_line.take_if(|(id, _)| *id != member.id);
+        see(&shelf.name_line.get_or_insert_with(make).1);
     }
 
     /// A new connection. Where there are idle ones that the request did not bear, the oldest makes room: what always
@@ -385,7 +398,7 @@ impl Upstreams {
 
     /// A socket to the backend, within the limit on time.
     pub(super) async fn connect(&self, member: &Member) -> Result<TcpStream, AttemptFailure> {
-        match tokio::time::timeout(self.connect, TcpStream::connect(member.address)).await {
+        match tokio::time::timeout(self.connect.get(), TcpStream::connect(member.address)).await {
             Err(_) => Err(AttemptFailure::ConnectTimeout),
             Ok(Ok(stream)) if is_to_itself(&stream) => Err(AttemptFailure::Refused),
             Ok(connected) => connected.map_err(|error| match error.kind() {
@@ -410,8 +423,8 @@ impl Upstreams {
                 return false;
             };
             let limit = match link.owed.get() {
-                Owed::Head => self.head.filter(|_| !self.patient.get()),
-                Owed::Request | Owed::Body => self.body,
+                Owed::Head => self.head.get().filter(|_| !self.patient.get()),
+                Owed::Request | Owed::Body => self.body.get(),
             };
             if let (Some(since), Some(limit)) = (link.owed_since.get(), limit)
                 && now >= since + limit + grain
@@ -428,7 +441,7 @@ impl Upstreams {
                 if now >= *since + REST {
                     conn.wire.rest();
                 }
-                conn.wire.is_quiet() && now < *since + self.idle
+                conn.wire.is_quiet() && now < *since + self.idle.get()
             });
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -34,6 +34,14 @@ pub(super) enum Stage {
     Draining(Instant),
 }
 
+/// What a worker goes by from now on.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) settings: Balancer,
+    /// Other sockets than before, and what those who connect there may read.
+    pub(super) listeners: Option<(Vec<std::net::TcpListener>, Option<LastLines>)>,
+}
+
 /// Sweeps are as far apart as a quarter of the shortest limit they watch, within these.
 const SWEEP_MIN: Duration = Duration::from_millis(20);
 const SWEEP_MAX: Duration = Duration::from_millis(500);
@@ -45,7 +53,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What the tasks of one thread share.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) settings: Arc<Balancer>,
+    settings: RefCell<Rc<Balancer>>,
     pub(super) pools: Arc<Pools>,
     pub(super) access: Arc<AccessLog>,
     pub(super) counter: Counter,
@@ -53,7 +61,7 @@ pub(super) struct Worker {
     pub(super) upstreams: Upstreams,
     pub(super) cookies: Cookies,
     /// What backends wrote last, where clients may read that.
-    pub(super) last_lines: Option<LastLines>,
+    pub(super) last_lines: RefCell<Option<LastLines>>,
     /// Turns true once, when what cannot end by itself has to.
     pub(super) draining: watch::Sender<bool>,
     /// The host that was asked for last: a new connection most often asks for it too.
@@ -67,7 +75,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        settings: Arc<Balancer>,
+        settings: Balancer,
         pools: Arc<Pools>,
         access: Arc<AccessLog>,
         lent: Lent,
@@ -76,8 +84,8 @@ impl Worker {
         Rc::new(Self {
             upstreams: Upstreams::new(&settings.timeouts, clock.clone()),
             cookies: Cookies::new(&lent.project, lent.sticky_key, &pools),
-            last_lines: lent.last_lines,
-            settings,
+            last_lines: RefCell::new(lent.last_lines),
+            settings: RefCell::new(Rc::new(settings)),
             pools,
             counter: access.counter(),
             access,
@@ -97,17 +105,26 @@ impl Worker {
         self: Rc<Self>,
         listeners: Vec<TcpListener>,
         mut stage: watch::Receiver<Stage>,
+        mut changes: mpsc::UnboundedReceiver<Change>,
     ) {
-        let accepting: Vec<AbortHandle> = listeners
-            .into_iter()
-            .map(|listener| tokio::task::spawn_local(accept(self.clone(), listener)).abort_handle())
-            .collect();
-        let grain = self.grain();
+        let mut accepting = self.accept_on(listeners);
+        let mut grain = self.grain();
         let mut sweeps = tokio::time::interval(grain);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut until = loop {
             tokio::select! {
                 _ = sweeps.tick() => self.sweep(grain),
+                Some(change) = changes.recv() => {
+                    if let Some((listeners, last_lines)) = self.change(change) {
+                        // Who is connected stays; what waits in the old socket is lost, as it is nobody's address any more.
+                        accepting.iter().for_each(AbortHandle::abort);
+                        accepting = self.accept_on(listeners);
+                        self.last_lines.replace(last_lines);
+                    }
+                    grain = self.grain();
+                    sweeps = tokio::time::interval(grain);
+                    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                }
                 // Whoever held the other end is gone without a word: the same as to close at once.
                 changed = stage.changed() => match changed.map(|()| *stage.borrow_and_update()) {
                     Ok(Stage::Open) => {}
@@ -137,8 +154,28 @@ impl Worker {
         // What is still in flight is dropped with the runtime.
     }
 
+    fn accept_on(self: &Rc<Self>, listeners: Vec<TcpListener>) -> Vec<AbortHandle> {
+        let accept = |listener| tokio::task::spawn_local(accept(self.clone(), listener));
+        let tasks = listeners.into_iter().map(accept);
+        tasks.map(|task| task.abort_handle()).collect()
+    }
+
+    /// Goes by other settings from now on. Other sockets, if there are some that can be used.
+    fn change(&self, change: Change) -> Option<(Vec<TcpListener>, Option<LastLines>)> {
+        self.upstreams.set_timeouts(&change.settings.timeouts);
+        self.settings.replace(Rc::new(change.settings));
+        let (listeners, last_lines) = change.listeners?;
+        let listeners = listeners.into_iter().map(TcpListener::from_std);
+        Some((listeners.collect::<Result<_, _>>().ok()?, last_lines))
+    }
+
+    /// Those that hold now.
+    pub(super) fn settings(&self) -> Rc<Balancer> {
+        self.settings.borrow().clone()
+    }
+
     fn grain(&self) -> Duration {
-        let timeouts = &self.settings.timeouts;
+        let timeouts = &self.settings().timeouts;
         let watched = [
             Some(timeouts.idle),
             timeouts.backend_head,

@@ -37,6 +37,9 @@ impl Supervisor {
                 self.wait(&service, why);
                 let _ = reply.send(());
             }
+            Command::Adopt { wanted, reply } => {
+                let _ = reply.send(self.adopt(*wanted));
+            }
             Command::Mark { reply } => {
                 let _ = reply.send(self.fresh);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::{BackendView, Change, Verb, View};
+use super::{Adopted, BackendView, Change, Verb, View, Wanted};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::config::defaults::MOST_BACKENDS;
 use crate::config::{Live, LiveChange};
@@ -25,6 +25,9 @@ pub enum Refused {
         /// Which.
         by: BackendId,
     },
+    /// Who runs it cannot change while lbdev runs.
+    #[error("`{0}` would have to change between a server that lbdev starts and one that it does not")]
+    OtherKind(BackendId),
     /// Only what is up can hang.
     #[error("`{id}` is {}, not up: there is nothing that could hang", .phase.word())]
     NotUp {
@@ -106,6 +109,10 @@ pub(super) enum Command {
         first: Option<RunId>,
         reply: oneshot::Sender<()>,
     },
+    Adopt {
+        wanted: Box<Wanted>,
+        reply: oneshot::Sender<Result<Adopted, Refused>>,
+    },
     Debug {
         id: Option<BackendId>,
         reply: oneshot::Sender<Result<(), Refused>>,
@@ -170,6 +177,19 @@ impl Handle {
         // A loop that has ended starts nothing.
         let _ = self.commands.send(wait).await;
         let _ = done.await;
+    }
+
+    /// Takes over another set of backends: new ones are started, unless they wait; those that are there no more finish their
+    /// requests and go; others go by their new settings. Those whose command is another are only named.
+    ///
+    /// # Errors
+    /// When one would have to change its kind (then nothing is changed), or lbdev is ending.
+    pub async fn adopt(&self, wanted: Wanted) -> Result<Adopted, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let wanted = Box::new(wanted);
+        let sent = self.commands.send(Command::Adopt { wanted, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
     /// Every run that is launched from now on is at least this one.

@@ -1,6 +1,7 @@
 //! The loop that owns every backend: it receives events, calls [`Backend::step`](crate::backend::Backend::step), performs
 //! the effects, publishes what it sees.
 
+mod adopt;
 mod asked;
 mod detect;
 mod gap;
@@ -17,8 +18,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{Adopted, Wanted};
 pub use handle::{Handle, Refused};
-pub use roll::{Rolled, roll};
+pub use roll::{Rolled, roll, roll_some};
 pub use run::{Parts, start};
 pub use target::{UnknownTarget, resolve_target};
 pub use words::{by_words, ending_words, exit_words, failing_words};

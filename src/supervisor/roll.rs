@@ -36,8 +36,19 @@ pub enum Rolled {
 /// two backends; what it has begun is finished by the supervisor. With [`WatchMode::Fresh`] the caller says with
 /// [`Handle::only_from`] that requests wait for the first; at its end all may have requests again.
 pub async fn roll(handle: &Handle, service: &str, mode: WatchMode, first: RunId) -> Rolled {
+    roll_some(handle, service, mode, first, |_| true).await
+}
+
+/// [`roll`], of those that `among` takes.
+pub async fn roll_some(
+    handle: &Handle,
+    service: &str,
+    mode: WatchMode,
+    first: RunId,
+    among: impl Fn(&BackendId) -> bool,
+) -> Rolled {
     let began = Instant::now();
-    match roll_all(handle, service, mode, first).await {
+    match roll_all(handle, service, mode, first, among).await {
         Ok(Ok(backends)) => {
             handle.only_from(service, None).await;
             Rolled::All {
@@ -65,17 +76,19 @@ async fn roll_all(
     service: &str,
     mode: WatchMode,
     first: RunId,
+    among: impl Fn(&BackendId) -> bool,
 ) -> Result<Result<usize, Vec<BackendView>>, Refused> {
     let mut done = 0;
     loop {
         let view = handle.view().borrow().clone();
-        let Some(next) = next(&view, service, first) else {
+        let to_go = |one: &&BackendView| is_to_go(one, first) && among(&one.spec.id);
+        let Some(next) = next(of_service(&view, service).filter(to_go)) else {
             return Ok(Ok(done));
         };
         let together = match mode {
             WatchMode::Fresh if done > 0 => {
                 // Those that are left get no requests: nobody waits for them.
-                let left = of_service(&view, service).filter(|one| is_to_go(one, first));
+                let left = of_service(&view, service).filter(to_go);
                 left.map(|backend| backend.spec.id.clone()).collect()
             }
             WatchMode::Fresh | WatchMode::Mixed => vec![next],
@@ -117,8 +130,7 @@ fn is_to_go(backend: &BackendView, first: RunId) -> bool {
 }
 
 /// The next one. What does not serve comes first: it costs nobody a place, and code that cannot start is found out there.
-fn next(view: &View, service: &str, first: RunId) -> Option<BackendId> {
-    let to_go = of_service(view, service).filter(|backend| is_to_go(backend, first));
+fn next<'a>(to_go: impl Iterator<Item = &'a BackendView>) -> Option<BackendId> {
     let next = to_go.min_by_key(|backend| backend.eligible)?;
     Some(next.spec.id.clone())
 }

@@ -98,14 +98,29 @@ impl Supervisor {
             let gone = self
                 .units
                 .iter()
-                .position(|unit| unit.leaving && unit.backend.run().is_none() && is_last(unit));
+                .position(|unit| {
+                    unit.leaving
+                        && unit.backend.run().is_none()
+                        && (unit.dropped || is_last(unit))
+                });
             let Some(place) = gone else { break };
             let unit = self.units.remove(place);
+            self.close_ranks(unit.spec.id.service());
             self.publish_service(unit.spec.id.service());
             forgot = true;
         }
         if forgot {
             self.publish_view();
+        }
+    }
+
+    /// No place in a pool is empty.
+    fn close_ranks(&mut self, service: &str) {
+        let of_it = |unit: &&mut Unit| unit.spec.id.service() == service && unit.place.is_some();
+        let mut units: Vec<&mut Unit> = self.units.iter_mut().filter(of_it).collect();
+        units.sort_by_key(|unit| unit.place);
+        for (place, unit) in units.into_iter().enumerate() {
+            unit.place = Some(place);
         }
     }
 
@@ -127,22 +142,29 @@ impl Supervisor {
             }
         }
         for spec in specs {
-            let in_pool = self
-                .of_service(service)
-                .filter(|unit| unit.place.is_some())
-                .count();
-            let place = (!spec.addresses.is_empty()).then_some(in_pool);
-            let unit = Unit::new(Arc::new(spec), place, self.drain, now());
-            // Behind the others of its service: that is the order in which people look.
-            let after = self
-                .units
-                .iter()
-                .rposition(|unit| unit.spec.id.service() == service);
-            let at = after.map_or(self.units.len(), |last| last + 1);
-            self.units.insert(at, unit);
+            let at = self.insert(spec);
             self.apply(at, Event::Start, Cause::Asked(Verb::Start), now());
         }
         Ok(())
+    }
+
+    /// A further backend, which nobody has started yet; where it stands.
+    pub(super) fn insert(&mut self, spec: BackendSpec) -> usize {
+        let service = spec.id.service().to_owned();
+        let in_pool = self
+            .of_service(&service)
+            .filter(|unit| unit.place.is_some())
+            .count();
+        let place = (!spec.addresses.is_empty()).then_some(in_pool);
+        let unit = Unit::new(Arc::new(spec), place, self.drain, now());
+        // Behind the others of its service: that is the order in which people look.
+        let after = self
+            .units
+            .iter()
+            .rposition(|unit| unit.spec.id.service() == service);
+        let at = after.map_or(self.units.len(), |last| last + 1);
+        self.units.insert(at, unit);
+        at
     }
 
     /// What is to be launched, on the ports after the last one that nobody has.

@@ -23,6 +23,8 @@ pub(super) struct Unit {
     pub(super) weight: u32,
     /// A person wants fewer backends: it goes as soon as its process has ended.
     pub(super) leaving: bool,
+    /// The configuration has it no more: it goes whatever its place is.
+    pub(super) dropped: bool,
     /// What comes before its first launch, in words.
     pub(super) waiting: Option<String>,
     /// Since when nothing speaks against it.
@@ -82,6 +84,7 @@ impl Unit {
             backend,
             tally: Arc::default(),
             leaving: false,
+            dropped: false,
             waiting: None,
             well_since: None,
             place,
