@@ -2,8 +2,11 @@
 //! ever added.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::config::Request;
 
 /// The version field of every JSON document.
 pub const VERSION: u32 = 1;
@@ -160,6 +163,93 @@ pub struct Acted {
 pub struct Settings {
     pub version: u32,
     pub balancer: BalancerStatus,
+}
+
+/// What `up` was asked for, for an instance that runs already: the mirror of [`Request`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct UpRequest {
+    pub dir: PathBuf,
+    pub file: Option<PathBuf>,
+    pub demo: bool,
+    pub command: Option<String>,
+    pub from: Option<String>,
+    pub replicas: Option<u32>,
+    pub ports: Option<String>,
+    pub listen: Option<String>,
+    pub external: Option<String>,
+    pub algorithm: Option<String>,
+    pub sticky: Option<String>,
+    pub detect: Option<String>,
+    pub workers: Option<usize>,
+    pub no_watch: bool,
+    pub services: Vec<String>,
+}
+
+impl From<Request> for UpRequest {
+    fn from(request: Request) -> Self {
+        Self {
+            dir: request.dir,
+            file: request.file,
+            demo: request.demo,
+            command: request.command,
+            from: request.from,
+            replicas: request.replicas,
+            ports: request.ports,
+            listen: request.listen,
+            external: request.external,
+            algorithm: request.algorithm,
+            sticky: request.sticky,
+            detect: request.detect,
+            workers: request.workers,
+            no_watch: request.no_watch,
+            services: request.services,
+        }
+    }
+}
+
+impl From<UpRequest> for Request {
+    fn from(request: UpRequest) -> Self {
+        Self {
+            dir: request.dir,
+            file: request.file,
+            demo: request.demo,
+            command: request.command,
+            from: request.from,
+            replicas: request.replicas,
+            ports: request.ports,
+            listen: request.listen,
+            external: request.external,
+            algorithm: request.algorithm,
+            sticky: request.sticky,
+            detect: request.detect,
+            workers: request.workers,
+            no_watch: request.no_watch,
+            services: request.services,
+        }
+    }
+}
+
+/// The answer to a reload: the backends that it is about, by their ids.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Reloaded {
+    pub version: u32,
+    /// New ones, which are being started.
+    pub added: Vec<String>,
+    /// These finish their requests, and go.
+    pub dropped: Vec<String>,
+    /// Their command is another: they are restarted one after the other.
+    pub outdated: Vec<String>,
+    /// These go by other settings from now on.
+    pub retuned: Vec<String>,
+    /// The balancer's settings are others.
+    pub balancer: bool,
+    /// Where it answers now, if that is another address.
+    pub moved: Option<String>,
+    /// For the person.
+    pub notes: Vec<String>,
 }
 
 /// An error, over the socket and under `--json`.

@@ -16,7 +16,7 @@ impl Running {
     /// The end, in order: no new connections, what is in flight, the backends, the socket, the files.
     pub(super) async fn end(self, notes: &Notes) -> (Level, Option<Reason>) {
         let Running {
-            config,
+            current,
             shutdown,
             order,
             supervisor,
@@ -28,6 +28,7 @@ impl Running {
             lock,
             ..
         } = self;
+        let config = current.load_full();
         let mut view = supervisor.view();
         let running = view
             .borrow()

@@ -7,6 +7,7 @@ mod given_up;
 mod guard;
 mod order;
 mod preflight;
+mod reload;
 mod saves;
 mod serve;
 mod sessions;

@@ -30,9 +30,7 @@ impl Order {
     /// Has the backends wait of every service that something comes before.
     pub(super) async fn prepare(&self, services: &[Service]) {
         for service in services {
-            let first = service.needs.first().map(waits_for);
-            let first = first.or_else(|| service.before.first().map(|task| runs(&task.line)));
-            if let Some(first) = first {
+            if let Some(first) = comes_first(service) {
                 self.supervisor.wait_for(&service.name, Some(first)).await;
             }
         }
@@ -107,6 +105,12 @@ impl Order {
             }
         }
     }
+}
+
+/// What comes before a service, in words.
+pub(super) fn comes_first(service: &Service) -> Option<String> {
+    let need = service.needs.first().map(waits_for);
+    need.or_else(|| service.before.first().map(|task| runs(&task.line)))
 }
 
 fn waits_for(need: &Need) -> String {

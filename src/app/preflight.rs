@@ -44,6 +44,30 @@ pub(super) fn ports(config: &Config, command: String) -> Result<Bound, Vec<Repor
     }
 }
 
+/// Makes sure that nobody listens on these ports.
+pub(super) fn free(wanted: &[u16]) -> Result<(), Report> {
+    let asked = Wanted {
+        command: "lbdev reload".to_owned(),
+        backends: wanted.to_vec(),
+        listen: None,
+    };
+    let home = instance::home();
+    let mut taken = Vec::new();
+    for &port in wanted {
+        match ports::probe(&ports::loopback(port)) {
+            Ok(()) => {}
+            Err(PortError::Taken { port }) => taken.push(port),
+            Err(error @ PortError::Refused { .. }) => {
+                return Err(error.report(&asked, home.as_deref()));
+            }
+        }
+    }
+    match taken.is_empty() {
+        true => Ok(()),
+        false => Err(ports::report(&taken, &asked, home.as_deref())),
+    }
+}
+
 pub(super) fn managed_ports(config: &Config) -> Vec<u16> {
     let backends = config.services.iter().flat_map(|service| &service.backends);
     backends

@@ -25,9 +25,7 @@ pub(super) struct Watches(Vec<(String, Watching, AbortHandle)>);
 
 impl Drop for Watches {
     fn drop(&mut self) {
-        for (_, _, task) in &self.0 {
-            task.abort();
-        }
+        self.end();
     }
 }
 
@@ -76,9 +74,11 @@ impl Watches {
         }
     }
 
-    /// Whether a save of this service's files is heard.
-    pub(super) fn has(&self, service: &str) -> bool {
-        self.0.iter().any(|(known, _, _)| known == service)
+    /// Nothing is watched any more.
+    pub(super) fn end(&mut self) {
+        for (_, _, task) in self.0.drain(..) {
+            task.abort();
+        }
     }
 }
 
@@ -135,7 +135,8 @@ async fn follow(
                 match outcome {
                     Rolled::All { backends, took } => tools.notes.tell(rolled(&service, &what, backends, took)),
                     Rolled::Failed { failed, kept } => {
-                        for report in not_started(&service, &failed, &kept, &*tools.last_words) {
+                        let code = "the saved code";
+                        for report in not_started(code, &service, &failed, &kept, &*tools.last_words) {
                             tools.notes.report(&report);
                         }
                     }
@@ -242,8 +243,9 @@ fn rolled(service: &str, what: &str, backends: usize, took: Duration) -> String 
     }
 }
 
-/// The new code does not start: its own words, alike ones once.
-fn not_started(
+/// What is new does not start: its own words, alike ones once.
+pub(super) fn not_started(
+    what: &str,
     service: &str,
     failed: &[BackendView],
     kept: &[crate::backend::BackendId],
@@ -264,7 +266,7 @@ fn not_started(
         let report = Report::failed(
             "LB015",
             format!(
-                "the saved code does not start: `{}` {why}; {others}",
+                "{what} does not start: `{}` {why}; {others}",
                 backend.spec.id
             ),
         )

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -11,12 +12,13 @@ use uuid::Uuid;
 use super::ending::exit_code;
 use super::startup::{self, Startup};
 use super::order::Order;
+use super::reload::{self, Reloader};
 use super::saves::{self, Watches};
 use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
-use crate::config::Config;
-use crate::control::{self, About, Control, Door};
+use crate::config::{Config, Request, Route};
+use crate::control::{self, About, Control, Door, Reload};
 use crate::error::Report;
 use crate::instance::{self, Lock};
 use crate::pool::{AccessLog, Pools};
@@ -61,7 +63,10 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     let _ = process::raise_files();
     let typed = start.typed_without(&["--ports", "--listen"]);
     let Start {
-        config, folder, ui, ..
+        config,
+        folder,
+        ui,
+        options,
     } = start;
     // An earlier lbdev of this folder may have been ended so hard that even its guardian could not finish. Until its files
     // are written anew, nobody is to read there where it was.
@@ -76,7 +81,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     let bound = preflight::ports(&config, typed)?;
     let runtime = commands::runtime().map_err(|report| vec![report])?;
     runtime.block_on(async {
-        let running = Running::start(config, lock, bound, background, ui)
+        let running = Running::start(config, options.request, lock, bound, background, ui)
             .await
             .map_err(|report| vec![report])?;
         running.until_ended().await
@@ -85,7 +90,10 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
 
 /// The parts of a running instance.
 pub(super) struct Running {
-    pub(super) config: Config,
+    /// The set-up that holds.
+    pub(super) current: Arc<ArcSwap<Config>>,
+    /// What changes it, until it runs by itself.
+    pub(super) reloading: Option<(mpsc::Receiver<Reload>, Reloading)>,
     pub(super) shutdown: Shutdown,
     pub(super) order: Order,
     pub(super) supervisor: Handle,
@@ -104,9 +112,25 @@ pub(super) struct Running {
     pub(super) ui: Ui,
 }
 
+/// What a [`Reloader`] is made of, besides what [`Running`] has.
+pub(super) struct Reloading {
+    request: Request,
+    pools: Arc<Pools>,
+    instance: wire::Instance,
+}
+
+/// Which requests go to which service.
+pub(super) fn routes(config: &Config) -> Vec<(Arc<str>, Vec<Route>)> {
+    let services = config.services.iter();
+    let balanced = services.filter(|service| !service.routes.is_empty());
+    let routes = balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
+    routes.collect()
+}
+
 impl Running {
     async fn start(
         mut config: Config,
+        request: Request,
         lock: Lock,
         bound: Bound,
         background: bool,
@@ -134,41 +158,30 @@ impl Running {
         let terminals = launcher.terminals();
         config.notes.extend(bound.notes().iter().cloned());
         let balancer = Arc::new(config.balancer.clone());
-        let balanced = config
-            .services
-            .iter()
-            .filter(|service| !service.routes.is_empty());
-        let routes =
-            balanced.map(|service| (Arc::from(service.name.as_str()), service.routes.clone()));
-        let pools = Arc::new(Pools::new(routes, &config.balancer));
+        let pools = Arc::new(Pools::new(routes(&config), &config.balancer));
         let access = Arc::new(AccessLog::default());
         let prober =
             Network::new().map_err(|error| machine("make a client for its checks", &error))?;
         let url = config.balancer.listen.url();
+        let wanted = reload::wanted(&config);
         let (supervisor, loop_task) = supervisor::start(Parts {
-            backends: config
-                .services
-                .iter()
-                .flat_map(|service| service.backends.clone())
-                .collect(),
+            backends: wanted.backends,
             launcher,
             news,
             prober: Arc::new(prober),
             pools: pools.clone(),
-            drain: config.balancer.timeouts.drain,
-            host: url.trim_start_matches("http://").to_owned(),
-            listen: config.balancer.listen.port,
-            more: config
-                .services
-                .iter()
-                .filter_map(|service| Some((service.name.clone(), service.more.clone()?)))
-                .collect(),
+            drain: wanted.drain,
+            host: wanted.host,
+            listen: wanted.listen,
+            more: wanted.more,
         });
+        let current = Arc::new(ArcSwap::from_pointee(config.clone()));
+        let (reloads, asked) = mpsc::channel(1);
         let about = About {
             project: config.project.clone(),
             dir: config.dir.clone(),
             started: Instant::now(),
-            balancer: config.balancer.clone(),
+            config: current.clone(),
         };
         let control = Control {
             about,
@@ -177,6 +190,7 @@ impl Running {
             meter,
             terminals,
             shutdown: shutdown.clone(),
+            reloads,
         };
         let door = control::open(lock.folder().socket(), Arc::new(control))
             .map_err(|error| machine("open its control socket", &error))?;
@@ -192,9 +206,9 @@ impl Running {
                 lines.iter().map(|line| line.text.to_string()).collect()
             })),
         };
-        let proxy = proxy::start(balancer, bound, pools, access.clone(), lent)?;
+        let proxy = proxy::start(balancer, bound, pools.clone(), access.clone(), lent)?;
         let identity = instance::identity(&config.dir).unwrap_or_default();
-        lock.write(&wire::Instance {
+        let instance = wire::Instance {
             version: wire::VERSION,
             id: id.clone(),
             project: config.project.clone(),
@@ -206,7 +220,8 @@ impl Running {
             setup: super::setup(&config, lock.folder()),
             device: identity.0,
             inode: identity.1,
-        })?;
+        };
+        lock.write(&instance)?;
         let source = sessions::Source {
             instance: id,
             view: supervisor.view(),
@@ -220,8 +235,17 @@ impl Running {
         };
         order.prepare(&config.services).await;
         supervisor.start_all().await;
+        let reloading = (
+            asked,
+            Reloading {
+                request,
+                pools,
+                instance,
+            },
+        );
         Ok(Self {
-            config,
+            current,
+            reloading: Some(reloading),
             order,
             shutdown,
             supervisor,
@@ -246,6 +270,7 @@ impl Running {
             to: notes_to,
             ui: self.ui,
         };
+        let config = self.current.load_full();
         let mut screen = None;
         if !self.background {
             let feeds = ui::Feeds {
@@ -257,7 +282,7 @@ impl Running {
             };
             let display = ui::Serving::new(
                 self.ui,
-                ui::About::new(&self.config, Some(preflight::said(&self.config))),
+                ui::About::new(&config, Some(preflight::said(&config))),
                 feeds,
             )
             .spawn();
@@ -295,9 +320,23 @@ impl Running {
                 Arc::new(move |backend: &BackendView| last_words(&output, backend))
             },
         };
-        let mut watches = Watches::default();
-        watches.follow(&self.config, &tools).await;
-        let (order, services) = (self.order.clone(), self.config.services.clone());
+        let watches = Arc::new(tokio::sync::Mutex::new(Watches::default()));
+        watches.lock().await.follow(&config, &tools).await;
+        let reloader = self.reloading.take().map(|(asked, parts)| {
+            let reloader = Reloader {
+                current: self.current.clone(),
+                request: parts.request,
+                pools: parts.pools,
+                workers: self.proxy.workers(),
+                order: self.order.clone(),
+                lock: self.lock.clone(),
+                instance: parts.instance,
+                watches: watches.clone(),
+                tools: tools.clone(),
+            };
+            tokio::spawn(reloader.run(asked))
+        });
+        let (order, services) = (self.order.clone(), config.services.clone());
         let mut ordered = tokio::spawn(async move { order.start(&services).await });
         let mut unordered = None;
         let not_started = async {
@@ -320,14 +359,17 @@ impl Running {
             biased;
             _ = self.shutdown.reached(Level::Drain) => Vec::new(),
             reports = not_started => reports,
-            reports = self.watch_start(&said, &watches) => reports,
+            reports = self.watch_start(&said) => reports,
             _ = reader_gone => Vec::new(),
         };
         let view = self.supervisor.view().borrow().clone();
         let was_ready = view.backends.iter().any(|backend| backend.was_ready);
         drop(view);
         self.shutdown.ask(Reason::Asked);
-        drop(watches);
+        if let Some(reloader) = reloader {
+            reloader.abort();
+        }
+        watches.lock().await.end();
         if unordered.is_none() && !ordered.is_finished() {
             // What runs before a service is told to end by now.
             let _ = ordered.await;
@@ -345,12 +387,15 @@ impl Running {
     }
 
     /// Whether a service that does not start is given another try by the next save.
-    fn waits_for_a_save(&self, watches: &Watches, service: &str) -> bool {
-        !self.background && self.ui.out_terminal && watches.has(service)
+    fn waits_for_a_save(&self, service: &str) -> bool {
+        let config = self.current.load();
+        let named = config.services.iter().find(|one| one.name == service);
+        let watched = named.is_some_and(|service| service.watch.is_some());
+        !self.background && self.ui.out_terminal && watched
     }
 
     /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
-    async fn watch_start(&self, notes: &Notes, watches: &Watches) -> Vec<Report> {
+    async fn watch_start(&self, notes: &Notes) -> Vec<Report> {
         let mut forgiven = false;
         let mut view = self.supervisor.view();
         let last_lines = |backend: &BackendView| last_lines(&self.output, backend);
@@ -362,7 +407,7 @@ impl Running {
             let now = view.borrow_and_update().clone();
             match startup::judge(&now, Instant::now()) {
                 // Somebody who watches mends it, and saves.
-                Startup::Hopeless(service) if self.waits_for_a_save(watches, &service) => {
+                Startup::Hopeless(service) if self.waits_for_a_save(&service) => {
                     if !std::mem::replace(&mut forgiven, true) {
                         for report in startup::failures(&now, &service, last_lines) {
                             notes.report(&report);
@@ -373,8 +418,8 @@ impl Running {
                 Startup::Hopeless(service) => return startup::failures(&now, &service, last_lines),
                 Startup::Ready => break,
                 Startup::Degraded => {
-                    let services: Vec<&str> = self
-                        .config
+                    let config = self.current.load_full();
+                    let services: Vec<&str> = config
                         .services
                         .iter()
                         .map(|service| service.name.as_str())

@@ -150,6 +150,19 @@ impl Client {
         self.ask(Method::POST, &path, body).await
     }
 
+    /// Has another set-up hold: by what `up` was asked for now, or by the same as before. What has to be started or restarted
+    /// for it is under way when this returns.
+    ///
+    /// # Errors
+    /// When it does not answer, or the set-up cannot be; then nothing has changed.
+    pub async fn reload(
+        &self,
+        request: Option<wire::UpRequest>,
+    ) -> Result<wire::Reloaded, ClientError> {
+        let body = Some(json!({ "request": request }));
+        self.ask(Method::POST, "/v1/reload", body).await
+    }
+
     /// Tells it to stop everything and end. It agrees at once and goes on by itself.
     ///
     /// # Errors

@@ -11,4 +11,4 @@ mod status;
 
 pub use client::{Client, ClientError};
 pub use door::{Door, open};
-pub use router::{About, Control};
+pub use router::{About, Control, Reload};

@@ -4,31 +4,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
 
 use super::attach::{self, Unattached};
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Intent, Signal};
-use crate::config::{Balancer, LiveChange, read_weight};
+use crate::config::{self, Config, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::Pools;
 use crate::process::Meter;
 use crate::process::terminal::Terminals;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
-use crate::wire::{Acted, BalancerStatus, Problem, ProblemBody, Settings, Status, VERSION};
+use crate::wire::{
+    Acted, BalancerStatus, Problem, ProblemBody, Reloaded, Settings, Status, UpRequest, VERSION,
+};
 
 /// A longer request body is refused.
 const BODY_MAX: usize = 64 * 1024;
 /// What backends use is looked at for so long; then what was found before is told.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
-/// What does not change while an instance runs.
+/// What is told of an instance as a whole.
 #[derive(Debug, Clone)]
 pub struct About {
     /// The project's name.
@@ -37,8 +41,17 @@ pub struct About {
     pub dir: PathBuf,
     /// When this instance began.
     pub started: Instant,
-    /// The balancer's settings, with the port it really listens on.
-    pub balancer: Balancer,
+    /// The set-up that holds now.
+    pub config: Arc<ArcSwap<Config>>,
+}
+
+/// A person wants another set-up to hold, by the same request as before if none is given.
+#[derive(Debug)]
+pub struct Reload {
+    /// What was asked for.
+    pub request: Option<config::Request>,
+    /// What became of it.
+    pub reply: oneshot::Sender<Result<Reloaded, Report>>,
 }
 
 /// Everything the routes need.
@@ -55,6 +68,8 @@ pub struct Control {
     pub terminals: Arc<Terminals>,
     /// To end lbdev.
     pub shutdown: Shutdown,
+    /// Who changes the set-up.
+    pub reloads: mpsc::Sender<Reload>,
 }
 
 /// The body of a `kill`.
@@ -70,6 +85,13 @@ struct Kill {
 #[serde(default, deny_unknown_fields)]
 struct Scale {
     backends: Option<u32>,
+}
+
+/// The body of a `reload`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Reloading {
+    request: Option<UpRequest>,
 }
 
 /// The body of a `drain`.
@@ -126,6 +148,16 @@ impl Control {
                     &serde_json::json!({ "version": VERSION }),
                 ))
             }
+            (["v1", "reload"], &Method::POST) => {
+                let Reloading { request } = body(request).await?;
+                let request = request.map(config::Request::from);
+                let (reply, answer) = oneshot::channel();
+                let stopping = || refused(Refused::Stopping);
+                let sent = self.reloads.send(Reload { request, reply }).await;
+                sent.map_err(|_| stopping())?;
+                let reloaded = answer.await.map_err(|_| stopping())?;
+                Ok(json(StatusCode::OK, &reloaded.map_err(unfit)?))
+            }
             (["v1", "backends", target], &Method::GET) => {
                 let ids = self.targets(&percent_decode(target))?;
                 let view = self.supervisor.view().borrow().clone();
@@ -176,7 +208,7 @@ impl Control {
                 Ok(json(StatusCode::OK, &self.acted(&after.map_err(refused)?)))
             }
             (
-                ["v1", "status" | "shutdown" | "settings"]
+                ["v1", "status" | "shutdown" | "settings" | "reload"]
                 | ["v1", "backends", _]
                 | ["v1", "backends", _, _]
                 | ["v1", "services", _, "scale"],
@@ -238,7 +270,7 @@ impl Control {
             let part = &unknown.part;
             let known: Vec<String> = known.map(|id| format!("`{}`", id.short())).collect();
             let known = known.join(", ");
-            let report = if *part == self.about.balancer.listen.port.to_string() {
+            let report = if *part == self.about.config.load().balancer.listen.port.to_string() {
                 Report::usage(
                     "LB030",
                     format!("{part} is the balancer, not a backend; known: {known}"),
@@ -269,7 +301,7 @@ impl Control {
     fn balancer(&self) -> BalancerStatus {
         let (totals, live) = (Totals::of(&self.pools), self.pools.live());
         BalancerStatus {
-            url: self.about.balancer.listen.url(),
+            url: self.about.config.load().balancer.listen.url(),
             engine: "builtin".to_owned(),
             algorithm: live.algorithm.name().to_owned(),
             hash_key: live.hash_key.to_string(),

@@ -61,6 +61,10 @@ impl Supervisor {
                 self.set_live(live.clone());
                 let _ = reply.send(live);
             }
+            Command::Replace { live, reply } => {
+                self.set_live(*live);
+                let _ = reply.send(());
+            }
             Command::Debug { id, reply } => {
                 let live = Live::clone(&self.pools.live());
                 let _ = reply.send(match (live.debugged.clone(), &id) {

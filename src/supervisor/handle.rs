@@ -113,6 +113,10 @@ pub(super) enum Command {
         wanted: Box<Wanted>,
         reply: oneshot::Sender<Result<Adopted, Refused>>,
     },
+    Replace {
+        live: Box<Live>,
+        reply: oneshot::Sender<()>,
+    },
     Debug {
         id: Option<BackendId>,
         reply: oneshot::Sender<Result<(), Refused>>,
@@ -240,6 +244,18 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let change = change.into();
         let sent = self.commands.send(Command::Live { change, reply }).await;
+        sent.map_err(|_| Refused::Stopping)?;
+        answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// Has all of these settings hold at once.
+    ///
+    /// # Errors
+    /// When lbdev is ending.
+    pub async fn replace_live(&self, live: Live) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        let live = Box::new(live);
+        let sent = self.commands.send(Command::Replace { live, reply }).await;
         sent.map_err(|_| Refused::Stopping)?;
         answer.await.map_err(|_| Refused::Stopping)
     }
