@@ -144,24 +144,30 @@ pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> 
     let Some(instance) = runtime.block_on(settled(start))? else {
         return Ok(None);
     };
-    if instance.setup != super::setup(config, folder) {
-        let report = Report::failed(
-            "LB003",
-            format!(
-                "lbdev is already running here (pid {}, {}) with another set-up",
-                instance.pid, instance.url
-            ),
-        );
-        let hint = match folder.is_demo() {
-            true => "run `lbdev down --project demo`, then `lbdev demo` again",
-            false => "run `lbdev down`, then `lbdev up` again",
-        };
-        return Err(vec![report.hint(hint)]);
+    let drawn = options.request.ports.as_deref() == Some("auto");
+    let changed = instance.setup != super::setup(config, folder) && !drawn;
+    if let Some(words) = &options.then {
+        return beside_running(start, &instance, words, changed).map(Some);
     }
-    ui.note(&format!(
-        "already running (pid {}) at {}",
-        instance.pid, instance.url
-    ));
+    if changed {
+        let (request, client) = (options.request.clone(), client(start)?);
+        ui.note(&format!(
+            "already running (pid {}): it takes over what has changed",
+            instance.pid
+        ));
+        runtime.block_on(async {
+            let before = client.status().await.map_err(one)?;
+            let reloaded = client.reload(Some(request.into())).await.map_err(one)?;
+            commands::tell_reload(&reloaded, ui);
+            if options.detach && !options.wait {
+                return Ok(());
+            }
+            let followed = commands::follow_reload(&client, &reloaded, &before, ui).await;
+            followed.map(drop).map_err(|report| vec![report])
+        })?;
+    } else {
+        already(start, &instance);
+    }
     if options.detach {
         let code = runtime.block_on(follow_start(start, &Followed::Theirs(&instance)))?;
         return Ok(Some(code));
@@ -184,6 +190,48 @@ pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> 
         project: folder.is_demo().then(|| config.project.clone()),
     };
     commands::run(Task::Logs(logs), &place, ui).map(Some)
+}
+
+fn already(start: &Start, instance: &wire::Instance) {
+    start.ui.note(&format!(
+        "already running (pid {}) at {}",
+        instance.pid, instance.url
+    ));
+}
+
+fn one(error: crate::control::ClientError) -> Vec<Report> {
+    vec![error.into()]
+}
+
+/// `run` where lbdev runs already: it is used as it is, and left running.
+fn beside_running(
+    start: &Start,
+    instance: &wire::Instance,
+    words: &[OsString],
+    changed: bool,
+) -> Result<u8, Vec<Report>> {
+    if changed {
+        let message = format!(
+            "lbdev is already running here (pid {}, {}) with another set-up",
+            instance.pid, instance.url
+        );
+        return Err(vec![Report::failed("LB003", message)
+            .hint("run `lbdev reload` for it to take over this one, or `lbdev down` first")]);
+    }
+    already(start, instance);
+    start.ui.note("it is left running");
+    let runtime = commands::runtime().map_err(|report| vec![report])?;
+    runtime.block_on(async {
+        let code = follow_start(start, &Followed::Theirs(instance)).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let shutdown = shutdown::Shutdown::default();
+        // Without it a signal ends this command, and leaves the other alone, all the same.
+        let _ = shutdown.listen();
+        let ran = super::run::run(words, &instance.url, &shutdown).await;
+        ran.map_err(|report| vec![report])
+    })
 }
 
 /// The instance that runs here, when it is one that answers and goes on; `None` when it has ended. One that is starting,

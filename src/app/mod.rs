@@ -8,6 +8,7 @@ mod guard;
 mod order;
 mod preflight;
 mod reload;
+mod run;
 mod saves;
 mod serve;
 mod sessions;

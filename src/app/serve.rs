@@ -14,6 +14,7 @@ use super::startup::{self, Startup};
 use super::order::Order;
 use super::reload::{self, Reloader};
 use super::saves::{self, Watches};
+use super::run::Then;
 use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};
@@ -80,11 +81,15 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     }
     let bound = preflight::ports(&config, typed)?;
     let runtime = commands::runtime().map_err(|report| vec![report])?;
+    let then = options.then.clone().map(|words| Then {
+        words,
+        patience: options.wait_timeout,
+    });
     runtime.block_on(async {
         let running = Running::start(config, options.request, lock, bound, background, ui)
             .await
             .map_err(|report| vec![report])?;
-        running.until_ended().await
+        running.until_ended(then).await
     })
 }
 
@@ -264,7 +269,7 @@ impl Running {
     }
 
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
-    async fn until_ended(mut self) -> Result<u8, Vec<Report>> {
+    async fn until_ended(mut self, then: Option<Then>) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
         let said = Notes {
             to: notes_to,
@@ -272,7 +277,7 @@ impl Running {
         };
         let config = self.current.load_full();
         let mut screen = None;
-        if !self.background {
+        if !self.background && then.is_none() {
             let feeds = ui::Feeds {
                 view: self.supervisor.view(),
                 changes: self.supervisor.changes(),
@@ -355,9 +360,25 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
+        let mut code = None;
+        let ui = self.ui;
+        let command = async {
+            match &then {
+                Some(then) => self.run_then(then, ui).await,
+                None => std::future::pending().await,
+            }
+        };
         let failed = tokio::select! {
             biased;
-            _ = self.shutdown.reached(Level::Drain) => Vec::new(),
+            // The command is told of the end by itself.
+            done = command => match done {
+                Ok(status) => {
+                    code = Some(status);
+                    Vec::new()
+                }
+                Err(reports) => reports,
+            },
+            _ = self.shutdown.reached(Level::Drain), if then.is_none() => Vec::new(),
             reports = not_started => reports,
             reports = self.watch_start(&said) => reports,
             _ = reader_gone => Vec::new(),
@@ -379,11 +400,18 @@ impl Running {
         if let Some(screen) = screen {
             screen.close(LAST_WORDS).await;
         }
-        if failed.is_empty() {
-            Ok(exit_code(level, reason, was_ready))
+        if let Some(code) = code.filter(|_| reason == Some(Reason::Asked)) {
+            Ok(code)
+        } else if failed.is_empty() {
+            Ok(exit_code(level, reason, was_ready && then.is_none()))
         } else {
             Err(failed)
         }
+    }
+
+    /// The last lines that a backend wrote, as plain text.
+    pub(super) fn last_lines(&self, backend: &BackendView) -> Vec<String> {
+        last_lines(&self.output, backend)
     }
 
     /// Whether a service that does not start is given another try by the next save.

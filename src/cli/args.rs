@@ -1,5 +1,6 @@
 //! The command line in clap's words.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +88,31 @@ enum Typed {
         #[command(flatten)]
         running: Running,
     },
+    /// Run a command while everything runs: start, wait until all is ready, run it, stop
+    #[command(
+        override_usage = "lbdev run [OPTIONS] [SERVICE]... -- CMD...",
+        after_help = "CMD has the address in LBDEV_URL; lbdev ends with its exit code.\n\nExamples:\n  lbdev run -- pytest\n  lbdev run -n 2 -- npx playwright test"
+    )]
+    Run {
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        source: Source,
+        /// How long the servers may take to be ready: 60s, 500ms, 2m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+        wait_timeout: Duration,
+        /// Only these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// The command with its arguments
+        #[arg(value_name = "CMD", last = true, required = true)]
+        then: Vec<OsString>,
+    },
+    /// Take over what lbdev.toml says by now, without losing a request
+    #[command(
+        after_help = "New services start, gone ones finish their requests, changed ones are restarted one backend after the\nother. A file with an error changes nothing."
+    )]
+    Reload,
     /// Stop everything that was started for this folder
     Down {
         /// Every running project of this user
@@ -351,6 +377,24 @@ impl Args {
                 demo: true,
                 ..shape.request(dir)
             })),
+            Typed::Run {
+                shape,
+                source,
+                wait_timeout,
+                services,
+                then,
+            } => Verb::Up(Box::new(UpOptions {
+                request: Request {
+                    services,
+                    no_watch: true,
+                    ..source.apply(shape.request(dir))
+                },
+                detach: false,
+                wait: true,
+                wait_timeout,
+                then: Some(then),
+            })),
+            Typed::Reload => Verb::Task(Task::Reload),
             Typed::Down { all } => Verb::Task(Task::Down { all }),
             Typed::Status { json } => Verb::Task(Task::Status { json: json.json }),
             Typed::Ls { json } => Verb::Task(Task::Ls { json: json.json }),
@@ -475,6 +519,7 @@ impl Running {
             detach: self.detach || self.wait,
             wait: self.wait,
             wait_timeout: self.wait_timeout,
+            then: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! An invocation as plain values.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -137,6 +138,8 @@ pub enum Task {
         /// As JSON.
         json: bool,
     },
+    /// Take over what `lbdev.toml` says by now.
+    Reload,
     /// What backends wrote.
     Logs(LogsOptions),
     /// Write `lbdev.toml`.
@@ -170,6 +173,7 @@ impl Task {
             | Task::Freeze { .. }
             | Task::Thaw { .. }
             | Task::Scale { .. }
+            | Task::Reload
             | Task::Init { .. } => false,
         }
     }
@@ -186,6 +190,8 @@ pub struct UpOptions {
     pub wait: bool,
     /// How long `wait` waits.
     pub wait_timeout: Duration,
+    /// `run`: what runs when all backends are ready, and ends everything when it ends.
+    pub then: Option<Vec<OsString>>,
 }
 
 /// `logs`.

@@ -7,6 +7,7 @@ mod drain;
 mod freeze;
 mod left_over;
 mod logs;
+mod reload;
 mod rolling;
 mod scale;
 mod set;
@@ -16,6 +17,7 @@ mod status;
 use std::future::Future;
 
 pub(crate) use left_over::end_left_over;
+pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
 
 use crate::cli::{Place, Task};
 use crate::control::client::Client;
@@ -62,6 +64,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
         Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
+        Task::Reload => return runtime().map_err(|e| vec![e])?.block_on(reload::reload(place, ui)),
         Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
         Task::Config { request, json } => return setup::config(&request, json, ui),
     };

@@ -38,6 +38,18 @@ pub(super) fn start(expression: &duct::Expression) -> io::Result<(duct::Handle, 
     Ok((handle, pid))
 }
 
+/// [`start`] for a child that stays in lbdev's own session, with its own terminal.
+///
+/// # Errors
+/// When the system cannot start it.
+pub(super) fn start_beside(expression: &duct::Expression) -> io::Result<(duct::Handle, u32)> {
+    let mut own = own();
+    let handle = expression.start()?;
+    let pid = handle.pids().first().copied().unwrap_or_default();
+    own.get_or_insert_default().insert(pid);
+    Ok((handle, pid))
+}
+
 /// [`start`] for the first process of a run: it reads nothing, and ends with lbdev.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::units::{plural, took};
 use super::{Look, Paint};
-use crate::wire::BackendStatus;
+use crate::wire::{BackendStatus, Reloaded};
 
 /// What a person types for it: its port, or its id where it has none.
 pub fn name(backend: &BackendStatus) -> String {
@@ -51,6 +51,31 @@ pub fn signalled(backend: &BackendStatus, signal: &str, pid: u32, paint: Paint) 
         "{} got {signal} (pid {pid})",
         head(&backend.state, backend, paint)
     )
+}
+
+/// What a reload changed at once, and what is under way, a line each.
+pub fn reloaded(reloaded: &Reloaded) -> Vec<String> {
+    let of = |ids: &[String]| ids.join(", ");
+    let mut lines = Vec::new();
+    for (ids, what) in [
+        (&reloaded.added, "new, starting"),
+        (&reloaded.dropped, "gone from the set-up, finishing"),
+        (&reloaded.outdated, "changed, restarting one after the other"),
+        (&reloaded.retuned, "goes by other settings"),
+    ] {
+        if !ids.is_empty() {
+            lines.push(format!("{}: {what}", of(ids)));
+        }
+    }
+    match &reloaded.moved {
+        Some(url) => lines.push(format!("the balancer listens at {url} now")),
+        None if reloaded.balancer => lines.push("the balancer goes by other settings".to_owned()),
+        None => {}
+    }
+    if lines.is_empty() {
+        lines.push("nothing has changed".to_owned());
+    }
+    lines
 }
 
 /// The last line after several were killed.
