@@ -215,8 +215,9 @@ fn beside_running(
             "lbdev is already running here (pid {}, {}) with another set-up",
             instance.pid, instance.url
         );
-        return Err(vec![Report::failed("LB003", message)
-            .hint("run `lbdev reload` for it to take over this one, or `lbdev down` first")]);
+        return Err(vec![Report::failed("LB003", message).hint(
+            "run `lbdev reload` for it to take over this one, or `lbdev down` first",
+        )]);
     }
     already(start, instance);
     start.ui.note("it is left running");

@@ -56,7 +56,9 @@ impl Order {
 
     async fn start_one(&self, service: &Service) -> Result<(), Report> {
         for need in &service.needs {
-            let waits = self.supervisor.wait_for(&service.name, Some(waits_for(need)));
+            let waits = self
+                .supervisor
+                .wait_for(&service.name, Some(waits_for(need)));
             waits.await;
             tokio::select! {
                 () = self.until_there(need) => {}

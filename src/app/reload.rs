@@ -78,8 +78,9 @@ impl Reloader {
                 before.dir.display(),
                 config.dir.display()
             );
-            return Err(Report::usage("LB003", message)
-                .hint("run `lbdev down`, then `lbdev up` again"));
+            return Err(
+                Report::usage("LB003", message).hint("run `lbdev down`, then `lbdev up` again")
+            );
         }
         let moved = config.balancer.listen != before.balancer.listen;
         let bound = self.check(&config, before, moved)?;
@@ -107,7 +108,11 @@ impl Reloader {
                     .hint("run `lbdev down`, then `lbdev up`"));
             }
         };
-        let live = over(&self.pools.live(), &before.balancer.live, &config.balancer.live);
+        let live = over(
+            &self.pools.live(),
+            &before.balancer.live,
+            &config.balancer.live,
+        );
         // It is ending: then nothing matters any more.
         let _ = self.tools.supervisor.replace_live(live).await;
         self.workers.change(&config.balancer, bound);
@@ -128,13 +133,21 @@ impl Reloader {
     }
 
     /// The ports that are new, and the sockets of another address.
-    fn check(&self, config: &Config, before: &Config, moved: bool) -> Result<Option<Bound>, Report> {
+    fn check(
+        &self,
+        config: &Config,
+        before: &Config,
+        moved: bool,
+    ) -> Result<Option<Bound>, Report> {
         let view = self.tools.supervisor.view().borrow().clone();
         let mut new = Vec::new();
         let backends = config.services.iter().flat_map(|service| &service.backends);
         for spec in backends.filter(|spec| spec.kind == Kind::Managed) {
             let Some(port) = spec.id.port() else { continue };
-            let ours = view.backends.iter().find(|one| one.spec.id.port() == Some(port));
+            let ours = view
+                .backends
+                .iter()
+                .find(|one| one.spec.id.port() == Some(port));
             match ours {
                 None => new.push(port),
                 Some(ours) if ours.spec.id == spec.id => {}
@@ -232,11 +245,18 @@ pub(super) fn wanted(config: &Config) -> Wanted {
     let more = services().filter_map(|service| Some((service.name.clone(), service.more.clone()?)));
     let first = |service: &config::Service| Some((service.name.clone(), comes_first(service)?));
     Wanted {
-        backends: services().flat_map(|service| service.backends.clone()).collect(),
+        backends: services()
+            .flat_map(|service| service.backends.clone())
+            .collect(),
         more: more.collect(),
         waiting: services().filter_map(first).collect(),
         listen: config.balancer.listen.port,
-        host: config.balancer.listen.url().trim_start_matches("http://").to_owned(),
+        host: config
+            .balancer
+            .listen
+            .url()
+            .trim_start_matches("http://")
+            .to_owned(),
         drain: config.balancer.timeouts.drain,
     }
 }
@@ -323,7 +343,10 @@ mod tests {
         };
         let live = over(&now, &file, &changed);
         assert_eq!((live.algorithm, live.retries), (Algorithm::LeastConn, 7));
-        let reset = Live { retries: 1, ..file.clone() };
+        let reset = Live {
+            retries: 1,
+            ..file.clone()
+        };
         assert_eq!(over(&now, &file, &reset).retries, 1);
     }
 }

@@ -47,19 +47,24 @@ impl Running {
                     return Err(failures.collect());
                 }
                 Startup::Pending if Instant::now() >= until => {
-                    let slow = now.backends.iter().filter(|one| !one.eligible && !one.is_done());
+                    let slow = now
+                        .backends
+                        .iter()
+                        .filter(|one| !one.eligible && !one.is_done());
                     let names: Vec<String> = slow.map(|one| format!("`{}`", one.spec.id)).collect();
                     let message = format!(
                         "{} not ready after {} s",
                         names.join(", "),
                         then.patience.as_secs_f64()
                     );
-                    return Err(vec![Report::failed("LB011", message)
-                        .hint("run `lbdev up` to see why, or give it longer: `--wait-timeout 300s`")]);
+                    return Err(vec![Report::failed("LB011", message).hint(
+                        "run `lbdev up` to see why, or give it longer: `--wait-timeout 300s`",
+                    )]);
                 }
                 Startup::Pending => {}
             }
-            let wait = tokio::time::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+            let wait =
+                tokio::time::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
             tokio::select! {
                 // The end came first.
                 _ = self.shutdown.reached(Level::Drain) => return Err(Vec::new()),
@@ -70,13 +75,18 @@ impl Running {
         let url = self.current.load().balancer.listen.url();
         let all = view.borrow().backends.len();
         ui.progress(&format!("lbdev: ready {url} ({all}/{all})"));
-        run(&then.words, &url, &self.shutdown).await.map_err(|report| vec![report])
+        run(&then.words, &url, &self.shutdown)
+            .await
+            .map_err(|report| vec![report])
     }
 }
 
 /// Runs the command to its end, or to the one of lbdev.
 pub(super) async fn run(words: &[OsString], url: &str, shutdown: &Shutdown) -> Result<u8, Report> {
-    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let name = words
+        .first()
+        .map(|word| word.to_string_lossy())
+        .unwrap_or_default();
     let dir = std::env::current_dir().unwrap_or_default();
     let beside = Beside::start(words, &dir, ("LBDEV_URL", url)).map_err(|error| {
         let why = match error.kind() {

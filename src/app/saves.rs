@@ -253,7 +253,10 @@ pub(super) fn not_started(
 ) -> Vec<Report> {
     let mut reports: Vec<(String, Report)> = Vec::new();
     for backend in failed {
-        let why = backend.why.clone().unwrap_or_else(|| "has ended".to_owned());
+        let why = backend
+            .why
+            .clone()
+            .unwrap_or_else(|| "has ended".to_owned());
         if reports.iter().any(|(told, _)| *told == why) {
             continue;
         }
@@ -287,7 +290,11 @@ mod tests {
         for (names, count, words) in [
             (&["app.py"][..], 1, "`app.py` was saved"),
             (&["a.py", "b.py"], 2, "`a.py` and 1 more file were saved"),
-            (&["a.py", "b.py"], 500, "`a.py` and 499 more files were saved"),
+            (
+                &["a.py", "b.py"],
+                500,
+                "`a.py` and 499 more files were saved",
+            ),
         ] {
             assert_eq!(saved(&files(names), count), words);
         }

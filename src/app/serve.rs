@@ -10,11 +10,11 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::ending::exit_code;
-use super::startup::{self, Startup};
 use super::order::Order;
 use super::reload::{self, Reloader};
-use super::saves::{self, Watches};
 use super::run::Then;
+use super::saves::{self, Watches};
+use super::startup::{self, Startup};
 use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, preflight, sessions};
 use crate::backend::{Kind, Phase};

@@ -67,7 +67,9 @@ impl Tasks {
     fn report(&self, id: &BackendId, task: &Task, why: &str) -> Report {
         let (key, then) = match id.slot() {
             Slot::After => ("after", ""),
-            Slot::Before | Slot::Port(_) | Slot::Number(_) => ("before", "; no backend was started"),
+            Slot::Before | Slot::Port(_) | Slot::Number(_) => {
+                ("before", "; no backend was started")
+            }
         };
         let lines = self.output.tail(id, LAST_LINES);
         let lines = lines
@@ -75,7 +77,11 @@ impl Tasks {
             .map(|line| process::strip_escapes(&line.text).trim_end().to_owned());
         Report::failed(
             "LB016",
-            format!("`{}`, which `{key}` of `{}` says, {why}{then}", task.line, id.service()),
+            format!(
+                "`{}`, which `{key}` of `{}` says, {why}{then}",
+                task.line,
+                id.service()
+            ),
         )
         .last_lines(lines.collect())
         .hint("run it by hand, mend it, then run `lbdev up` again")

@@ -53,6 +53,7 @@ fn up_becomes_a_request() {
             detach: false,
             wait: false,
             wait_timeout: Duration::from_secs(60),
+            then: None,
         })
     };
     assert_eq!(verb("lbdev up"), Verb::Up(up(base())));
@@ -240,6 +241,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
     Commands:
       up       Start the project's servers and the balancer in front of them
       demo     `up` with built-in demo servers: needs no project
+      run      Run a command while everything runs: start, wait until all is ready, run it, stop
+      reload   Take over what lbdev.toml says by now, without losing a request
       down     Stop everything that was started for this folder
       status   Show one row a backend [alias: ps]
       ls       List every running project of this user

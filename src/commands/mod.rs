@@ -64,7 +64,11 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
         Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
-        Task::Reload => return runtime().map_err(|e| vec![e])?.block_on(reload::reload(place, ui)),
+        Task::Reload => {
+            return runtime()
+                .map_err(|e| vec![e])?
+                .block_on(reload::reload(place, ui));
+        }
         Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
         Task::Config { request, json } => return setup::config(&request, json, ui),
     };

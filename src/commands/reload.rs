@@ -25,9 +25,14 @@ pub(super) async fn reload(place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         }
     }
     let before = client.status().await.map_err(|error| vec![error.into()])?;
-    let reloaded = client.reload(None).await.map_err(|error| vec![error.into()])?;
+    let reloaded = client
+        .reload(None)
+        .await
+        .map_err(|error| vec![error.into()])?;
     tell(&reloaded, ui);
-    follow(&client, &reloaded, &before, ui).await.map_err(|report| vec![report])
+    follow(&client, &reloaded, &before, ui)
+        .await
+        .map_err(|report| vec![report])
 }
 
 /// Says what has changed at once, and what is under way.
@@ -60,7 +65,9 @@ pub(crate) async fn follow(
             let now = find(&status, id);
             if reloaded.dropped.contains(*id) {
                 let old = find(before, id);
-                if now.is_none() && let Some(old) = old {
+                if now.is_none()
+                    && let Some(old) = old
+                {
                     ui.out(&acted::gone(old, old.pid, took, ui.out));
                 }
                 return now.is_some();
@@ -92,11 +99,16 @@ pub(crate) async fn follow(
         });
         if let Some(failed) = failed {
             let why = failed.why.as_deref().unwrap_or("it ended");
-            let message = format!("backend `{}` does not start by the new set-up: {why}", failed.id);
+            let message = format!(
+                "backend `{}` does not start by the new set-up: {why}",
+                failed.id
+            );
             let name = acted::name(&failed);
             return Err(Report::failed("LB015", message)
                 .detail("those that were not restarted go on as before")
-                .hint(format!("run `lbdev logs {name}`, mend lbdev.toml, then run `lbdev reload`")));
+                .hint(format!(
+                    "run `lbdev logs {name}`, mend lbdev.toml, then run `lbdev reload`"
+                )));
         }
         if open.is_empty() {
             return Ok(0);

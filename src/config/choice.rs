@@ -10,8 +10,9 @@ use super::python::{self, Python};
 use super::request::Request;
 use super::surroundings::Surroundings;
 use super::value::{alike, list};
-use super::{file, flags};
-use crate::recognise::{self, Framework};
+use super::{file, flags, procfile};
+use crate::balance::Sticky;
+use crate::recognise::{self, Framework, Recognised};
 
 /// What is to be run, and how that was found.
 pub(super) struct Choice {
@@ -75,20 +76,52 @@ pub(super) fn choose(
             notes,
         };
     }
-    let Some(framework) = framework(request, dir, source, faults, &mut notes) else {
+    let Some(found) = find(request, dir, source, faults, &mut notes) else {
         return Choice {
             draft,
             origin: String::new(),
             notes,
         };
     };
-    if let Some(fault) = missing(framework, dir, python, around) {
-        faults.push(fault);
-    }
-    draft.services = one_service(&framework.command, Where::Nowhere).services;
+    let origin = match &found {
+        Found::Procfile(file) => {
+            match std::fs::read_to_string(dir.join(file)) {
+                Ok(text) => {
+                    let services = procfile::read(file, &text, &mut notes, faults).services;
+                    draft.services = services;
+                }
+                Err(error) => faults.push(Fault {
+                    at: Where::Nowhere,
+                    problem: Problem::File {
+                        file: file.into(),
+                        why: super::resolve::cannot_read(&error),
+                    },
+                }),
+            }
+            (*file).to_owned()
+        }
+        Found::Framework(found) => {
+            if let Some(fault) = missing(found, dir, python, around) {
+                faults.push(fault);
+            }
+            match services(found, dir) {
+                Ok(services) => draft.services = services,
+                Err(problem) => faults.push(Fault {
+                    at: Where::Nowhere,
+                    problem,
+                }),
+            }
+            let several =
+                request.replicas.is_some_and(|count| count > 1) || request.ports.is_some();
+            if found.framework.sticky && several && draft.balancer.sticky.is_none() {
+                draft.balancer.sticky = Some(At::nowhere(Sticky::Cookie));
+            }
+            found.origin()
+        }
+    };
     let origin = match source {
-        Some(source) => format!("{}, {}", framework.origin(), source.name),
-        None => framework.origin(),
+        Some(source) => format!("{origin}, {}", source.name),
+        None => origin,
     };
     Choice {
         draft,
@@ -96,6 +129,60 @@ pub(super) fn choose(
         notes,
     }
 }
+
+/// What a folder is run as, where nothing says it.
+enum Found {
+    Procfile(&'static str),
+    Framework(Recognised),
+}
+
+/// The services of a framework: its own, and those that belong beside it.
+fn services(found: &Recognised, dir: &Path) -> Result<Vec<ServiceDraft>, Problem> {
+    let framework = found.framework;
+    let fill = |text: &str| {
+        found.fill(text).map_err(|find| Problem::NotFound {
+            origin: found.origin(),
+            name: find.name.clone(),
+            looked: list(find.files.iter().map(String::as_str)),
+            example: text.replace(&format!("{{{}}}", find.name), &find.name.to_uppercase()),
+        })
+    };
+    let mut services = one_service(&fill(&framework.command)?, Where::Nowhere).services;
+    if let Some(service) = services.first_mut() {
+        let texts = |all: &[String]| -> Result<Option<At<Vec<At<String>>>>, Problem> {
+            let filled: Result<Vec<_>, _> = all
+                .iter()
+                .map(|text| Ok(At::nowhere(fill(text)?)))
+                .collect();
+            Ok(Some(At::nowhere(filled?)).filter(|texts| !texts.value.is_empty()))
+        };
+        service.before = texts(&framework.before)?;
+        service.watch = texts(&framework.watch)?;
+        let env = framework.env.iter();
+        service.env = env
+            .map(|(name, value)| (At::nowhere(name.clone()), At::nowhere(value.clone())))
+            .collect();
+        if let Some(count) = framework.replicas {
+            let ports = (FIRST_PORT..).take(count.into()).collect();
+            service.ports = Some(At::nowhere(PortsDraft::List(ports)));
+        }
+    }
+    // What the pages of another framework load from a port of its own.
+    let others = recognise::recognise(dir).into_iter();
+    for other in others.filter(|other| other.framework != framework) {
+        if let (Some(beside), false) = (&other.framework.beside, framework.beside.is_some())
+            && SERVED_BESIDE.contains(&framework.id.as_str())
+        {
+            let mut service = ServiceDraft::new(At::nowhere(beside.service.clone()));
+            service.command = Some(At::nowhere(CommandDraft::Line(beside.command.clone())));
+            services.push(service);
+        }
+    }
+    Ok(services)
+}
+
+/// Frameworks whose pages may be made of what another one builds.
+const SERVED_BESIDE: [&str; 4] = ["django", "flask", "rails", "laravel"];
 
 /// One balanced service with the default ports.
 pub(super) fn one_service(command: &str, at: Where) -> Draft {
@@ -114,49 +201,82 @@ pub(super) fn one_service(command: &str, at: Where) -> Draft {
     }
 }
 
-/// The framework that `--from` names, else the first that is recognised.
-fn framework(
+/// What `--from` names, else the first of: `Procfile.dev`, what is recognised, `Procfile`.
+fn find(
     request: &Request,
     dir: &Path,
     source: Option<Source<'_>>,
     faults: &mut Vec<Fault>,
     notes: &mut Vec<String>,
-) -> Option<&'static Framework> {
-    let here = recognise::recognise(dir);
-    let fault = match (&request.from, here.as_slice()) {
-        (Some(id), _) => match named(id, dir) {
-            Ok(framework) => return Some(framework),
-            Err(problem) => Fault {
-                at: Where::Option("--from"),
-                problem,
-            },
-        },
-        (None, [first, others @ ..]) => {
-            for other in others {
-                notes.push(format!(
-                    "{} is here too: `lbdev up --from {}` takes that",
-                    other.origin(),
-                    other.id
-                ));
+) -> Option<Found> {
+    let [for_development, plain] = procfile::NAMES;
+    let is_here = |file: &str| dir.join(file).is_file();
+    if let Some(id) = &request.from {
+        let asked = id.to_ascii_lowercase();
+        let file = procfile::NAMES
+            .into_iter()
+            .find(|file| file.to_ascii_lowercase() == asked);
+        let found = match file {
+            Some(file) if is_here(file) => Ok(Found::Procfile(file)),
+            // `--from procfile` is whichever is there.
+            Some(file) if file == plain && is_here(for_development) => {
+                Ok(Found::Procfile(for_development))
             }
-            return Some(first);
+            Some(file) => Err(Problem::NoMarker {
+                id: asked,
+                marker: file.to_owned(),
+                dir: dir.to_owned(),
+            }),
+            None => named(id, dir).map(Found::Framework),
+        };
+        let at = Where::Option("--from");
+        return found
+            .map_err(|problem| faults.push(Fault { at, problem }))
+            .ok();
+    }
+    let mut all = Vec::new();
+    if is_here(for_development) {
+        all.push((
+            Found::Procfile(for_development),
+            for_development.to_owned(),
+            "procfile.dev",
+        ));
+    }
+    for found in recognise::recognise(dir) {
+        let (origin, id) = (found.origin(), found.framework.id.as_str());
+        all.push((Found::Framework(found), origin, id));
+    }
+    if is_here(plain) {
+        all.push((Found::Procfile(plain), plain.to_owned(), "procfile"));
+    }
+    let mut all = all.into_iter();
+    if let Some((first, _, _)) = all.next() {
+        for (_, origin, id) in all {
+            notes.push(format!(
+                "{origin} is here too: `lbdev up --from {id}` takes that"
+            ));
         }
-        (None, []) if source.is_some() => Fault {
+        return Some(first);
+    }
+    faults.push(match source {
+        Some(_) => Fault {
             at: Where::File(0..0),
             problem: Problem::NothingToRun,
         },
-        (None, []) => Fault {
+        None => Fault {
             at: Where::Nowhere,
             problem: no_project(dir),
         },
-    };
-    faults.push(fault);
+    });
     None
 }
 
 /// The framework of this name, which must be in the folder.
-pub(super) fn named(id: &str, dir: &Path) -> Result<&'static Framework, Problem> {
-    let ids = || recognise::frameworks().iter().map(|f| f.id.as_str());
+pub(super) fn named(id: &str, dir: &Path) -> Result<Recognised, Problem> {
+    let ids = || {
+        let ids = recognise::frameworks().iter().map(|f| f.id.as_str());
+        ids.chain(["procfile", "procfile.dev"])
+    };
     let Some(framework) = recognise::by_id(&id.to_ascii_lowercase()) else {
         return Err(Problem::NoFramework {
             id: id.to_owned(),
@@ -164,21 +284,37 @@ pub(super) fn named(id: &str, dir: &Path) -> Result<&'static Framework, Problem>
             like: alike(id, ids()).map(str::to_owned),
         });
     };
-    match dir.join(&framework.marker).is_file() {
-        true => Ok(framework),
-        false => Err(Problem::NoMarker {
-            id: framework.id.clone(),
-            marker: framework.marker.clone(),
-            dir: dir.to_owned(),
-        }),
-    }
+    recognise::recognise_as(framework, dir).ok_or_else(|| Problem::NoMarker {
+        id: framework.id.clone(),
+        marker: markers(framework),
+        dir: dir.to_owned(),
+    })
+}
+
+/// The files that give a framework away.
+fn markers(framework: &Framework) -> String {
+    let mut files: Vec<&str> = framework
+        .seen
+        .iter()
+        .map(|seen| seen.file.as_str())
+        .collect();
+    files.dedup();
+    files.join("` or `")
 }
 
 fn no_project(dir: &Path) -> Problem {
-    let markers = recognise::frameworks()
-        .iter()
-        .map(|framework| format!("`{}` ({})", framework.marker, framework.name));
+    let mut by_files: Vec<(String, Vec<&str>)> = Vec::new();
+    for framework in recognise::frameworks() {
+        let files = markers(framework);
+        match by_files.iter_mut().find(|(known, _)| *known == files) {
+            Some((_, names)) => names.push(&framework.name),
+            None => by_files.push((files, vec![&framework.name])),
+        }
+    }
+    let markers = by_files.into_iter();
+    let markers = markers.map(|(files, names)| format!("`{files}` ({})", names.join(", ")));
     let looked: Vec<String> = std::iter::once(format!("`{FILE}`"))
+        .chain(procfile::NAMES.map(|name| format!("`{name}`")))
         .chain(markers)
         .collect();
     Problem::NoProject {
@@ -190,11 +326,24 @@ fn no_project(dir: &Path) -> Problem {
 
 /// The framework is not installed, and what would install it.
 fn missing(
-    framework: &Framework,
+    found: &Recognised,
     dir: &Path,
     python: Option<&Python>,
     around: &Surroundings<'_>,
 ) -> Option<Fault> {
+    let framework = found.framework;
+    if let Some(needed) = &framework.needs_file
+        && !dir.join(&needed.file).exists()
+    {
+        return Some(Fault {
+            at: Where::Nowhere,
+            problem: Problem::NoFile {
+                origin: found.origin(),
+                file: needed.file.clone(),
+                install: needed.install.clone(),
+            },
+        });
+    }
     let needed = framework.python.as_ref()?;
     // No Python at all is told where `{python}` is filled in.
     let python = python?;
@@ -205,7 +354,7 @@ fn missing(
     Some(Fault {
         at: Where::Nowhere,
         problem: Problem::NotInstalled {
-            marker: framework.marker.clone(),
+            marker: found.file.clone(),
             framework: framework.name.clone(),
             python: python.path.clone(),
             install,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::choice::named;
+use super::defaults::FIRST_PORT;
 use super::problem::Where;
 use super::resolve::report_of;
 use crate::error::Report;
@@ -12,6 +13,8 @@ const TEMPLATE: &str = include_str!("../../templates/lbdev.toml");
 
 /// What stands in the template where the command goes.
 const COMMAND: &str = "@COMMAND@";
+/// And its ports.
+const PORTS: &str = "@PORTS@";
 /// The command of a file for a folder in which nothing was recognised: to be replaced.
 pub const PLACEHOLDER: &str = "./my-server --port {port}";
 /// What stands in the template where it says what was recognised.
@@ -28,17 +31,52 @@ pub fn init(dir: &Path, framework: Option<&str>) -> Result<String, Report> {
             let named = named(id, dir);
             Some(named.map_err(|problem| report_of(problem, Where::Nowhere))?)
         }
-        None => recognise::recognise(dir).first().copied(),
+        None => recognise::recognise(dir).into_iter().next(),
     };
-    let (origin, command) = match found {
-        Some(framework) => (framework.origin(), framework.command.as_str()),
-        None => (
-            "an example: put your own command below".to_owned(),
-            PLACEHOLDER,
-        ),
+    let Some(found) = found else {
+        let command = toml::Value::String(PLACEHOLDER.to_owned()).to_string();
+        return Ok(TEMPLATE
+            .replace(ORIGIN, "an example: put your own command below")
+            .replace(COMMAND, &command)
+            .replace(PORTS, &ports(4)));
     };
-    let command = toml::Value::String(command.to_owned()).to_string();
-    Ok(TEMPLATE.replace(ORIGIN, &origin).replace(COMMAND, &command))
+    let framework = found.framework;
+    // What was not found is left to be put in.
+    let fill = |text: &str| match found.fill(text) {
+        Ok(filled) => filled,
+        Err(find) => text.replace(&format!("{{{}}}", find.name), &find.name.to_uppercase()),
+    };
+    let text = |text: &str| toml::Value::String(fill(text)).to_string();
+    let texts = |all: &[String]| {
+        let all: Vec<String> = all.iter().map(|one| text(one)).collect();
+        format!("[{}]", all.join(", "))
+    };
+    let mut lines = vec![text(&framework.command)];
+    if !framework.env.is_empty() {
+        let env = framework.env.iter();
+        let env: Vec<String> = env
+            .map(|(name, value)| format!("{name} = {}", text(value)))
+            .collect();
+        lines.push(format!("env = {{ {} }}", env.join(", ")));
+    }
+    if !framework.before.is_empty() {
+        lines.push(format!("before = {}", texts(&framework.before)));
+    }
+    if !framework.watch.is_empty() {
+        lines.push(format!("watch = {}", texts(&framework.watch)));
+    }
+    Ok(TEMPLATE
+        .replace(ORIGIN, &found.origin())
+        .replace(COMMAND, &lines.join("\n"))
+        .replace(PORTS, &ports(framework.replicas.unwrap_or(4))))
+}
+
+/// So many ports from the first one on.
+fn ports(count: u16) -> String {
+    match count {
+        1 => format!("\"{FIRST_PORT}\""),
+        count => format!("\"{FIRST_PORT}-{}\"", FIRST_PORT + count - 1),
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +143,8 @@ mod tests {
         let text = lines
             .collect::<Vec<_>>()
             .join("\n")
-            .replace(COMMAND, "'x {port}'");
+            .replace(COMMAND, "'x {port}'")
+            .replace(PORTS, "\"8000-8003\"");
         std::fs::write(dir.path().join("lbdev.toml"), text).unwrap();
         std::fs::write(dir.path().join(".env"), "").unwrap();
         let names: Vec<String> = resolved(dir.path())

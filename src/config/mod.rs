@@ -20,6 +20,7 @@ mod platform;
 mod policy;
 mod ports;
 mod problem;
+mod procfile;
 mod python;
 mod render;
 pub mod request;

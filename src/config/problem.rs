@@ -237,6 +237,27 @@ pub(super) enum Problem {
         known: String,
         like: Option<String>,
     },
+    #[error("{place}: {what}")]
+    Procfile {
+        place: String,
+        what: String,
+        line: String,
+    },
+    #[error("`{file}` has no process in it")]
+    ProcfileEmpty { file: String },
+    #[error("{origin} is here, but no `{{{name}}}` for its command was found in {looked}")]
+    NotFound {
+        origin: String,
+        name: String,
+        looked: String,
+        example: String,
+    },
+    #[error("{origin} is here, but `{file}` is not")]
+    NoFile {
+        origin: String,
+        file: String,
+        install: String,
+    },
     #[error("`{marker}` is here, but {framework} is not installed for `{python}`")]
     NotInstalled {
         marker: String,
@@ -254,7 +275,10 @@ impl Problem {
             Problem::Folder { .. } | Problem::File { .. } => "LB007",
             Problem::NoFreePorts { .. } => "LB008",
             Problem::NoPython { .. } => "LB013",
-            Problem::NotInstalled { .. } => "LB022",
+            Problem::NotInstalled { .. } | Problem::NoFile { .. } | Problem::NotFound { .. } => {
+                "LB022"
+            }
+            Problem::Procfile { .. } | Problem::ProcfileEmpty { .. } => "LB020",
             _ => match at {
                 Where::File(_) => "LB020",
                 Where::Option(_) | Where::Nowhere => "LB021",
@@ -312,7 +336,14 @@ impl Problem {
             Problem::NoProject { below: None, .. } => {
                 Some("run `lbdev init`, `lbdev up -c 'CMD {port}'` or `lbdev demo`".into())
             }
-            Problem::NotInstalled { install, .. } => Some(format!("run `{install}`")),
+            Problem::NotInstalled { install, .. } | Problem::NoFile { install, .. } => {
+                Some(format!("run `{install}`"))
+            }
+            Problem::NotFound { example, .. } => Some(format!("run `lbdev up -c '{example}'`")),
+            Problem::Procfile { what, .. } if what.contains("$PORT") => {
+                Some("let it read its port: `web: COMMAND --port $PORT`".into())
+            }
+            Problem::ProcfileEmpty { .. } => Some("add a line: `web: COMMAND --port $PORT`".into()),
             _ => None,
         }
     }
@@ -320,6 +351,7 @@ impl Problem {
     fn details(&self) -> Option<String> {
         match self {
             Problem::NoProject { looked, .. } => Some(format!("looked for {looked}")),
+            Problem::Procfile { line, .. } => Some(visible(line)),
             _ => None,
         }
     }

@@ -104,7 +104,8 @@ impl Pools {
                     live: Live::clone(&self.live.load()),
                     ..self.settings.clone()
                 };
-                let pool = Arc::new_cyclic(|this| Pool::new(service, &settings, news, this.clone()));
+                let pool =
+                    Arc::new_cyclic(|this| Pool::new(service, &settings, news, this.clone()));
                 pools.push(pool);
                 pools.len() - 1
             });
@@ -211,12 +212,7 @@ pub enum Trouble {
 }
 
 impl Pool {
-    fn new(
-        service: Arc<str>,
-        settings: &Balancer,
-        news: Arc<Notify>,
-        this: Weak<Pool>,
-    ) -> Self {
+    fn new(service: Arc<str>, settings: &Balancer, news: Arc<Notify>, this: Weak<Pool>) -> Self {
         let pickers = Arc::new(Pickers::new(settings.live.algorithm));
         Self {
             service,

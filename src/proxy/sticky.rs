@@ -7,8 +7,8 @@
 //! backends there are. To the application it looks as HAProxy's `cookie NAME insert` does.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::fmt;
+use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};

@@ -61,7 +61,9 @@ impl Supervisor {
         for unit in &mut self.units {
             unit.backend.set_drain(wanted.drain);
         }
-        let names: Vec<BackendId> = (wanted.backends.iter()).map(|spec| spec.id.clone()).collect();
+        let names: Vec<BackendId> = (wanted.backends.iter())
+            .map(|spec| spec.id.clone())
+            .collect();
         for place in 0..self.units.len() {
             let unit = &mut self.units[place];
             if names.contains(&unit.spec.id) || unit.dropped {
@@ -94,7 +96,8 @@ impl Supervisor {
             let service = |other: &BackendId| other.service() == id.service();
             names.iter().position(service).unwrap_or(names.len())
         };
-        self.units.sort_by_key(|unit| (order(&unit.spec.id), unit.spec.index));
+        self.units
+            .sort_by_key(|unit| (order(&unit.spec.id), unit.spec.index));
         self.forget();
         self.publish_all();
         Ok(adopted)
@@ -103,7 +106,10 @@ impl Supervisor {
     /// Nobody of its service was ever started.
     fn is_first_start(&self, place: usize) -> bool {
         let service = self.units[place].spec.id.service();
-        let of_it = self.units.iter().filter(|unit| unit.spec.id.service() == service);
+        let of_it = self
+            .units
+            .iter()
+            .filter(|unit| unit.spec.id.service() == service);
         let untouched = |unit: &super::unit::Unit| {
             unit.waiting.is_some() || (!unit.backend.desired && unit.backend.run().is_none())
         };

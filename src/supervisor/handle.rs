@@ -26,7 +26,9 @@ pub enum Refused {
         by: BackendId,
     },
     /// Who runs it cannot change while lbdev runs.
-    #[error("`{0}` would have to change between a server that lbdev starts and one that it does not")]
+    #[error(
+        "`{0}` would have to change between a server that lbdev starts and one that it does not"
+    )]
     OtherKind(BackendId),
     /// Only what is up can hang.
     #[error("`{id}` is {}, not up: there is nothing that could hang", .phase.word())]

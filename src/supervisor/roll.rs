@@ -151,8 +151,13 @@ async fn until_settled(
         let there = (view.backends.iter()).filter(|backend| ids.contains(&backend.spec.id));
         let states: Vec<(&BackendView, Settled)> =
             there.map(|one| (one, settled(one, first))).collect();
-        if states.iter().all(|(_, settled)| *settled != Settled::NotYet) {
-            let failed = states.iter().filter(|(_, settled)| *settled == Settled::Failed);
+        if states
+            .iter()
+            .all(|(_, settled)| *settled != Settled::NotYet)
+        {
+            let failed = states
+                .iter()
+                .filter(|(_, settled)| *settled == Settled::Failed);
             return Ok(failed.map(|(backend, _)| (*backend).clone()).collect());
         }
         if changes.changed().await.is_err() {

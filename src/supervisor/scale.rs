@@ -95,14 +95,9 @@ impl Supervisor {
                 let mut others = self.of_service(unit.spec.id.service());
                 others.all(|other| other.spec.index <= unit.spec.index)
             };
-            let gone = self
-                .units
-                .iter()
-                .position(|unit| {
-                    unit.leaving
-                        && unit.backend.run().is_none()
-                        && (unit.dropped || is_last(unit))
-                });
+            let gone = self.units.iter().position(|unit| {
+                unit.leaving && unit.backend.run().is_none() && (unit.dropped || is_last(unit))
+            });
             let Some(place) = gone else { break };
             let unit = self.units.remove(place);
             self.close_ranks(unit.spec.id.service());

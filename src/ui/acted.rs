@@ -60,7 +60,10 @@ pub fn reloaded(reloaded: &Reloaded) -> Vec<String> {
     for (ids, what) in [
         (&reloaded.added, "new, starting"),
         (&reloaded.dropped, "gone from the set-up, finishing"),
-        (&reloaded.outdated, "changed, restarting one after the other"),
+        (
+            &reloaded.outdated,
+            "changed, restarting one after the other",
+        ),
         (&reloaded.retuned, "goes by other settings"),
     ] {
         if !ids.is_empty() {

@@ -195,13 +195,13 @@ error[LB013]: no Python was found for `{python}` in `web`; looked at `$VIRTUAL_E
 fn no_project() {
     assert_snapshot!(Bench::new().errors(same), @r#"
 error[LB002]: no project was found in `DIR`
-  looked for `lbdev.toml`, `manage.py` (Django), `index.html` (static files)
+  looked for `lbdev.toml`, `Procfile.dev`, `Procfile`, `manage.py` (Django), `requirements.txt` or `pyproject.toml` (FastAPI, Starlette, Flask), `bin/rails` (Rails), `artisan` (Laravel), `pom.xml` or `build.gradle` or `build.gradle.kts` (Spring Boot), `WEB-INF` or `*.war` (Tomcat), `package.json` (Next.js, Vite, Node.js), `go.mod` (Go), `Cargo.toml` (Rust), `index.html` (static files)
   hint: run `lbdev init`, `lbdev up -c 'CMD {port}'` or `lbdev demo`
 "#);
     let bench = Bench::new().file("site/manage.py", "");
     assert_snapshot!(bench.errors(same), @r#"
 error[LB002]: no project was found in `DIR`
-  looked for `lbdev.toml`, `manage.py` (Django), `index.html` (static files)
+  looked for `lbdev.toml`, `Procfile.dev`, `Procfile`, `manage.py` (Django), `requirements.txt` or `pyproject.toml` (FastAPI, Starlette, Flask), `bin/rails` (Rails), `artisan` (Laravel), `pom.xml` or `build.gradle` or `build.gradle.kts` (Spring Boot), `WEB-INF` or `*.war` (Tomcat), `package.json` (Next.js, Vite, Node.js), `go.mod` (Go), `Cargo.toml` (Rust), `index.html` (static files)
   hint: run `lbdev up -C 'DIR/site'`
 "#);
     assert_snapshot!(bench.errors(|r| r.dir.push("none")), @r#"
@@ -232,7 +232,7 @@ fn the_choice_and_its_alternative() {
         ["/bin/lbdev", "__static", "--port", "8000", "--dir", "."]
     );
     assert_snapshot!(bench.errors(|r| r.from = Some("jango".into())), @r#"
-error[LB021]: `--from`: the framework `jango` is not known; known: `django` or `static`
+error[LB021]: `--from`: the framework `jango` is not known; known: `django`, `fastapi`, `starlette`, `flask`, `rails`, `laravel`, `spring-boot`, `tomcat`, `next`, `vite`, `node`, `go`, `rust`, `static`, `procfile` or `procfile.dev`
   hint: did you mean `django`?
 "#);
 }
