@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
-//! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`] | the running parts |
+//! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`], [`tomcat`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`] | the resources they share |
 //! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
 //! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
@@ -111,6 +111,7 @@ pub mod proxy;
 pub mod recognise;
 pub mod shutdown;
 pub mod supervisor;
+pub mod tomcat;
 pub mod ui;
 pub mod watch;
 pub mod wire;

@@ -24,7 +24,7 @@ use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::{self, Folder};
 use crate::ui::Ui;
-use crate::{commands, demo, process};
+use crate::{commands, demo, process, tomcat};
 
 /// The first word of a command line that runs in the background: what `up -d` starts.
 const BACKGROUND: &str = "__background";
@@ -32,9 +32,11 @@ const BACKGROUND: &str = "__background";
 /// Everything, from the command line to the exit code.
 pub fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    let hidden = args
-        .get(1..)
-        .and_then(|args| process::hidden(args).or_else(|| demo::hidden(args)));
+    let hidden = args.get(1..).and_then(|args| {
+        process::hidden(args)
+            .or_else(|| demo::hidden(args))
+            .or_else(|| tomcat::hidden(args))
+    });
     if let Some(code) = hidden {
         return code;
     }

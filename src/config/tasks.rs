@@ -21,6 +21,11 @@ impl Maker<'_> {
         let known = self.faults.len();
         let env_file = self.env_file();
         self.faults.truncate(known);
+        // It is no backend, and has no port.
+        let without_port = |(_, value): &&(At<String>, At<String>)| !value.value.contains("{port}");
+        let env: Vec<_> = (self.draft.env.iter().filter(without_port))
+            .cloned()
+            .collect();
         let id = BackendId::new(self.name(), slot);
         let mut tasks = Vec::new();
         for said in &lines.value {
@@ -34,6 +39,7 @@ impl Maker<'_> {
             let mut recipe = self.recipe(&line, &said.at, &env_file);
             recipe.key = key;
             recipe.pty = false;
+            recipe.env = &env;
             match recipe.cook(&id, 0) {
                 Ok(cooked) => {
                     self.note_unset(&cooked.unset);

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 6] = [
     &["backend", "balance", "history"],
     &["config", "recognise", "error", "wire"],
     &["pool", "process", "probe", "watch", "instance", "shutdown"],
-    &["proxy", "supervisor", "control", "demo"],
+    &["proxy", "supervisor", "control", "demo", "tomcat"],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
 ];

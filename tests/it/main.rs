@@ -35,6 +35,7 @@ mod differential;
 mod docs;
 mod drills;
 mod ending;
+mod examples;
 mod external;
 mod failover;
 mod files;

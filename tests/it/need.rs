@@ -35,6 +35,28 @@ fn python_with(imports: &str) -> Option<PathBuf> {
     candidates.find(|python| succeeds(Command::new(python).args(["-c", imports])))
 }
 
+/// A Python that can import Flask.
+pub fn flask() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| python_with("import flask"));
+    or_skip(found.clone(), "Flask is not installed")
+}
+
+/// A program that `tests/run` installs where it may.
+pub fn installed(name: &str, reason: &str) -> Option<PathBuf> {
+    or_skip(on_path(name), reason)
+}
+
+/// Whether Java and Tomcat are here.
+pub fn tomcat() -> bool {
+    let home = std::env::var_os("CATALINA_HOME").map(PathBuf::from);
+    let packaged = ["11", "10"].map(|version| format!("/usr/share/tomcat{version}").into());
+    let mut homes = home.into_iter().chain(packaged);
+    let there = homes.any(|home| home.join("bin/catalina.sh").is_file());
+    let both = (there && on_path("java").is_some()).then_some(());
+    or_skip(both, "Tomcat 10, or Java that runs it, is not installed").is_some()
+}
+
 /// The command of a real Vite.
 pub fn vite() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -34,11 +34,19 @@ pub fn copy_site(to: &Path) -> Result<()> {
     copy_folder(&example, to)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder, without what running it once left there.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| format!("{from:?}"))? {
         let entry = entry?;
         let name = entry.file_name();
-        let made_by_running = ["db.", "__pycache__", ".venv"];
+        let made_by_running = [
+            "db.",
+            "__pycache__",
+            ".venv",
+            ".lbdev",
+            "node_modules",
+            "target",
+        ];
         if made_by_running
             .iter()
             .any(|made| name.to_string_lossy().starts_with(made))

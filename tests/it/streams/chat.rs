@@ -1,4 +1,4 @@
-//! A chat whose room is in one process's memory (`examples/chat`, FastAPI): two browsers see each other's messages only
+//! A chat whose room is in one process's memory (`examples/fastapi`, FastAPI): two browsers see each other's messages only
 //! where both are at the same backend, which `sticky` decides.
 
 use std::path::Path;
@@ -23,7 +23,7 @@ type Socket = WebSocketStream<TcpStream>;
 /// The example with two backends.
 fn up(python: &Path, sticky: &str) -> Result<Lbdev> {
     let mut lbdev = Lbdev::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/chat");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fastapi");
     std::fs::copy(example.join("main.py"), lbdev.dir.join("main.py"))?;
     let venv = python.parent().and_then(Path::parent);
     lbdev.set("VIRTUAL_ENV", venv.context("a venv has a folder")?);

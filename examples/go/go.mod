@@ -1,0 +1,3 @@
+module go-behind-lbdev
+
+go 1.19

@@ -1,0 +1,1 @@
+export const title = 'Served by Vite'
