@@ -48,6 +48,7 @@ mod meeting;
 mod process;
 mod restarts;
 mod rolling;
+mod saves;
 mod scale;
 mod set;
 mod soak;
