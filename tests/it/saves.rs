@@ -136,7 +136,7 @@ fn django_under_load() -> Result<()> {
             text.replace("PY = 0", "PY = 1"),
             (220, 221),
         ),
-        ("notes/templates/version.html", "1".to_owned(), (201, 203)),
+        ("notes/templates/version.html", "1".to_owned(), (221, 223)),
     ];
     for (file, text, (old, new)) in changes {
         let load = Load::start(listen, "/version", 200, 64);
