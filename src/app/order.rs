@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::serve::Notes;
 use super::tasks::Tasks;
 use crate::backend::{Phase, Slot};
 use crate::config::{Need, Service};
@@ -15,6 +16,8 @@ use crate::supervisor::{Handle, View};
 
 /// Between two tries to reach what something else starts.
 const TRY: Duration = Duration::from_millis(100);
+/// After so long it is said for what a service waits.
+const SAID_AFTER: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
 
@@ -37,14 +40,14 @@ impl Order {
     }
 
     /// Starts each of these services when its time has come; what failed before that.
-    pub(super) async fn start(&self, services: &[Service]) -> Vec<Report> {
+    pub(super) async fn start(&self, services: &[Service], notes: &Notes) -> Vec<Report> {
         let late = services
             .iter()
             .filter(|service| !service.needs.is_empty() || !service.before.is_empty());
         let mut starts = JoinSet::new();
         for service in late {
-            let (order, service) = (self.clone(), service.clone());
-            starts.spawn(async move { order.start_one(&service).await });
+            let (order, service, notes) = (self.clone(), service.clone(), notes.clone());
+            starts.spawn(async move { order.start_one(&service, &notes).await });
         }
         let mut failed = Vec::new();
         while let Some(done) = starts.join_next().await {
@@ -54,14 +57,20 @@ impl Order {
         failed
     }
 
-    async fn start_one(&self, service: &Service) -> Result<(), Report> {
+    async fn start_one(&self, service: &Service, notes: &Notes) -> Result<(), Report> {
         for need in &service.needs {
             let waits = self
                 .supervisor
                 .wait_for(&service.name, Some(waits_for(need)));
             waits.await;
+            let said = async {
+                tokio::time::sleep(SAID_AFTER).await;
+                notes.tell(format!("`{}` {}", service.name, waits_for(need)));
+                std::future::pending().await
+            };
             tokio::select! {
                 () = self.until_there(need) => {}
+                () = said => {}
                 _ = self.shutdown.reached(Level::Drain) => return Ok(()),
             }
         }

@@ -198,7 +198,7 @@ impl Reloader {
         if !new.is_empty() {
             let (order, notes) = (self.order.clone(), self.tools.notes.clone());
             aftermath.spawn(async move {
-                for report in order.start(&new).await {
+                for report in order.start(&new, &notes).await {
                     notes.report(&report);
                 }
             });

@@ -342,7 +342,8 @@ impl Running {
             tokio::spawn(reloader.run(asked))
         });
         let (order, services) = (self.order.clone(), config.services.clone());
-        let mut ordered = tokio::spawn(async move { order.start(&services).await });
+        let notes = said.clone();
+        let mut ordered = tokio::spawn(async move { order.start(&services, &notes).await });
         let mut unordered = None;
         let not_started = async {
             match (&mut ordered).await {

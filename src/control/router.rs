@@ -17,7 +17,7 @@ use super::attach::{self, Unattached};
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Intent, Signal};
 use crate::config::{self, Config, LiveChange, read_weight};
-use crate::error::Report;
+use crate::error::{Exit, Report};
 use crate::pool::Pools;
 use crate::process::Meter;
 use crate::process::terminal::Terminals;
@@ -156,7 +156,11 @@ impl Control {
                 let sent = self.reloads.send(Reload { request, reply }).await;
                 sent.map_err(|_| stopping())?;
                 let reloaded = answer.await.map_err(|_| stopping())?;
-                Ok(json(StatusCode::OK, &reloaded.map_err(unfit)?))
+                let reloaded = reloaded.map_err(|report| match report.exit {
+                    Exit::Usage => unfit(report),
+                    Exit::Failed | Exit::NothingRuns => Refusal::new(StatusCode::CONFLICT, report),
+                })?;
+                Ok(json(StatusCode::OK, &reloaded))
             }
             (["v1", "backends", target], &Method::GET) => {
                 let ids = self.targets(&percent_decode(target))?;

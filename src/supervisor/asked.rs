@@ -129,7 +129,7 @@ impl Supervisor {
                 }
                 Some(_) => {}
                 None if unit.waiting.take().is_some() => {
-                    self.apply(place, Event::Start, Cause::Asked(Verb::Start), now());
+                    self.apply(place, Event::Start, Cause::Turn, now());
                 }
                 None => {}
             }

@@ -133,6 +133,8 @@ pub struct Change {
 pub enum Cause {
     /// A person typed or clicked it.
     Asked(Verb),
+    /// What comes before its first launch is done.
+    Turn,
     /// lbdev is ending.
     Shutdown,
     /// Its process ended.

@@ -45,7 +45,8 @@ impl Teller {
             Cause::Exited(_) | Cause::Ready | Cause::LaunchFailed(_) | Cause::Shutdown => {
                 story.asked = None;
             }
-            Cause::Checked(_)
+            Cause::Turn
+            | Cause::Checked(_)
             | Cause::Refused
             | Cause::Failing { .. }
             | Cause::FailTimeOver
@@ -63,6 +64,8 @@ impl Teller {
             );
             match change.out_after {
                 // How long requests went there before somebody noticed is not known here: no time is better than a wrong one.
+                // Without a port it is in no rotation.
+                Some(_) if change.id.port().is_none() => {}
                 Some(_) if found_out(&change.cause) => text.push_str(" · out of the rotation"),
                 Some(after) => {
                     text.push_str(&format!(" · out of the rotation after {}", took(after)))
@@ -83,6 +86,12 @@ impl Teller {
 /// A killed or crashed backend is down in a person's eyes, whatever phase comes next.
 fn look(change: &Change) -> Look {
     match &change.cause {
+        // It has done what it was for.
+        Cause::Exited(Exit {
+            by: By::Itself,
+            status: ExitStatus::Code(0),
+            ..
+        }) if change.to == Phase::Stopped => Look::ENDED,
         Cause::Asked(Verb::Kill {
             signal: Signal::Kill,
             ..
@@ -139,7 +148,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
         )),
         Cause::Asked(Verb::Thaw) => Some(format!("thawed by you{pid}: it goes on")),
         Cause::Asked(Verb::Start) => Some("starting, as you asked".to_owned()),
-        Cause::Shutdown => None,
+        Cause::Turn | Cause::Shutdown => None,
         Cause::Exited(_) | Cause::LaunchFailed(_)
             if shown_elsewhere && change.from == Phase::Starting =>
         {
@@ -160,6 +169,7 @@ fn words(change: &Change, story: &Story, shown_elsewhere: bool) -> Option<String
                 ended(*exit, String::new()),
                 then(change.to)
             )),
+            (By::Itself, _) if change.to == Phase::Stopped => Some(format!("done{pid}")),
             (By::Itself, _) => Some(format!("{}{}", ended(*exit, pid), then(change.to))),
         },
         Cause::LaunchFailed(why) => Some(format!("cannot be started: {why}{}", then(change.to))),

@@ -284,7 +284,10 @@ impl Display {
 fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
     let check = backend.last_check.as_ref();
     let not_yet = Step::Starting {
-        detail: check.map(|check| check.detail.clone()),
+        detail: match backend.waiting {
+            true => backend.why.clone(),
+            false => check.map(|check| check.detail.clone()),
+        },
         since: backend
             .launched
             .map_or(waited, |launched| now.saturating_duration_since(launched)),
@@ -304,6 +307,7 @@ fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
         },
         Phase::Unhealthy if external && waited < EXTERNAL_PATIENCE => not_yet,
         Phase::Starting => not_yet,
+        Phase::Stopped if backend.is_done() => Step::Done,
         Phase::Stopped if launching => not_yet,
         phase @ (Phase::Unhealthy
         | Phase::Draining

@@ -34,6 +34,8 @@ pub(super) enum Step {
         /// After how long, where there was anything to wait for.
         after: Option<Duration>,
     },
+    /// It was a job, and is done.
+    Done,
     /// It will not.
     Down {
         /// Its state in one word.
@@ -51,7 +53,7 @@ impl Row {
 
     /// It serves.
     pub(super) fn ready(&self) -> bool {
-        matches!(self.step, Step::Ready { .. })
+        matches!(self.step, Step::Ready { .. } | Step::Done)
     }
 
     /// `8000 ready  0.5 s  pid 4301`, with its glyph if it is settled.
@@ -70,6 +72,7 @@ impl Row {
                 let (after, pid) = (after.unwrap_or_default(), pid.unwrap_or_default());
                 format!("{} {name} ready{after}{pid}", paint.good("✓"))
             }
+            Step::Done => format!("{} {name} done", paint.good("✓")),
             Step::Down { state, why } => {
                 let why = why.as_deref().map(|why| format!("  {why}"));
                 let head = format!("{} {name} {state}", Look::of_word(state).glyph);

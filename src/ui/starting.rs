@@ -58,7 +58,10 @@ impl Starting {
     /// try.
     pub fn end(mut self, status: Option<&Status>) {
         self.screen.settle();
-        let serving = status.map_or(0, |s| s.backends.iter().filter(|b| serves(b)).count());
+        let serving = status.map_or(0, |status| {
+            let ready = |backend: &&BackendStatus| serves(backend) || backend.done;
+            status.backends.iter().filter(ready).count()
+        });
         if serving > 0 {
             self.screen.err(&ready(&self.about, serving, self.ui.err));
         }
@@ -78,9 +81,14 @@ fn row(
         && backend.why.is_none();
     let step = if serves(backend) {
         Step::Ready { after: ready_after }
+    } else if backend.done {
+        Step::Done
     } else if backend.state == "starting" || launching {
         Step::Starting {
-            detail: check.map(|check| check.detail.clone()),
+            detail: match backend.waiting {
+                true => backend.why.clone(),
+                false => check.map(|check| check.detail.clone()),
+            },
             since,
         }
     } else {

@@ -46,6 +46,8 @@ mod left_behind;
 mod lines;
 mod meeting;
 mod process;
+mod projects;
+mod reload;
 mod restarts;
 mod rolling;
 mod saves;
