@@ -272,6 +272,9 @@ enum Typed {
         source: Source,
         #[command(flatten)]
         json: Json,
+        /// The JSON schema of lbdev.toml, for editors
+        #[arg(long, conflicts_with = "json")]
+        schema: bool,
     },
 }
 
@@ -470,9 +473,11 @@ impl Args {
                 shape,
                 source,
                 json,
+                schema,
             } => Verb::Task(Task::Config {
                 request: Box::new(source.apply(shape.request(dir))),
                 json: json.json,
+                schema,
             }),
         };
         Invocation { place, color, verb }

@@ -153,6 +153,8 @@ pub enum Task {
         request: Box<Request>,
         /// As JSON.
         json: bool,
+        /// Not this one, but what the file may hold.
+        schema: bool,
     },
 }
 

@@ -70,7 +70,11 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
                 .block_on(reload::reload(place, ui));
         }
         Task::Init { framework } => setup::init(place, framework.as_deref(), ui),
-        Task::Config { request, json } => return setup::config(&request, json, ui),
+        Task::Config { schema: true, .. } => {
+            ui.out(&format!("{:#}", crate::config::schema()));
+            Ok(0)
+        }
+        Task::Config { request, json, .. } => return setup::config(&request, json, ui),
     };
     done.map_err(|report| vec![report])
 }

@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use toml::de::DeTable;
 
 use super::draft::Draft;
-use super::problem::{Fault, Problem, Where};
+use super::problem::{At, Fault, Problem, Where};
+use super::schema::Keys;
 use super::table::{Sink, Table};
 
 /// Keys that other versions know.
@@ -19,6 +20,45 @@ const LATER_TOP: &[&str] = &["dashboard"];
 /// Resolves a host name of `external`.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str, u16) -> Vec<SocketAddr>;
 
+/// What TOML's reader says, in a person's words where those are better.
+fn syntax(error: &toml::de::Error, text: &str) -> Problem {
+    let there = error
+        .span()
+        .and_then(|span| text.get(span))
+        .unwrap_or_default();
+    let said = error.message().trim();
+    let said = said
+        .trim_end_matches(", expected nothing")
+        .replace('\n', ", ");
+    let (message, instead) = match there.trim() {
+        "" if said.starts_with("string values must be quoted") => {
+            ("there is no value after the `=`".to_owned(), None)
+        }
+        there if said.starts_with("string values must be quoted") => {
+            let quoted = toml::Value::String(there.to_owned()).to_string();
+            ("a text has to stand in quotes".to_owned(), Some(quoted))
+        }
+        there if said == "duplicate key" && !there.is_empty() => {
+            (format!("`{there}` is there twice"), None)
+        }
+        _ => (said, None),
+    };
+    Problem::Syntax { message, instead }
+}
+
+/// What a file may hold: reading, without a file.
+pub(super) fn describe() -> Keys {
+    let (nothing, sink, keys) = (DeTable::new(), Sink::default(), Keys::default());
+    let top = Table::describing(&nothing, &sink, keys.clone());
+    if let Some(table) = top.table("balancer") {
+        balancer::read(table.value);
+    }
+    top.shape_each("services", |service| {
+        service::read_table(service, At::nowhere(String::new()), &|_, _| Vec::new());
+    });
+    keys
+}
+
 /// Reads a file's text. What could be read is in the draft even where there are faults.
 pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -26,13 +66,7 @@ pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
         // What a broken syntax left over would only be told wrong things about.
         let fault = |error: toml::de::Error| Fault {
             at: Where::File(error.span().unwrap_or(0..0)),
-            problem: Problem::Syntax {
-                message: error
-                    .message()
-                    .trim()
-                    .trim_end_matches(", expected nothing")
-                    .replace('\n', ", "),
-            },
+            problem: syntax(&error, text),
         };
         return (Draft::default(), errors.into_iter().map(fault).collect());
     }

@@ -60,6 +60,17 @@ const SERVICE_FILE_KEYS: [&str; 21] = [
     "needs",
 ];
 
+/// The table of the file that has this key, which was said in another one.
+pub(super) fn table_of(key: &str) -> Option<&'static str> {
+    if FILE_KEYS.contains(&key) || LIVE_KEYS.contains(&key) {
+        Some("[balancer]")
+    } else if SERVICE_FILE_KEYS.contains(&key) {
+        Some("[services.NAME]")
+    } else {
+        None
+    }
+}
+
 /// Some settings of [`Live`], each checked. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveChange {

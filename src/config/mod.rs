@@ -25,6 +25,7 @@ mod python;
 mod render;
 pub mod request;
 mod resolve;
+mod schema;
 mod service;
 mod surroundings;
 mod table;
@@ -42,6 +43,7 @@ pub use more::More;
 pub use render::render;
 pub use request::Request;
 pub use resolve::resolve;
+pub use schema::schema;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -47,7 +47,11 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Problem {
     #[error("{message}")]
-    Syntax { message: String },
+    Syntax {
+        message: String,
+        /// What could stand there instead.
+        instead: Option<String>,
+    },
     #[error("unknown key `{key}` in {table}")]
     UnknownKey {
         key: String,
@@ -292,9 +296,21 @@ impl Problem {
             Some(format!("did you mean `{like}`?"))
         };
         match self {
+            Problem::UnknownKey {
+                like: None,
+                key,
+                table,
+            } => {
+                let place = super::live::table_of(key)?;
+                let service = place.starts_with("[services") && table.starts_with("[services");
+                (!service && place != table).then(|| format!("it belongs below `{place}`"))
+            }
             Problem::UnknownKey { like, .. }
             | Problem::NoSuchService { like, .. }
             | Problem::NoFramework { like, .. } => meant(like),
+            Problem::Syntax { instead, .. } => {
+                (instead.as_ref()).map(|instead| format!("write `{instead}`"))
+            }
             Problem::KeyNotYet { .. } => Some("take it out".into()),
             Problem::NeedsWatch { .. } => Some("add one: `watch = [\"**/*.py\"]`".into()),
             Problem::ReadyNeedsPort { .. } => Some(

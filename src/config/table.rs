@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::defaults::SHORTEST;
 use super::problem::{At, Fault, Problem, Where};
+use super::schema::{Keys, Shape};
 use super::value::{self, ValueError, alike};
 
 /// Where faults are gathered.
@@ -22,6 +23,8 @@ pub(super) struct Table<'a> {
     entries: &'a DeTable<'a>,
     sink: &'a Sink,
     known: RefCell<Vec<&'static str>>,
+    /// Where what is asked for is written down, instead of read.
+    keys: Option<Keys>,
 }
 
 impl<'a> Table<'a> {
@@ -31,7 +34,40 @@ impl<'a> Table<'a> {
             entries,
             sink,
             known: RefCell::default(),
+            keys: None,
         }
+    }
+
+    /// A table of which nothing is read: what is asked for goes to `keys`.
+    pub(super) fn describing(entries: &'a DeTable<'a>, sink: &'a Sink, keys: Keys) -> Self {
+        Self {
+            keys: Some(keys),
+            ..Self::new("the file", entries, sink)
+        }
+    }
+
+    /// What the value of a key may be.
+    pub(super) fn shape(&self, key: &'static str, shape: impl FnOnce() -> Shape) {
+        if let Some(keys) = &self.keys {
+            let mut keys = keys.borrow_mut();
+            keys.retain(|(known, _)| known != key);
+            keys.push((key.to_owned(), shape()));
+        }
+    }
+
+    /// The same for a table whose keys a person chooses; `inner` reads one of its values.
+    pub(super) fn shape_each(&self, key: &'static str, inner: impl FnOnce(&Table<'a>)) {
+        if self.keys.is_none() {
+            return;
+        }
+        let keys = Keys::default();
+        inner(&Table::describing(self.entries, self.sink, keys.clone()));
+        self.shape(key, || Shape::Map(Box::new(Shape::Table(keys))));
+    }
+
+    /// Whether anything is read at all.
+    pub(super) fn is_description(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Each key with its value, for tables whose keys a person chooses.
@@ -49,6 +85,9 @@ impl<'a> Table<'a> {
     /// A value by its key, which is known from now on.
     pub(super) fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().push(key);
+        if self.keys.is_some() {
+            return None;
+        }
         self.entries.get(key)
     }
 
@@ -75,6 +114,7 @@ impl<'a> Table<'a> {
         wanted: &'static str,
         parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<At<T>> {
+        self.shape(key, || Shape::Text);
         let value = self.get(key)?;
         self.parse_value(key, value, wanted, parse)
     }
@@ -146,6 +186,7 @@ impl<'a> Table<'a> {
         wanted: &'static str,
         parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<At<Vec<At<T>>>> {
+        self.shape(key, || Shape::List(Box::new(Shape::Text)));
         let found = self.get(key)?;
         let DeValue::Array(entries) = found.get_ref() else {
             self.wrong_type(key, found, wanted);
@@ -165,11 +206,16 @@ impl<'a> Table<'a> {
         key: &'static str,
         names: &[(&'static str, T)],
     ) -> Option<At<T>> {
-        self.parsed(key, "a string", |text| value::choice(text, names))
+        let found = self.parsed(key, "a string", |text| value::choice(text, names));
+        self.shape(key, || {
+            Shape::Choice(names.iter().map(|(name, _)| *name).collect())
+        });
+        found
     }
 
     /// A number of bytes, `"16kb"` or a whole number, of at most `most`.
     pub(super) fn size(&self, key: &'static str, most: u64) -> Option<At<u64>> {
+        self.shape(key, || Shape::Size);
         let found = self.get(key)?;
         let at = place(found);
         let read = match found.get_ref() {
@@ -198,6 +244,7 @@ impl<'a> Table<'a> {
 
     /// True or false.
     pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+        self.shape(key, || Shape::Boolean);
         let value = self.get(key)?;
         if let DeValue::Boolean(is) = value.get_ref() {
             return Some(At {
@@ -215,6 +262,7 @@ impl<'a> Table<'a> {
         key: &'static str,
         range: &RangeInclusive<u64>,
     ) -> Option<At<u64>> {
+        self.shape(key, || Shape::Integer(*range.start(), *range.end()));
         let value = self.get(key)?;
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(key, value, "a whole number");
@@ -243,6 +291,15 @@ impl<'a> Table<'a> {
 
     /// A table within this one.
     pub(super) fn table(&self, key: &'static str) -> Option<At<Table<'a>>> {
+        if self.is_description() {
+            let keys = Keys::default();
+            self.shape(key, || Shape::Table(keys.clone()));
+            return Some(At::nowhere(Table::describing(
+                self.entries,
+                self.sink,
+                keys,
+            )));
+        }
         let value = self.get(key)?;
         self.as_table(key, key, value)
     }
@@ -270,6 +327,9 @@ impl<'a> Table<'a> {
 
     /// Says what else is in the table. `later` are keys that other versions know.
     pub(super) fn close(self, later: &[&str]) {
+        if self.is_description() {
+            return;
+        }
         let known = self.known.into_inner();
         for (key, _) in self.entries.iter() {
             let name: &str = key.get_ref();

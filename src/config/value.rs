@@ -290,8 +290,10 @@ pub(super) fn ports(text: &str) -> Result<Vec<u16>, ValueError> {
     for part in text.split(',') {
         let part = part.trim();
         let (first, last) = match part.split_once('-') {
-            Some((first, last)) => (port(first.trim())?, port(last.trim())?),
-            None => (port(part)?, port(part)?),
+            Some((first, last)) if !first.is_empty() && !last.is_empty() => {
+                (port(first.trim())?, port(last.trim())?)
+            }
+            Some(_) | None => (port(part)?, port(part)?),
         };
         if first > last {
             return Err(ValueError::Backwards {
@@ -400,7 +402,8 @@ pub(super) fn servers(
         text: text.to_owned(),
     };
     let Some((host, digits)) = text.rsplit_once(':') else {
-        if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        let is_ports = |c: char| c.is_ascii_digit() || matches!(c, '-' | ',' | ' ');
+        if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.chars().all(is_ports) {
             return Err(wrong());
         }
         let local = |port| Server {

@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, dead_code, missing_docs)]
 
 // Tools.
+mod broken;
 mod browser;
 mod footprint;
 mod harness;

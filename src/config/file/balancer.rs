@@ -11,6 +11,7 @@ use crate::config::defaults::{
 };
 use crate::config::draft::BalancerDraft;
 use crate::config::problem::{At, Problem};
+use crate::config::schema::Shape;
 use crate::config::table::{Table, place};
 use crate::config::value;
 use crate::config::{HostPattern, Listen};
@@ -80,6 +81,9 @@ fn hosts(table: &Table<'_>) -> Option<At<Vec<HostPattern>>> {
 }
 
 fn listen(table: &Table<'_>) -> Option<At<Listen>> {
+    table.shape("listen", || {
+        Shape::AnyOf(vec![Shape::Integer(0, 65535), Shape::Text])
+    });
     let found = table.get("listen")?;
     match found.get_ref() {
         DeValue::Integer(number) => match value::listen(&number.to_string()) {
@@ -105,6 +109,7 @@ fn listen(table: &Table<'_>) -> Option<At<Listen>> {
 /// The answers that count as failures.
 fn statuses(table: &Table<'_>) -> Option<At<Vec<u16>>> {
     let key = "statuses";
+    table.shape(key, || Shape::List(Box::new(Shape::Integer(502, 504))));
     let found = table.get(key)?;
     let DeValue::Array(entries) = found.get_ref() else {
         table.wrong_type(key, found, "a list of statuses such as [502, 503, 504]");

@@ -13,6 +13,7 @@ use crate::config::draft::{
     CommandDraft, HealthDraft, PortsDraft, RestartDraft, ServiceDraft, StopDraft, WeightDraft,
 };
 use crate::config::problem::{At, Problem};
+use crate::config::schema::Shape;
 use crate::config::table::{Table, place};
 use crate::config::{WatchMode, value};
 
@@ -30,18 +31,25 @@ pub(super) fn read<'a>(
         tables.fault(name.at.clone(), problem);
     }
     let table = tables.as_table(&name.value, &name.value, found)?.value;
+    let draft = read_table(&table, name, lookup);
+    table.close(&[]);
+    Some(draft)
+}
+
+/// Every key of a service.
+pub(super) fn read_table(table: &Table<'_>, name: At<String>, lookup: Lookup<'_>) -> ServiceDraft {
     let mut draft = ServiceDraft {
-        command: command(&table),
-        ports: ports(&table),
+        command: command(table),
+        ports: ports(table),
         replicas: table.integer("replicas", &(1..=MOST_BACKENDS as u64)),
-        env: env(&table),
+        env: env(table),
         env_file: table.string("env_file"),
         cwd: table.string("cwd"),
         routes: table.list("routes", "a list of paths or host names", value::route),
         health: table.table("health").map(health),
         restart: table.table("restart").map(restart),
         stop: table.table("stop").map(stop),
-        external: external(&table, lookup),
+        external: external(table, lookup),
         slow_start: table.duration("slow_start", Duration::ZERO),
         max_connections: table.integer("max_connections", &CONNECTIONS_RANGE),
         pty: table.boolean("pty"),
@@ -52,14 +60,14 @@ pub(super) fn read<'a>(
             value::pattern,
         ),
         watch_mode: table.choice("watch_mode", WatchMode::NAMES),
-        before: lines(&table, "before"),
-        after: lines(&table, "after"),
+        before: lines(table, "before"),
+        after: lines(table, "after"),
         needs: table.list(
             "needs",
             "a list of services and `tcp:` addresses",
             value::need,
         ),
-        weights: weights(&table),
+        weights: weights(table),
         unread: Vec::new(),
         name,
     };
@@ -74,8 +82,16 @@ pub(super) fn read<'a>(
             draft.unread.push(key);
         }
     }
-    table.close(&[]);
-    Some(draft)
+    // One that is spelt wrong is told as that, not as missing.
+    for (written, _) in table.each() {
+        for key in ["command", "ports", "external"] {
+            let meant = value::alike(&written.value, std::iter::once(key)).is_some();
+            if meant && written.value != key {
+                draft.unread.push(key);
+            }
+        }
+    }
+    draft
 }
 
 /// A name that is told from a port, from `all` and from `worker.1` wherever a target is typed.
@@ -89,6 +105,9 @@ fn is_service_name(name: &str) -> bool {
 }
 
 fn command(table: &Table<'_>) -> Option<At<CommandDraft>> {
+    table.shape("command", || {
+        Shape::AnyOf(vec![Shape::Text, Shape::List(Box::new(Shape::Text))])
+    });
     let found = table.get("command")?;
     let wanted = "a string or a list of strings";
     let words = match found.get_ref() {
@@ -120,6 +139,9 @@ fn command(table: &Table<'_>) -> Option<At<CommandDraft>> {
 
 /// Commands that run one after the other: a list of lines, or one line alone.
 fn lines(table: &Table<'_>, key: &'static str) -> Option<At<Vec<At<String>>>> {
+    table.shape(key, || {
+        Shape::AnyOf(vec![Shape::Text, Shape::List(Box::new(Shape::Text))])
+    });
     let found = table.get(key)?;
     let line = |text: &str| Ok(text.to_owned());
     match found.get_ref() {
@@ -135,6 +157,9 @@ fn lines(table: &Table<'_>, key: &'static str) -> Option<At<Vec<At<String>>>> {
 }
 
 fn ports(table: &Table<'_>) -> Option<At<PortsDraft>> {
+    table.shape("ports", || {
+        Shape::AnyOf(vec![Shape::Integer(1, 65535), Shape::Text])
+    });
     let found = table.get("ports")?;
     let read = |text: &str| value::ports(text).map(PortsDraft::List);
     match found.get_ref() {
@@ -159,6 +184,12 @@ fn ports(table: &Table<'_>) -> Option<At<PortsDraft>> {
 }
 
 fn env(table: &Table<'_>) -> Vec<(At<String>, At<String>)> {
+    if table.is_description() {
+        let whole = Shape::Integer(0, u64::MAX);
+        let value = Shape::AnyOf(vec![Shape::Text, whole, Shape::Boolean]);
+        table.shape("env", || Shape::Map(Box::new(value)));
+        return Vec::new();
+    }
     let Some(variables) = table.table("env") else {
         return Vec::new();
     };
@@ -221,6 +252,9 @@ fn health(table: At<Table<'_>>) -> At<HealthDraft> {
 /// `status = 200` or `status = "200-399"`.
 fn expected_status(table: &Table<'_>) -> Option<At<(u16, u16)>> {
     let key = "status";
+    table.shape(key, || {
+        Shape::AnyOf(vec![Shape::Integer(100, 599), Shape::Text])
+    });
     let found = table.get(key)?;
     let wanted = "a status or a range such as \"200-399\"";
     match found.get_ref() {
@@ -270,23 +304,31 @@ fn stop(table: At<Table<'_>>) -> At<StopDraft> {
     }
 }
 
+fn weight(entry: &Table<'_>, port: At<String>) -> WeightDraft {
+    WeightDraft {
+        port,
+        weight: entry.integer("weight", &WEIGHT_RANGE),
+        backup: entry.boolean("backup").map(|backup| backup.value),
+        max_connections: entry.integer("max_connections", &CONNECTIONS_RANGE),
+    }
+}
+
 fn weights(table: &Table<'_>) -> Vec<WeightDraft> {
+    if table.is_description() {
+        table.shape_each("backends", |entry| {
+            weight(entry, At::nowhere(String::new()));
+        });
+        return Vec::new();
+    }
     let Some(backends) = table.table("backends") else {
         return Vec::new();
     };
     let backends = backends.value;
     let one = |(port, found): (At<String>, _)| {
         let entry = backends.as_table(&port.value, &port.value, found)?.value;
-        let weight = entry.integer("weight", &WEIGHT_RANGE);
-        let backup = entry.boolean("backup").map(|backup| backup.value);
-        let max_connections = entry.integer("max_connections", &CONNECTIONS_RANGE);
+        let draft = weight(&entry, port);
         entry.close(&[]);
-        Some(WeightDraft {
-            port,
-            weight,
-            backup,
-            max_connections,
-        })
+        Some(draft)
     };
     backends.each().filter_map(one).collect()
 }

@@ -771,7 +771,7 @@ error[LB020]: lbdev.toml:28:8: `stop` of `older` is only for servers that lbdev 
 fn syntax_errors() {
     let bench = Bench::with("[balancer]\nlisten = \nworkers = = 2\n[services.web\n");
     assert_snapshot!(bench.errors(same), @r#"
-error[LB020]: lbdev.toml:2:10: string values must be quoted, expected literal string
+error[LB020]: lbdev.toml:2:10: there is no value after the `=`
   2 | listen = 
     |          ^
 error[LB020]: lbdev.toml:3:11: extra `=`
