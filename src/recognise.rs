@@ -286,5 +286,9 @@ pub fn below(dir: &Path) -> Option<String> {
     names.filter(worth).min()
 }
 
+mod pitfalls;
+
+pub use pitfalls::{Pitfall, pitfalls};
+
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::serve::LOST_THE_RACE;
-use super::{BACKGROUND, Start, files};
+use super::{BACKGROUND, Start, files, pitfalls};
 use crate::cli::{LogsOptions, Place, Task};
 use crate::control::Client;
 use crate::error::Report;
@@ -75,6 +75,9 @@ fn launch(start: &Start) -> Result<Option<u8>, Vec<Report>> {
     if let Some(lock) = Lock::try_take(folder).map_err(|error| vec![error.into()])? {
         let ended = commands::end_left_over(&lock).map_err(|error| vec![error.into()])?;
         if let Some(said) = ended {
+            start.ui.note(&said);
+        }
+        for said in pitfalls::news(&start.config, folder) {
             start.ui.note(&said);
         }
     }

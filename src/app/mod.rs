@@ -6,6 +6,7 @@ mod files;
 mod given_up;
 mod guard;
 mod order;
+mod pitfalls;
 mod preflight;
 mod reload;
 mod run;

@@ -16,7 +16,7 @@ use super::run::Then;
 use super::saves::{self, Watches};
 use super::startup::{self, Startup};
 use super::tasks::Tasks;
-use super::{Start, files, given_up, guard, preflight, sessions};
+use super::{Start, files, given_up, guard, pitfalls, preflight, sessions};
 use crate::backend::{Kind, Phase};
 use crate::config::{Config, Request, Route};
 use crate::control::{self, About, Control, Door, Reload};
@@ -64,7 +64,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     let _ = process::raise_files();
     let typed = start.typed_without(&["--ports", "--listen"]);
     let Start {
-        config,
+        mut config,
         folder,
         ui,
         options,
@@ -76,6 +76,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         ui.note(&said);
     }
     if !background {
+        config.notes.extend(pitfalls::news(&config, &folder));
         // What an earlier one said in the background would be taken for the reasons of this one.
         let _ = std::fs::remove_file(folder.boot_log());
     }
@@ -86,9 +87,10 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         patience: options.wait_timeout,
     });
     runtime.block_on(async {
-        let running = Running::start(config, options.request, lock, bound, background, ui)
+        let mut running = Running::start(config, options.request, lock, bound, background, ui)
             .await
             .map_err(|report| vec![report])?;
+        running.raw_logs = options.raw_logs;
         running.until_ended(then).await
     })
 }
@@ -114,6 +116,8 @@ pub(super) struct Running {
     pub(super) door: Door,
     pub(super) lock: Arc<Lock>,
     pub(super) background: bool,
+    /// Lines of frameworks about requests are shown as well.
+    raw_logs: bool,
     pub(super) ui: Ui,
 }
 
@@ -264,6 +268,7 @@ impl Running {
             door,
             lock,
             background,
+            raw_logs: false,
             ui,
         })
     }
@@ -287,7 +292,10 @@ impl Running {
             };
             let display = ui::Serving::new(
                 self.ui,
-                ui::About::new(&config, Some(preflight::said(&config))),
+                ui::About {
+                    raw_logs: self.raw_logs,
+                    ..ui::About::new(&config, Some(preflight::said(&config)))
+                },
                 feeds,
             )
             .spawn();
@@ -355,6 +363,14 @@ impl Running {
                 }
             }
         };
+        if !self.background && then.is_none() {
+            let (config, order) = (config.clone(), self.order.clone());
+            let (supervisor, notes) = (self.supervisor.clone(), said.clone());
+            tokio::spawn(async move {
+                let (tasks, shutdown) = (&order.tasks, &order.shutdown);
+                pitfalls::migrations(&config, supervisor, tasks, shutdown, notes).await;
+            });
+        }
         let reader_gone = async {
             match &mut screen {
                 Some(screen) => screen.ended().await,

@@ -29,6 +29,8 @@ pub(super) struct Tasks {
 /// How a task ended that did not end well.
 #[derive(Debug, PartialEq, Eq)]
 enum Failed {
+    /// With this status.
+    Status(i32),
     /// In words.
     Because(String),
     /// It was told to end.
@@ -60,7 +62,29 @@ impl Tasks {
         match self.run_as(&id, task, shutdown, level).await {
             Ok(()) => Ok(true),
             Err(Failed::Stopped) => Ok(false),
+            Err(Failed::Status(code)) => {
+                Err(self.report(&id, task, &format!("exited with status {code}")))
+            }
             Err(Failed::Because(why)) => Err(self.report(&id, task, &why)),
+        }
+    }
+
+    /// Runs one that only answers by its status, and writes nothing if it does; `None` if it wrote something, could not be
+    /// started or did not end by itself.
+    pub(super) async fn answers(
+        &self,
+        service: &Service,
+        task: &Task,
+        (shutdown, level): (&Shutdown, Level),
+    ) -> Option<i32> {
+        let id = BackendId::new(service.name.as_str(), Slot::Before);
+        let before = self.output.tail(&id, output::TAIL).len();
+        let done = self.run_as(&id, task, shutdown, level).await;
+        let wrote = self.output.tail(&id, output::TAIL).len() > before;
+        match done {
+            Ok(()) => Some(0),
+            Err(Failed::Status(code)) if !wrote => Some(code),
+            Err(Failed::Status(_) | Failed::Because(_) | Failed::Stopped) => None,
         }
     }
 
@@ -119,9 +143,7 @@ impl Tasks {
                     }
                     Some(News::Exited { status, .. }) => return match status {
                         ExitStatus::Code(0) => Ok(()),
-                        ExitStatus::Code(code) => {
-                            Err(Failed::Because(format!("exited with status {code}")))
-                        }
+                        ExitStatus::Code(code) => Err(Failed::Status(code)),
                         ExitStatus::Signal(number) => {
                             Err(Failed::Because(format!("was ended by {}", signal_name(number))))
                         }

@@ -333,6 +333,9 @@ struct Running {
     /// Saved files restart nothing
     #[arg(long)]
     no_watch: bool,
+    /// Also show the lines in which a framework tells of requests
+    #[arg(long)]
+    raw_logs: bool,
     /// How long --wait waits: 60s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     wait_timeout: Duration,
@@ -395,6 +398,7 @@ impl Args {
                 detach: false,
                 wait: true,
                 wait_timeout,
+                raw_logs: false,
                 then: Some(then),
             })),
             Typed::Reload => Verb::Task(Task::Reload),
@@ -524,6 +528,7 @@ impl Running {
             detach: self.detach || self.wait,
             wait: self.wait,
             wait_timeout: self.wait_timeout,
+            raw_logs: self.raw_logs,
             then: None,
         })
     }

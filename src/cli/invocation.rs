@@ -192,6 +192,8 @@ pub struct UpOptions {
     pub wait: bool,
     /// How long `wait` waits.
     pub wait_timeout: Duration,
+    /// Lines of frameworks about requests are shown as well.
+    pub raw_logs: bool,
     /// `run`: what runs when all backends are ready, and ends everything when it ends.
     pub then: Option<Vec<OsString>>,
 }

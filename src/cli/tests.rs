@@ -53,6 +53,7 @@ fn up_becomes_a_request() {
             detach: false,
             wait: false,
             wait_timeout: Duration::from_secs(60),
+            raw_logs: false,
             then: None,
         })
     };

@@ -76,6 +76,11 @@ impl Folder {
         self.path.join("cookie.key")
     }
 
+    /// What was said of the project once, and is not said again.
+    pub fn told_file(&self) -> PathBuf {
+        self.path.join("told.json")
+    }
+
     /// What lbdev itself wrote in the background.
     pub fn boot_log(&self) -> PathBuf {
         self.path.join("lbdev.log")

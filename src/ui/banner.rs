@@ -30,6 +30,8 @@ pub struct About {
     pub demo: bool,
     /// A saved file restarts some of them.
     pub watched: bool,
+    /// Lines of frameworks about requests are shown, although lbdev shows the requests.
+    pub raw_logs: bool,
     /// A backend as a person types it, for the example of a kill.
     pub first: Option<String>,
 }
@@ -51,6 +53,7 @@ impl About {
             preflight,
             demo: config.project == "demo",
             notes: config.notes.clone(),
+            raw_logs: false,
             watched: config.services.iter().any(|one| one.watch.is_some()),
             first: with_port.map(|one| one.id.short()),
         }
@@ -151,6 +154,7 @@ mod tests {
             services: 1,
             demo: false,
             watched: false,
+            raw_logs: false,
             url: "http://localhost:8080".into(),
             preflight: Some("ports 8000-8003, 8080 are free".into()),
             notes: vec!["`Procfile` is here too: `lbdev up --from procfile`".into()],

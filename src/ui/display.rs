@@ -19,6 +19,8 @@ use super::{Look, Ui, note, report};
 use crate::backend::{Kind, Phase};
 use crate::pool::Batch;
 use crate::process::output::Line;
+use crate::process::strip_escapes;
+use crate::recognise::access_lines;
 use crate::supervisor::{BackendView, Change, View};
 
 /// What backends write while they start is held back so long, for the start to stand together.
@@ -183,6 +185,10 @@ impl Display {
     }
 
     fn hold(&mut self, line: &Line) {
+        // What a framework says of a request, lbdev says as well, with more in it.
+        if !self.about.raw_logs && access_lines().is_match(&strip_escapes(&line.text)) {
+            return;
+        }
         if self.held_bytes > HELD_BYTES {
             self.held_lost += 1;
             return;

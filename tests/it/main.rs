@@ -46,6 +46,7 @@ mod hosts;
 mod left_behind;
 mod lines;
 mod meeting;
+mod pitfalls;
 mod process;
 mod projects;
 mod reload;
