@@ -33,6 +33,9 @@
 //! | **rise, fall** | how many checks in a row flip health |
 //! | **weight / share** | what was set / what pickers go by now, smaller during a slow start |
 //! | **spared** | requests that would have gone to a backend whose death is known |
+//! | **roll** | new code, one backend after the other |
+//! | **on trial** | the first run of new code: if it is not ready, that is final |
+//! | **task** | what runs once before or after a service; no backend |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
 //!
@@ -64,6 +67,15 @@
 //! [`backend::Backend::step`], publishes to the pool *before* it signals, and replies when the process is gone.
 //! `restart --rolling` is led by the command, one backend after the other; each step is whole on the server's side, so that a
 //! command that is cut short leaves no half.
+//!
+//! # New code, and another set-up
+//!
+//! [`watch`] hears of saved files; [`app`] has requests wait where that is wanted ([`supervisor::Handle::only_from`]), and leads
+//! [`supervisor::roll`]: one backend after the other gets a run on trial, and the first that is not ready ends it. A reload
+//! resolves the file again, finds out everything that can be wrong, then has pools, supervisor and data path take it over
+//! ([`supervisor::Handle::adopt`], [`pool::Pools::set_services`], [`proxy::Workers::change`]); a pool keeps its place for ever, so that
+//! who is on the way to it finds it. Services start in the order of their needs, after what runs once before them: until then
+//! their backends are shown as starting, and wait.
 //!
 //! # What backends write
 //!

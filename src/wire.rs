@@ -6,8 +6,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Request;
-
 /// The version field of every JSON document.
 pub const VERSION: u32 = 1;
 
@@ -165,7 +163,7 @@ pub struct Settings {
     pub balancer: BalancerStatus,
 }
 
-/// What `up` was asked for, for an instance that runs already: the mirror of [`Request`].
+/// What `up` was asked for, for an instance that runs already: the mirror of [`Request`](crate::config::Request).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -185,50 +183,6 @@ pub struct UpRequest {
     pub workers: Option<usize>,
     pub no_watch: bool,
     pub services: Vec<String>,
-}
-
-impl From<Request> for UpRequest {
-    fn from(request: Request) -> Self {
-        Self {
-            dir: request.dir,
-            file: request.file,
-            demo: request.demo,
-            command: request.command,
-            from: request.from,
-            replicas: request.replicas,
-            ports: request.ports,
-            listen: request.listen,
-            external: request.external,
-            algorithm: request.algorithm,
-            sticky: request.sticky,
-            detect: request.detect,
-            workers: request.workers,
-            no_watch: request.no_watch,
-            services: request.services,
-        }
-    }
-}
-
-impl From<UpRequest> for Request {
-    fn from(request: UpRequest) -> Self {
-        Self {
-            dir: request.dir,
-            file: request.file,
-            demo: request.demo,
-            command: request.command,
-            from: request.from,
-            replicas: request.replicas,
-            ports: request.ports,
-            listen: request.listen,
-            external: request.external,
-            algorithm: request.algorithm,
-            sticky: request.sticky,
-            detect: request.detect,
-            workers: request.workers,
-            no_watch: request.no_watch,
-            services: request.services,
-        }
-    }
 }
 
 /// The answer to a reload: the backends that it is about, by their ids.

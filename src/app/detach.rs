@@ -372,7 +372,7 @@ async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<
             }
             "starting" => {
                 options.wait
-                    || (backend.kind == "managed" && backend.pid.is_none() && !backend.waiting)
+                    || (backend.kind == "managed" && backend.pid.is_none() && !is_needy(backend))
             }
             "backoff" => options.wait,
             _ => false,
@@ -411,6 +411,12 @@ fn end(screen: Option<ui::Starting>, status: Option<&wire::Status>) {
     if let Some(screen) = screen {
         screen.end(status);
     }
+}
+
+/// It waits for something that may never come, not only for what runs before it.
+fn is_needy(backend: &wire::BackendStatus) -> bool {
+    let needs = |why: &str| why.starts_with("waits for");
+    backend.waiting && backend.why.as_deref().is_some_and(needs)
 }
 
 /// Whether lbdev will end by itself: every backend of a service ended before it was ready.

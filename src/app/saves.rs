@@ -1,13 +1,14 @@
 //! What a saved file sets off: hears of it, has requests wait where that is wanted, rolls, and tells how it went.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::serve::Notes;
-use crate::backend::RunId;
+use crate::backend::{BackendId, RunId};
 use crate::config::{Config, WatchMode, Watching};
 use crate::error::Report;
 use crate::supervisor::{BackendView, Handle, Rolled, roll};
@@ -35,8 +36,11 @@ pub(super) struct Tools {
     pub(super) supervisor: Handle,
     pub(super) notes: Notes,
     /// What a backend wrote since it was launched last, as far as it helps.
-    pub(super) last_words: std::sync::Arc<dyn Fn(&BackendView) -> Vec<String> + Send + Sync>,
+    pub(super) last_words: Arc<LastWords>,
 }
+
+/// What a backend wrote last, line by line.
+pub(super) type LastWords = dyn Fn(&BackendView) -> Vec<String> + Send + Sync;
 
 impl Watches {
     /// Watches what `config` says, and nothing else any more.
@@ -248,8 +252,8 @@ pub(super) fn not_started(
     what: &str,
     service: &str,
     failed: &[BackendView],
-    kept: &[crate::backend::BackendId],
-    last_words: &dyn Fn(&BackendView) -> Vec<String>,
+    kept: &[BackendId],
+    last_words: &LastWords,
 ) -> Vec<Report> {
     let mut reports: Vec<(String, Report)> = Vec::new();
     for backend in failed {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::wire::UpRequest;
+
 /// The flags of `up` that shape the set-up, as plain values. `None` or empty is "not said".
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
@@ -45,5 +47,49 @@ impl Request {
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         // `a/./b` is `a/b`; `..` stays, as a link may stand before it.
         absolute.components().collect()
+    }
+}
+
+impl From<Request> for UpRequest {
+    fn from(request: Request) -> Self {
+        Self {
+            dir: request.dir,
+            file: request.file,
+            demo: request.demo,
+            command: request.command,
+            from: request.from,
+            replicas: request.replicas,
+            ports: request.ports,
+            listen: request.listen,
+            external: request.external,
+            algorithm: request.algorithm,
+            sticky: request.sticky,
+            detect: request.detect,
+            workers: request.workers,
+            no_watch: request.no_watch,
+            services: request.services,
+        }
+    }
+}
+
+impl From<UpRequest> for Request {
+    fn from(request: UpRequest) -> Self {
+        Self {
+            dir: request.dir,
+            file: request.file,
+            demo: request.demo,
+            command: request.command,
+            from: request.from,
+            replicas: request.replicas,
+            ports: request.ports,
+            listen: request.listen,
+            external: request.external,
+            algorithm: request.algorithm,
+            sticky: request.sticky,
+            detect: request.detect,
+            workers: request.workers,
+            no_watch: request.no_watch,
+            services: request.services,
+        }
     }
 }

@@ -42,7 +42,7 @@ pub struct Line {
     pub id: BackendId,
     /// On standard error.
     pub err: bool,
-    /// The line, without its end. It may hold terminal escapes: see [`strip_escapes`](super::strip_escapes).
+    /// The line, without its end. It may hold terminal escapes: see [`strip_escapes`].
     pub text: Arc<str>,
 }
 

@@ -1,5 +1,6 @@
 //! What people ask of the loop, and what it refuses.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handle::{Command, Refused, Reply};
@@ -7,7 +8,7 @@ use super::run::{Supervisor, now};
 use super::unit::Unit;
 use super::{Cause, Verb};
 use crate::backend::{BackendId, By, Event, Kind, RunId, Signal, State};
-use crate::config::Live;
+use crate::config::{BackendSpec, Live};
 
 /// How long the reply to a KILL waits for the processes to be gone.
 pub(super) const KILL_REPLY: Duration = Duration::from_secs(2);
@@ -177,6 +178,11 @@ impl Supervisor {
             .iter()
             .filter_map(|&place| self.units[place].backend.run())
             .collect();
+        if verb == Verb::Renew {
+            for &place in &places {
+                self.make_anew(place);
+            }
+        }
         for &place in &places {
             let event = match verb {
                 Verb::Start => Event::Start,
@@ -217,6 +223,24 @@ impl Supervisor {
                     .map(|&place| self.units[place].view())
                     .collect()));
             }
+        }
+    }
+
+    /// What the command is made of may be what was saved: the variables of a file.
+    fn make_anew(&mut self, place: usize) {
+        let unit = &mut self.units[place];
+        let Some(more) = self.more.get(unit.spec.id.service()) else {
+            return;
+        };
+        // One that cannot be made goes on as it was made.
+        if let Ok(made) = more.backend(unit.spec.id.slot(), unit.spec.index)
+            && made.command != unit.spec.command
+        {
+            let spec = BackendSpec::clone(&unit.spec);
+            unit.spec = Arc::new(BackendSpec {
+                command: made.command,
+                ..spec
+            });
         }
     }
 

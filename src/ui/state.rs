@@ -41,6 +41,9 @@ impl Look {
     /// Of a backend that lbdev ended because it ends itself: that is no trouble.
     pub const ENDED: Look = Look::new("○", "stopped", Tone::Idle);
 
+    /// A job that has ended as it should.
+    pub const DONE: Look = Look::new("✓", "done", Tone::Good);
+
     /// Of a phase.
     pub fn of(phase: Phase) -> Look {
         Self::of_word(phase.word())

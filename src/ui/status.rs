@@ -119,7 +119,10 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
             };
             vec![
                 name,
-                Look::of_word(&backend.state).show(paint),
+                match backend.done {
+                    true => Look::DONE.show(paint),
+                    false => Look::of_word(&backend.state).show(paint),
+                },
                 backend.pid.map_or_else(dash, |pid| pid.to_string()),
                 if runs {
                     uptime(backend.uptime_s)

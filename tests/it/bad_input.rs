@@ -220,7 +220,7 @@ fn two_at_the_same_instant() {
     }
 }
 
-/// Already running with another set-up is not quietly the same.
+/// Already running with another set-up is not quietly the same: it is taken over, and said.
 #[test]
 fn already_running_with_another_set_up() {
     let lbdev = Lbdev::new();
@@ -230,8 +230,14 @@ fn already_running_with_another_set_up() {
         .run(&["up", "-d", "--wait"])
         .ok()
         .says("already running");
-    lbdev.run(&["up", "-d", "-n", "2"]).fails(1, "LB003");
-    assert_eq!(lbdev.backend_processes().len(), 4);
+    let said = lbdev.run(&["up", "-d", "--wait", "-n", "2"]).ok();
+    said.says("it takes over what has changed")
+        .says("gone from the set-up");
+    assert_eq!(lbdev.backend_processes().len(), 2);
+    // Where another command is to run meanwhile, it would not be what was meant.
+    lbdev
+        .run(&["run", "-n", "3", "--", "true"])
+        .fails(1, "LB003");
 }
 
 #[test]

@@ -378,3 +378,30 @@ fn a_watched_folder_that_vanishes() {
     running.wait_line("4 backends of `web` have it", LIMIT);
     assert_eq!(lbdev.get("/").status, 201);
 }
+
+/// The variables of a file are read again when it is saved.
+#[test]
+fn a_saved_env_file_is_taken_up() {
+    let Some(python) = need::python() else { return };
+    let lbdev = Lbdev::new();
+    lbdev.write(
+        "server.py",
+        &SERVER.replace(
+            "from part import PY",
+            "import os\nPY = int(os.environ['PY'])",
+        ),
+    );
+    lbdev.write(".env", "PY=0\n");
+    lbdev.write(".gitignore", ".env\n");
+    let command = format!("{} server.py {{port}}", python.display());
+    lbdev.service_file(
+        &command,
+        "",
+        "env_file = '.env'\nwatch = ['**/*.py', '.env']",
+    );
+    let running = lbdev.start(&["up"]);
+    running.wait_line("lbdev: ready", LIMIT);
+    lbdev.write(".env", "PY=1\n");
+    running.wait_line("`.env` was saved: 4 backends of `web` have it", LIMIT);
+    assert_eq!(lbdev.get("/").status, 201);
+}

@@ -322,3 +322,27 @@ fn many_write_at_once() -> Result<()> {
     assert_eq!(lbdev.status()["balancer"]["failures"], 0);
     Ok(())
 }
+
+/// Django's own line about a request says what lbdev's says already: it is folded into that, unless somebody wants it.
+#[test]
+fn access_lines_are_folded() -> Result<()> {
+    let Some(lbdev) = django_site()? else {
+        return Ok(());
+    };
+    let own = "\"GET /login/ HTTP/1.1\" 200";
+    for raw in [false, true] {
+        let more: &[&str] = if raw { &["--raw-logs"] } else { &[] };
+        let mut running = lbdev.start(&lbdev.with_ports("up", more));
+        running.wait_line("lbdev: ready", s(60));
+        assert_eq!(lbdev.get("/login/").status, 200);
+        running.wait_line("GET /login/ 200", s(60));
+        if raw {
+            running.wait_line(own, s(60));
+        }
+        lbdev.run(&["down"]).ok();
+        running.wait_exit(s(60));
+        assert_eq!(running.lines.transcript().contains(own), raw);
+        lbdev.run(&["logs"]).ok().says(own);
+    }
+    Ok(())
+}

@@ -786,7 +786,7 @@ error[LB020]: lbdev.toml:4:14: unclosed table, expected `]`
 "#);
     let bench = Bench::with("[balancer]\nretries = 1\nretries = 2\n");
     assert_snapshot!(bench.errors(same), @r#"
-error[LB020]: lbdev.toml:3:1: duplicate key
+error[LB020]: lbdev.toml:3:1: `retries` is there twice
   3 | retries = 2
     | ^^^^^^^
 "#);
