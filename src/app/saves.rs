@@ -11,7 +11,7 @@ use super::serve::Notes;
 use crate::backend::{BackendId, RunId};
 use crate::config::{Config, WatchMode, Watching};
 use crate::error::Report;
-use crate::supervisor::{BackendView, Handle, Rolled, roll};
+use crate::supervisor::{BackendView, Handle, Rolled, View, roll};
 use crate::ui;
 use crate::watch::{self, Heard, Watch};
 
@@ -62,19 +62,25 @@ impl Watches {
             let Some(watching) = service.watch.as_ref().filter(|_| !is_watched) else {
                 continue;
             };
-            let (to, heard) = mpsc::unbounded_channel();
-            match watch::start(&service.name, watching, to) {
-                Ok(watch) => {
-                    let (name, mode) = (service.name.clone(), watching.mode);
-                    let task = tokio::spawn(follow(name, mode, heard, watch, tools.clone()));
-                    self.0
-                        .push((service.name.clone(), watching.clone(), task.abort_handle()));
-                }
-                Err(error) => tools.notes.report(&Report::failed(
-                    "LB008",
-                    format!("the files of `{}` cannot be watched: {error}", service.name),
-                )),
-            }
+            let name = service.name.clone();
+            let task = if is_waiting(&tools.supervisor.view().borrow(), &name) {
+                // What runs before it may write what is watched.
+                let (tools, watching, name) = (tools.clone(), watching.clone(), name.clone());
+                tokio::spawn(async move {
+                    let mut view = tools.supervisor.view();
+                    let begun = view.wait_for(|view| !is_waiting(view, &name)).await.is_ok();
+                    if let (true, Some((watch, heard))) = (begun, begin(&name, &watching, &tools)) {
+                        follow(name, watching.mode, heard, watch, tools).await;
+                    }
+                })
+            } else {
+                let Some((watch, heard)) = begin(&name, watching, tools) else {
+                    continue;
+                };
+                let mode = watching.mode;
+                tokio::spawn(follow(name.clone(), mode, heard, watch, tools.clone()))
+            };
+            self.0.push((name, watching.clone(), task.abort_handle()));
         }
     }
 
@@ -82,6 +88,27 @@ impl Watches {
     pub(super) fn end(&mut self) {
         for (_, _, task) in self.0.drain(..) {
             task.abort();
+        }
+    }
+}
+
+fn is_waiting(view: &View, service: &str) -> bool {
+    let mut backends = view.backends.iter();
+    backends.any(|backend| backend.spec.id.service() == service && backend.waiting)
+}
+
+fn begin(
+    service: &str,
+    watching: &Watching,
+    tools: &Tools,
+) -> Option<(Watch, mpsc::UnboundedReceiver<Heard>)> {
+    let (to, heard) = mpsc::unbounded_channel();
+    match watch::start(service, watching, to) {
+        Ok(watch) => Some((watch, heard)),
+        Err(error) => {
+            let message = format!("the files of `{service}` cannot be watched: {error}");
+            tools.notes.report(&Report::failed("LB008", message));
+            None
         }
     }
 }

@@ -96,7 +96,7 @@ impl Events {
                     files.push(path);
                 }
             } else if path.is_dir() && !path.is_symlink() {
-                if filter.enters(&path) {
+                if filter.matters(&path) {
                     if !WHOLE {
                         self.add(filter, &path)?;
                     }

@@ -58,8 +58,12 @@ impl Filter {
         self.globs.is_match(inner) && !self.skips(inner) && !ignored(file, false)
     }
 
-    /// Whether a folder can hold files that matter.
-    pub(super) fn enters(&self, dir: &Path) -> bool {
+    /// Whether a folder can hold files that matter, or leads to one that was named.
+    pub(super) fn matters(&self, dir: &Path) -> bool {
+        self.enters(dir) || self.named.iter().any(|file| file.starts_with(dir))
+    }
+
+    fn enters(&self, dir: &Path) -> bool {
         match dir.strip_prefix(&self.root) {
             Ok(inner) => !self.skips(inner) && (dir == self.root || !ignored(dir, true)),
             Err(_) => false,
@@ -78,21 +82,28 @@ impl Filter {
 
     /// The folders to watch, from this one on down, those of files that were named among them.
     pub(super) fn dirs(&self, from: &Path) -> Vec<PathBuf> {
-        let mut dirs: BTreeSet<PathBuf> = self.walk(from, |_| ()).0.into_iter().collect();
-        if from == self.root {
-            let parents = self.named.iter().filter_map(|file| file.parent());
-            dirs.extend(parents.filter(|dir| dir.is_dir()).map(Path::to_owned));
+        let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
+        if self.enters(from) {
+            dirs.extend(self.walk(from, |_| ()).0);
+        }
+        // Whatever is on the way to a file that was named, as far as it is there.
+        for file in &self.named {
+            let above = file.ancestors().skip(1);
+            let below = above.take_while(|dir| dir.starts_with(from));
+            dirs.extend(below.filter(|dir| dir.is_dir()).map(Path::to_owned));
         }
         dirs.into_iter().collect()
     }
 
     /// The files that matter, from this folder on down, and what `look` makes of each.
     pub(super) fn files<T>(&self, from: &Path, look: impl Fn(&Path) -> T) -> Vec<(PathBuf, T)> {
-        let mut files = self.walk(from, &look).1;
-        if from == self.root {
-            let named = self.named.iter().filter(|file| file.is_file());
-            files.extend(named.map(|file| (file.clone(), look(file))));
-        }
+        let mut files = match self.enters(from) {
+            true => self.walk(from, &look).1,
+            false => Vec::new(),
+        };
+        let named = self.named.iter().filter(|file| file.starts_with(from));
+        let named = named.filter(|file| file.is_file());
+        files.extend(named.map(|file| (file.clone(), look(file))));
         files
     }
 

@@ -79,7 +79,7 @@ impl Bench {
 }
 
 fn check(poll: bool) {
-    let patterns = ["**/*.py", "**/*.html", ".env"];
+    let patterns = ["**/*.py", "**/*.html", ".env", "built/deep/server"];
     let mut bench = Bench::new(&patterns, poll);
     let one = |name: &str| (vec![name.to_owned()], 1);
     // What does not matter first: it would be in the save.
@@ -113,6 +113,11 @@ fn check(poll: bool) {
     }
     let (named, count) = bench.save();
     assert_eq!((named.len(), count), (NAMED, 500));
+    // One that is named, in a folder that git ignores and that comes only now.
+    std::fs::create_dir_all(bench.root.join("built/deep")).unwrap();
+    bench.write("built/deep/other.py", "1");
+    bench.write("built/deep/server", "1");
+    assert_eq!(bench.save(), one("built/deep/server"));
     // It vanishes, and comes back.
     let away = bench.dir.path().join("away");
     fs::rename(&bench.root, &away).unwrap();

@@ -77,6 +77,44 @@ fn changes_are_seen(lbdev: &Lbdev, chromium: &Chromium, host: &str) -> Result<()
     Ok(())
 }
 
+/// The example, as it is recognised: a changed file shows, and what was typed into the page stays.
+#[test]
+fn the_example_changes_without_a_reload() -> Result<()> {
+    let Some(chromium) = need::chromium() else {
+        return Ok(());
+    };
+    let Some(vite) = need::vite() else {
+        return Ok(());
+    };
+    let lbdev = Lbdev::new();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vite");
+    crate::up_django::copy_folder(&example, &lbdev.dir)?;
+    let modules = vite
+        .parent()
+        .and_then(std::path::Path::parent)
+        .context("node_modules")?;
+    std::os::unix::fs::symlink(modules, lbdev.dir.join("node_modules"))?;
+    lbdev.write("vite.config.js", "export default { cacheDir: '.vite' }\n");
+    let (first, listen) = (
+        lbdev.ports.first.to_string(),
+        lbdev.ports.listen().to_string(),
+    );
+    let up = ["up", "-d", "--wait", "--ports", &first, "--listen", &listen];
+    lbdev.run(&up).ok().says("Vite (package.json)");
+    let browser = Browser::start(&chromium)?;
+    browser.open(&format!("http://localhost:{listen}/"))?;
+    browser.wait_text("Served by Vite")?;
+    until(s(20), "the WebSocket is open", || in_flight(&lbdev) == 1);
+    browser.script("document.querySelector('input').value = 'typed'")?;
+    lbdev.write("src/title.js", "export const title = 'Changed by hand'\n");
+    browser.wait_text("Changed by hand")?;
+    assert_eq!(
+        browser.script("return document.querySelector('input').value")?,
+        "typed"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_changed_file_changes_the_page_without_a_reload() -> Result<()> {
     let Some(chromium) = need::chromium() else {
