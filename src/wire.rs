@@ -212,6 +212,9 @@ pub struct Reloaded {
 pub struct Problem {
     pub version: u32,
     pub error: ProblemBody,
+    /// Where there are several: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemBody>,
 }
 
 /// What went wrong.
@@ -221,6 +224,9 @@ pub struct ProblemBody {
     pub code: String,
     pub message: String,
     pub hint: Option<String>,
+    /// Further lines, such as the one of a file with a caret below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 /// The file that says where a running instance is, in its state folder.

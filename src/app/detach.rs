@@ -159,8 +159,8 @@ pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> 
             instance.pid
         ));
         runtime.block_on(async {
-            let before = client.status().await.map_err(one)?;
-            let reloaded = client.reload(Some(request.into())).await.map_err(one)?;
+            let before = client.status().await.map_err(all)?;
+            let reloaded = client.reload(Some(request.into())).await.map_err(all)?;
             commands::tell_reload(&reloaded, ui);
             if options.detach && !options.wait {
                 return Ok(());
@@ -202,8 +202,8 @@ fn already(start: &Start, instance: &wire::Instance) {
     ));
 }
 
-fn one(error: crate::control::ClientError) -> Vec<Report> {
-    vec![error.into()]
+fn all(error: crate::control::ClientError) -> Vec<Report> {
+    error.reports()
 }
 
 /// `run` where lbdev runs already: it is used as it is, and left running.

@@ -64,26 +64,26 @@ impl Reloader {
         &mut self,
         request: Option<Request>,
         before: &Config,
-    ) -> Result<(Adopted, wire::Reloaded), Report> {
+    ) -> Result<(Adopted, wire::Reloaded), Vec<Report>> {
         let request = request.unwrap_or_else(|| self.request.clone());
         let asked = request.clone();
         let resolved = tokio::task::spawn_blocking(move || config::resolve(&asked));
         let resolved = resolved
             .await
-            .map_err(|_| Report::failed("LB008", "the set-up could not be read"))?;
-        let mut config = resolved.map_err(first_of)?;
+            .map_err(|_| vec![Report::failed("LB008", "the set-up could not be read")])?;
+        let mut config = resolved?;
         if same_folder(&config) != same_folder(before) {
             let message = format!(
                 "lbdev runs here for {}, not for {}",
                 before.dir.display(),
                 config.dir.display()
             );
-            return Err(
-                Report::usage("LB003", message).hint("run `lbdev down`, then `lbdev up` again")
-            );
+            return Err(vec![
+                Report::usage("LB003", message).hint("run `lbdev down`, then `lbdev up` again"),
+            ]);
         }
         let moved = config.balancer.listen != before.balancer.listen;
-        let bound = self.check(&config, before, moved)?;
+        let bound = (self.check(&config, before, moved)).map_err(|report| vec![report])?;
 
         // From here on nothing is refused.
         let mut reloaded = wire::Reloaded {
@@ -104,8 +104,10 @@ impl Reloader {
             Ok(adopted) => adopted,
             Err(refused) => {
                 self.pools.set_services(super::serve::routes(before));
-                return Err(Report::failed("LB031", refused.to_string())
-                    .hint("run `lbdev down`, then `lbdev up`"));
+                return Err(vec![
+                    Report::failed("LB031", refused.to_string())
+                        .hint("run `lbdev down`, then `lbdev up`"),
+                ]);
             }
         };
         let live = over(
@@ -258,22 +260,6 @@ pub(super) fn wanted(config: &Config) -> Wanted {
             .trim_start_matches("http://")
             .to_owned(),
         drain: config.balancer.timeouts.drain,
-    }
-}
-
-/// A person sees every error where the command was typed; over the socket goes the first.
-fn first_of(mut reports: Vec<Report>) -> Report {
-    let more = reports.len().saturating_sub(1);
-    let first = match reports.is_empty() {
-        true => Report::usage("LB021", "the set-up is not valid"),
-        false => reports.remove(0),
-    };
-    match more {
-        0 => first,
-        more => Report {
-            message: format!("{} (and {more} more)", first.message),
-            ..first
-        },
     }
 }
 

@@ -156,7 +156,7 @@ async fn follow(
                         handle.only_from(&service, Some(mark)).await;
                     }
                     let what = saved(&files, count);
-                    tools.notes.tell(format!("{what}: `{service}` is restarted, one backend after the other"));
+                    tools.notes.tell(format!("{what}: `{service}` takes it up"));
                     rolling = Some(Rolling::new(handle, &service, mode, mark, what));
                 }
             },

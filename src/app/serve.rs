@@ -35,6 +35,8 @@ use crate::{commands, process, wire};
 pub(super) const LOST_THE_RACE: u8 = 75;
 /// Lines of a failed backend's output that are shown.
 const LAST_LINES: usize = 6;
+/// The same for new code, which its author waits to mend.
+const LAST_WORDS_LINES: usize = 14;
 /// Where Python begins to say what went wrong.
 const TRACEBACK: &str = "Traceback (most recent call last)";
 /// How often a start is looked at for a program that listens somewhere else.
@@ -495,7 +497,7 @@ fn last_words(output: &output::Store, backend: &BackendView) -> Vec<String> {
         .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
         .collect();
     let traceback = lines.iter().rposition(|line| line.starts_with(TRACEBACK));
-    let from = traceback.unwrap_or(lines.len().saturating_sub(LAST_LINES));
+    let from = traceback.unwrap_or(lines.len().saturating_sub(LAST_WORDS_LINES));
     lines[from..].to_vec()
 }
 

@@ -3,32 +3,17 @@
 use super::act::{LOOK, PATIENCE, find};
 use super::connect;
 use crate::cli::Place;
-use crate::config::{self, Request};
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::error::Report;
 use crate::ui::{Ui, acted};
 use crate::wire::{Reloaded, Status};
 use std::time::Instant;
 
-/// By the request that it runs by. What is wrong with the file is told here, with its place in it.
+/// By the request that it runs by. Every error of the file is told, with its place in it.
 pub(super) async fn reload(place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
-    let (found, client) = connect(place, ui).map_err(|report| vec![report])?;
-    if found.instance.project != "demo" {
-        let request = Request {
-            dir: found.instance.dir.clone().into(),
-            ..Request::default()
-        };
-        let file = request.dir.join("lbdev.toml");
-        if file.is_file() {
-            // Every error at once, with lines and carets; options of `up` are checked by the one that runs.
-            config::resolve(&request)?;
-        }
-    }
+    let (_, client) = connect(place, ui).map_err(|report| vec![report])?;
     let before = client.status().await.map_err(|error| vec![error.into()])?;
-    let reloaded = client
-        .reload(None)
-        .await
-        .map_err(|error| vec![error.into()])?;
+    let reloaded = client.reload(None).await.map_err(ClientError::reports)?;
     tell(&reloaded, ui);
     follow(&client, &reloaded, &before, ui)
         .await

@@ -55,6 +55,8 @@ pub enum ClientError {
         status: u16,
         /// Why.
         problem: wire::ProblemBody,
+        /// Where there is more than one thing: all of them.
+        all: Vec<wire::ProblemBody>,
     },
     /// What was typed cannot name a backend.
     #[error("no backend has such a name")]
@@ -239,6 +241,7 @@ impl Client {
                 Ok(problem) => ClientError::Refused {
                     status,
                     problem: problem.error,
+                    all: problem.errors,
                 },
                 Err(_) => ClientError::Strange { status },
             },
@@ -279,21 +282,43 @@ impl From<ClientError> for Report {
                 ),
             )
             .hint("it may be another version: run `lbdev down`, then `lbdev up`"),
-            ClientError::Refused { status, problem } => {
-                let known = CODES.iter().find(|(code, _)| *code == problem.code);
-                Report {
-                    code: known.map_or("LB006", |(code, _)| code),
-                    message: problem.message,
-                    details: Vec::new(),
-                    hint: problem.hint,
-                    exit: exit_of(status),
-                }
-            }
+            ClientError::Refused {
+                status, problem, ..
+            } => report(problem, status),
             ClientError::Target { target } => {
                 Report::usage("LB030", format!("no backend is called `{target}`"))
                     .hint("run `lbdev status` to see what they are called")
             }
         }
+    }
+}
+
+impl ClientError {
+    /// All that there is to say, where it is more than one thing.
+    pub fn reports(self) -> Vec<Report> {
+        match self {
+            ClientError::Refused {
+                status,
+                problem,
+                all,
+            } if all.is_empty() => vec![report(problem, status)],
+            ClientError::Refused { status, all, .. } => {
+                let each = all.into_iter().map(|problem| report(problem, status));
+                each.collect()
+            }
+            other => vec![other.into()],
+        }
+    }
+}
+
+fn report(problem: wire::ProblemBody, status: u16) -> Report {
+    let known = CODES.iter().find(|(code, _)| *code == problem.code);
+    Report {
+        code: known.map_or("LB006", |(code, _)| code),
+        message: problem.message,
+        details: problem.details,
+        hint: problem.hint,
+        exit: exit_of(status),
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Reload {
     /// What was asked for.
     pub request: Option<config::Request>,
     /// What became of it.
-    pub reply: oneshot::Sender<Result<Reloaded, Report>>,
+    pub reply: oneshot::Sender<Result<Reloaded, Vec<Report>>>,
 }
 
 /// Everything the routes need.
@@ -105,11 +105,26 @@ struct Drain {
 struct Refusal {
     status: StatusCode,
     report: Report,
+    /// What else is wrong.
+    more: Vec<Report>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, report: Report) -> Self {
-        Self { status, report }
+        Self {
+            status,
+            report,
+            more: Vec::new(),
+        }
+    }
+}
+
+fn problem_body(report: Report) -> ProblemBody {
+    ProblemBody {
+        code: report.code.to_owned(),
+        message: report.message,
+        hint: report.hint,
+        details: report.details,
     }
 }
 
@@ -118,19 +133,22 @@ impl Control {
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         match self.route(request).await {
             Ok(response) => response,
-            Err(Refusal { status, report }) => {
-                let error = ProblemBody {
-                    code: report.code.to_owned(),
-                    message: report.message,
-                    hint: report.hint,
+            Err(Refusal {
+                status,
+                report,
+                more,
+            }) => {
+                let error = problem_body(report);
+                let mut errors: Vec<ProblemBody> = more.into_iter().map(problem_body).collect();
+                if !errors.is_empty() {
+                    errors.insert(0, error.clone());
+                }
+                let problem = Problem {
+                    version: VERSION,
+                    error,
+                    errors,
                 };
-                json(
-                    status,
-                    &Problem {
-                        version: VERSION,
-                        error,
-                    },
-                )
+                json(status, &problem)
             }
         }
     }
@@ -156,10 +174,7 @@ impl Control {
                 let sent = self.reloads.send(Reload { request, reply }).await;
                 sent.map_err(|_| stopping())?;
                 let reloaded = answer.await.map_err(|_| stopping())?;
-                let reloaded = reloaded.map_err(|report| match report.exit {
-                    Exit::Usage => unfit(report),
-                    Exit::Failed | Exit::NothingRuns => Refusal::new(StatusCode::CONFLICT, report),
-                })?;
+                let reloaded = reloaded.map_err(unchanged)?;
                 Ok(json(StatusCode::OK, &reloaded))
             }
             (["v1", "backends", target], &Method::GET) => {
@@ -418,6 +433,22 @@ fn refused(refused: Refused) -> Refusal {
             }
         };
     Refusal::new(StatusCode::CONFLICT, report)
+}
+
+/// A set-up that cannot be, with all that is wrong with it.
+fn unchanged(mut reports: Vec<Report>) -> Refusal {
+    let first = match reports.is_empty() {
+        true => Report::usage("LB021", "the set-up is not valid"),
+        false => reports.remove(0),
+    };
+    let status = match first.exit {
+        Exit::Usage => StatusCode::UNPROCESSABLE_ENTITY,
+        Exit::Failed | Exit::NothingRuns => StatusCode::CONFLICT,
+    };
+    Refusal {
+        more: reports,
+        ..Refusal::new(status, first)
+    }
 }
 
 /// A value that cannot be.

@@ -180,25 +180,16 @@ pub fn report(report: &Report, paint: Paint) -> String {
 
 /// The contract's object for errors.
 fn problems(reports: &[Report]) -> Option<String> {
-    /// [`wire::Problem`] with the further errors.
-    #[derive(serde::Serialize)]
-    struct Problems {
-        #[serde(flatten)]
-        first: wire::Problem,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        errors: Vec<wire::ProblemBody>,
-    }
     let body = |report: &Report| wire::ProblemBody {
         code: report.code.to_owned(),
         message: report.message.clone(),
         hint: report.hint.clone(),
+        details: report.details.clone(),
     };
     let all: Vec<_> = reports.iter().map(body).collect();
-    let problems = Problems {
-        first: wire::Problem {
-            version: wire::VERSION,
-            error: all.first()?.clone(),
-        },
+    let problems = wire::Problem {
+        version: wire::VERSION,
+        error: all.first()?.clone(),
         errors: if all.len() > 1 { all } else { Vec::new() },
     };
     serde_json::to_string(&problems).ok()
@@ -222,7 +213,7 @@ mod tests {
 
     #[test]
     fn errors_as_json() {
-        insta::assert_snapshot!(problems(&[some()]).unwrap(), @r#"{"version":1,"error":{"code":"LB030","message":"8080 is the balancer, not a backend","hint":"run `lbdev down` to stop everything"}}"#);
+        insta::assert_snapshot!(problems(&[some()]).unwrap(), @r#"{"version":1,"error":{"code":"LB030","message":"8080 is the balancer, not a backend","hint":"run `lbdev down` to stop everything","details":["known: `8000`"]}}"#);
         let two: serde_json::Value =
             serde_json::from_str(&problems(&[some(), some()]).unwrap()).unwrap();
         assert_eq!(two["errors"].as_array().unwrap().len(), 2);

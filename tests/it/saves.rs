@@ -68,7 +68,7 @@ fn count(running: &Running, text: &str) -> usize {
         .count()
 }
 
-const ROLLS: &str = "is restarted, one backend after the other";
+const ROLLS: &str = "`web` takes it up";
 
 fn restarts(lbdev: &Lbdev) -> Vec<u64> {
     let status = lbdev.status();
