@@ -73,8 +73,13 @@ impl Running {
                 _ = shutdown.reached(Level::Force) => {}
             }
         }
-        for report in order.finish(&config.services).await {
-            notes.report(&report);
+        tokio::select! {
+            failed = order.finish(&config.services, notes) => {
+                for report in failed {
+                    notes.report(&report);
+                }
+            }
+            state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
         }
         drop(door);
         let dismissed = tokio::task::spawn_blocking(move || {

@@ -87,11 +87,12 @@ impl Order {
     }
 
     /// Runs what comes after each of these services, whatever becomes of each; what failed.
-    pub(super) async fn finish(&self, services: &[Service]) -> Vec<Report> {
+    pub(super) async fn finish(&self, services: &[Service], notes: &Notes) -> Vec<Report> {
         let mut failed = Vec::new();
         for service in services {
             for task in &service.after {
                 let end = (&self.shutdown, Level::Force);
+                notes.tell(format!("`{}` runs after `{}`", task.line, service.name));
                 match self.tasks.run(service, Slot::After, task, end).await {
                     Ok(true) => {}
                     Ok(false) => return failed,

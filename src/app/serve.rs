@@ -412,7 +412,10 @@ impl Running {
         watches.lock().await.end();
         if unordered.is_none() && !ordered.is_finished() {
             // What runs before a service is told to end by now.
-            let _ = ordered.await;
+            tokio::select! {
+                _ = &mut ordered => {}
+                _ = self.shutdown.reached(Level::Exit) => {}
+            }
         }
         let (level, reason) = self.end(&said).await;
         said.over();

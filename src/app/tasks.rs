@@ -126,7 +126,7 @@ impl Tasks {
         let instance = self.instance.clone();
         let launcher = Launcher::new(instance, to, self.output.clone(), self.color);
         launcher.launch(id.clone(), run, task.command.clone());
-        let mut stopped = false;
+        let (mut stopped, mut forced) = (false, false);
         let mut kill_at = None;
         loop {
             let kill = async {
@@ -157,6 +157,10 @@ impl Tasks {
                     stopped = true;
                     launcher.signal(run, Signal::Term);
                     kill_at = Some(tokio::time::Instant::now() + END);
+                }
+                _ = shutdown.reached(Level::Force), if stopped && !forced => {
+                    forced = true;
+                    launcher.signal(run, Signal::Kill);
                 }
                 () = kill => {
                     launcher.signal(run, Signal::Kill);
