@@ -79,7 +79,7 @@ impl Reloader {
                 config.dir.display()
             );
             return Err(vec![
-                Report::usage("LB003", message).hint("run `lbdev down`, then `lbdev up` again"),
+                Report::failed("LB003", message).hint("run `lbdev down`, then `lbdev up` again"),
             ]);
         }
         let moved = config.balancer.listen != before.balancer.listen;

@@ -34,6 +34,21 @@ impl Backend {
     }
 
     pub(super) fn restart(&mut self, at: Moment) -> Vec<Effect> {
+        self.replace(By::Operator, at)
+    }
+
+    /// What is down on purpose stays so.
+    pub(super) fn renew(&mut self, at: Moment) -> Vec<Effect> {
+        if !self.desired || self.kind == Kind::External {
+            return Vec::new();
+        }
+        let effects = self.replace(By::Lbdev, at);
+        self.trial = true;
+        effects
+    }
+
+    /// Another process in place of the present one, if there is one.
+    fn replace(&mut self, by: By, at: Moment) -> Vec<Effect> {
         match self.state {
             State::Stopped { .. }
             | State::Backoff { .. }
@@ -42,28 +57,9 @@ impl Backend {
             | State::Stopping { .. } => self.start(at),
             State::Starting { .. } | State::Up { .. } | State::Frozen { .. } => {
                 self.desired = true;
-                self.take_down(Next::Launch, By::Operator, at)
+                self.take_down(Next::Launch, by, at)
             }
         }
-    }
-
-    /// What is down on purpose stays so.
-    pub(super) fn renew(&mut self, at: Moment) -> Vec<Effect> {
-        if !self.desired || self.kind == Kind::External {
-            return Vec::new();
-        }
-        let effects = match self.state {
-            State::Stopped { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. }
-            | State::Draining { .. }
-            | State::Stopping { .. } => self.start(at),
-            State::Starting { .. } | State::Up { .. } | State::Frozen { .. } => {
-                self.take_down(Next::Launch, By::Lbdev, at)
-            }
-        };
-        self.trial = true;
-        effects
     }
 
     /// Drain first where there may be traffic, else ask it to end at once.
