@@ -211,8 +211,13 @@ fn elsewhere(key: &str) -> Option<String> {
     } else {
         return None;
     };
+    // What a reload takes over, and what is made once.
+    let then = match table {
+        "workers" | "passive" => "lbdev down && lbdev up",
+        _ => "lbdev reload",
+    };
     Some(format!(
-        "write it into lbdev.toml below `{section}`, then run `lbdev reload`"
+        "write it into lbdev.toml below `{section}`, then run `{then}`"
     ))
 }
 

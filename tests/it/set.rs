@@ -226,7 +226,7 @@ fn wrong_settings_change_nothing() {
         (
             &["retries=0", "hold=1mb"],
             "LB021",
-            "write it into lbdev.toml below `[balancer]`, then run `lbdev down && lbdev up`",
+            "write it into lbdev.toml below `[balancer]`, then run `lbdev reload`",
         ),
         (&[&a, "max_connections=3"], "LB021", "`[services.NAME]`"),
         (&["weight=3"], "LB021", "lbdev set 8000 weight=3"),

@@ -180,7 +180,15 @@ fn keys_of_the_file() {
     };
     let check = |report: Report, place: &str| {
         let hint = report.hint.unwrap_or_default();
-        let expected = format!("write it into lbdev.toml below `{place}`, then run `lbdev reload`");
+        let once = ["`workers`", "`passive`"]
+            .iter()
+            .any(|key| report.message.starts_with(key));
+        let then = if once {
+            "lbdev down && lbdev up"
+        } else {
+            "lbdev reload"
+        };
+        let expected = format!("write it into lbdev.toml below `{place}`, then run `{then}`");
         assert_eq!(hint, expected, "{}", report.message);
     };
     let mut told = Vec::new();
