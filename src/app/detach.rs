@@ -1,21 +1,20 @@
-//! `up -d`: starts lbdev in the background and tells how that went; and what `up` does where lbdev runs already.
+//! `up -d`: starts lbdev in the background and tells how that went.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::serve::LOST_THE_RACE;
-use super::{BACKGROUND, Start, files, pitfalls};
-use crate::cli::{LogsOptions, Place, Task};
+use super::{BACKGROUND, Start, again, files, pitfalls};
 use crate::control::Client;
 use crate::error::Report;
 use crate::instance::{self, Folder, Lock};
 use crate::process::Daemon;
 use crate::ui;
-use crate::{commands, process, shutdown, wire};
+use crate::{commands, process, wire};
 
 /// How long a background process may take until its socket answers.
-const SOCKET: Duration = Duration::from_secs(15);
+pub(super) const SOCKET: Duration = Duration::from_secs(15);
 /// How long one answer of it may take at least, however short `--wait-timeout` is.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long lbdev may take to see that nothing can become of a start.
@@ -25,10 +24,10 @@ const REASONS: Duration = Duration::from_secs(1);
 /// A server that somebody else runs and that does not answer for so many seconds is not waited for.
 const EXTERNAL_GRACE: f64 = 2.0;
 /// Between two looks at it.
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// Whose start is looked at.
-enum Followed<'a> {
+pub(super) enum Followed<'a> {
     /// This command has started it.
     Ours(&'a Daemon),
     /// It was there before.
@@ -55,7 +54,7 @@ impl Followed<'_> {
 pub(super) fn up(start: &Start) -> Result<u8, Vec<Report>> {
     loop {
         let done = if start.folder.is_locked() {
-            already_running(start)?
+            again::already_running(start)?
         } else {
             launch(start)?
         };
@@ -133,148 +132,7 @@ fn fix_ports(args: &mut [OsString], start: &Start) {
     }
 }
 
-/// What `up` does where lbdev runs already: nothing, if the set-up is the same. `None` when that one has ended: the way
-/// is free.
-pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> {
-    let Start {
-        options,
-        config,
-        folder,
-        ui,
-        ..
-    } = start;
-    let runtime = commands::runtime().map_err(|report| vec![report])?;
-    let Some(instance) = runtime.block_on(settled(start))? else {
-        return Ok(None);
-    };
-    let drawn = options.request.ports.as_deref() == Some("auto");
-    let changed = instance.setup != super::setup(config, folder) && !drawn;
-    if let Some(words) = &options.then {
-        return beside_running(start, &instance, words, changed).map(Some);
-    }
-    if changed {
-        let (request, client) = (options.request.clone(), client(start)?);
-        ui.note(&format!(
-            "already running (pid {}): it takes over what has changed",
-            instance.pid
-        ));
-        runtime.block_on(async {
-            let before = client.status().await.map_err(all)?;
-            let reloaded = client.reload(Some(request.into())).await.map_err(all)?;
-            commands::tell_reload(&reloaded, ui);
-            if options.detach && !options.wait {
-                return Ok(());
-            }
-            let followed = commands::follow_reload(&client, &reloaded, &before, ui).await;
-            followed.map(drop).map_err(|report| vec![report])
-        })?;
-    } else {
-        already(start, &instance);
-    }
-    if options.detach {
-        let code = runtime.block_on(follow_start(start, &Followed::Theirs(&instance)))?;
-        return Ok(Some(code));
-    }
-    ui.note("following its logs; Ctrl-C only lets go");
-    // Without a handler Ctrl-C ends it all the same.
-    let _ = shutdown::let_go_on_interrupt();
-    let logs = LogsOptions {
-        target: None,
-        follow: true,
-        last: Some(0),
-        since: None,
-        grep: None,
-        json: false,
-    };
-    // Exactly this one, wherever `up` was typed.
-    let place = Place {
-        dir: config.dir.clone(),
-        said: true,
-        project: folder.is_demo().then(|| config.project.clone()),
-    };
-    commands::run(Task::Logs(logs), &place, ui).map(Some)
-}
-
-fn already(start: &Start, instance: &wire::Instance) {
-    start.ui.note(&format!(
-        "already running (pid {}) at {}",
-        instance.pid, instance.url
-    ));
-}
-
-fn all(error: crate::control::ClientError) -> Vec<Report> {
-    error.reports()
-}
-
-/// `run` where lbdev runs already: it is used as it is, and left running.
-fn beside_running(
-    start: &Start,
-    instance: &wire::Instance,
-    words: &[OsString],
-    changed: bool,
-) -> Result<u8, Vec<Report>> {
-    if changed {
-        let message = format!(
-            "lbdev is already running here (pid {}, {}) with another set-up",
-            instance.pid, instance.url
-        );
-        return Err(vec![Report::failed("LB003", message).hint(
-            "run `lbdev reload` for it to take over this one, or `lbdev down` first",
-        )]);
-    }
-    already(start, instance);
-    start.ui.note("it is left running");
-    let runtime = commands::runtime().map_err(|report| vec![report])?;
-    runtime.block_on(async {
-        let code = follow_start(start, &Followed::Theirs(instance)).await?;
-        if code != 0 {
-            return Ok(code);
-        }
-        let shutdown = shutdown::Shutdown::default();
-        // Without it a signal ends this command, and leaves the other alone, all the same.
-        let _ = shutdown.listen();
-        let ran = super::run::run(words, &instance.url, &shutdown).await;
-        ran.map_err(|report| vec![report])
-    })
-}
-
-/// The instance that runs here, when it is one that answers and goes on; `None` when it has ended. One that is starting,
-/// or stopping, is waited for.
-async fn settled(start: &Start) -> Result<Option<wire::Instance>, Vec<Report>> {
-    let Start { folder, ui, .. } = start;
-    let mut until = Instant::now() + SOCKET;
-    let mut said = false;
-    while folder.is_locked() {
-        if let Some(instance) = instance::running(folder)
-            && let Ok(status) = client(start)?.status().await
-        {
-            if status.state != "stopping" {
-                return Ok(Some(instance));
-            }
-            // It takes what its backends take.
-            until = Instant::now() + SOCKET;
-            if !std::mem::replace(&mut said, true) {
-                ui.note(&format!(
-                    "lbdev (pid {}) is still stopping; waiting for its end",
-                    instance.pid
-                ));
-            }
-        }
-        if Instant::now() >= until {
-            let report = Report::failed(
-                "LB006",
-                "another lbdev holds this project and does not answer".to_owned(),
-            );
-            return Err(vec![
-                report.hint(format!("run `lbdev down`, then `{}`", start.command())),
-            ]);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(None)
-}
-
-fn client(start: &Start) -> Result<Client, Vec<Report>> {
+pub(super) fn client(start: &Start) -> Result<Client, Vec<Report>> {
     Client::new(start.folder.socket()).map_err(|error| vec![error.into()])
 }
 
@@ -321,7 +179,10 @@ fn has_ended(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> 
 }
 
 /// Without `--wait`: until everything is launched. With it: until everything is ready, or cannot be.
-async fn follow_start(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> {
+pub(super) async fn follow_start(
+    start: &Start,
+    followed: &Followed<'_>,
+) -> Result<u8, Vec<Report>> {
     let Start {
         options,
         config,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::serve::{Notes, Running};
+use super::notes::Notes;
+use super::serve::Running;
 use crate::backend::{Kind, Phase};
 use crate::process;
 use crate::shutdown::{Level, Reason};

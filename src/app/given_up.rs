@@ -2,7 +2,7 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use super::serve::Notes;
+use super::notes::Notes;
 use crate::backend::Phase;
 use crate::error::Report;
 use crate::supervisor::{BackendView, Handle};

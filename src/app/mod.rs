@@ -1,10 +1,14 @@
 //! The top floor: reads the command line, does what it says, and ends with the right exit code.
 
+mod again;
 mod detach;
+mod elsewhere;
 mod ending;
 mod files;
 mod given_up;
 mod guard;
+mod last_words;
+mod notes;
 mod order;
 mod pitfalls;
 mod preflight;
@@ -15,6 +19,7 @@ mod serve;
 mod sessions;
 mod startup;
 mod tasks;
+mod watch_start;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::serve::Notes;
+use super::notes::Notes;
 use super::tasks::Tasks;
 use crate::backend::{Phase, Slot};
 use crate::config::{Need, Service};

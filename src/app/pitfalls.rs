@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::serve::Notes;
+use super::notes::Notes;
 use super::startup::{self, Startup};
 use super::tasks::Tasks;
 use crate::config::{Config, Service, Task};

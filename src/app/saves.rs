@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::serve::Notes;
+use super::notes::Notes;
 use crate::backend::{BackendId, RunId};
 use crate::config::{Config, WatchMode, Watching};
 use crate::error::Report;

@@ -6,18 +6,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::ending::exit_code;
+use super::last_words::{last_lines, last_words};
+use super::notes::Notes;
 use super::order::Order;
 use super::reload::{self, Reloader};
 use super::run::Then;
 use super::saves::{self, Watches};
-use super::startup::{self, Startup};
 use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, pitfalls, preflight, sessions};
-use crate::backend::{Kind, Phase};
 use crate::config::{Config, Request, Route};
 use crate::control::{self, About, Control, Door, Reload};
 use crate::error::Report;
@@ -33,14 +32,6 @@ use crate::{commands, process, wire};
 
 /// How a background process ends when another one was faster: its parent then looks at that one.
 pub(super) const LOST_THE_RACE: u8 = 75;
-/// Lines of a failed backend's output that are shown.
-const LAST_LINES: usize = 6;
-/// The same for new code, which its author waits to mend.
-const LAST_WORDS_LINES: usize = 14;
-/// Where Python begins to say what went wrong.
-const TRACEBACK: &str = "Traceback (most recent call last)";
-/// How often a start is looked at for a program that listens somewhere else.
-const LOOK: Duration = Duration::from_secs(1);
 /// How long a terminal that takes nothing more may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -51,7 +42,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
             Some(lock) => break lock,
             None if background => return Ok(LOST_THE_RACE),
             None => {
-                if let Some(code) = super::detach::already_running(&start)? {
+                if let Some(code) = super::again::already_running(&start)? {
                     return Ok(code);
                 }
             }
@@ -278,10 +269,7 @@ impl Running {
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
     async fn until_ended(mut self, then: Option<Then>) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
-        let said = Notes {
-            to: notes_to,
-            ui: self.ui,
-        };
+        let said = Notes::new(notes_to, self.ui);
         let config = self.current.load_full();
         let mut screen = None;
         if !self.background && then.is_none() {
@@ -324,7 +312,7 @@ impl Running {
         let told = said.clone();
         tokio::spawn(async move {
             while let Ok(gap) = gaps.recv().await {
-                told.tell(slept(gap));
+                told.slept(gap);
             }
         });
         let tools = saves::Tools {
@@ -429,150 +417,6 @@ impl Running {
         } else {
             Err(failed)
         }
-    }
-
-    /// The last lines that a backend wrote, as plain text.
-    pub(super) fn last_lines(&self, backend: &BackendView) -> Vec<String> {
-        last_lines(&self.output, backend)
-    }
-
-    /// Whether a service that does not start is given another try by the next save.
-    fn waits_for_a_save(&self, service: &str) -> bool {
-        let config = self.current.load();
-        let named = config.services.iter().find(|one| one.name == service);
-        let watched = named.is_some_and(|service| service.watch.is_some());
-        !self.background && self.ui.out_terminal && watched
-    }
-
-    /// Resolves with what to say when a service's backends all ended before they were ready; otherwise never.
-    async fn watch_start(&self, notes: &Notes) -> Vec<Report> {
-        let mut forgiven = false;
-        let mut view = self.supervisor.view();
-        let last_lines = |backend: &BackendView| last_lines(&self.output, backend);
-        let mut elsewhere = ElsewhereNotes::default();
-        // Not a sleep that every change would begin anew: each check of a backend that is up is one.
-        let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let now = view.borrow_and_update().clone();
-            match startup::judge(&now, Instant::now()) {
-                // Somebody who watches mends it, and saves.
-                Startup::Hopeless(service) if self.waits_for_a_save(&service) => {
-                    if !std::mem::replace(&mut forgiven, true) {
-                        for report in startup::failures(&now, &service, last_lines) {
-                            notes.report(&report);
-                        }
-                        notes.tell(format!("waiting for the next save of `{service}`"));
-                    }
-                }
-                Startup::Hopeless(service) => return startup::failures(&now, &service, last_lines),
-                Startup::Ready => break,
-                Startup::Degraded => {
-                    let config = self.current.load_full();
-                    let services: Vec<&str> = config
-                        .services
-                        .iter()
-                        .map(|service| service.name.as_str())
-                        .collect();
-                    for service in services {
-                        for report in startup::failures(&now, service, last_lines) {
-                            notes.report(&report);
-                        }
-                    }
-                    break;
-                }
-                Startup::Pending => {}
-            }
-            tokio::select! {
-                changed = view.changed() => if changed.is_err() { break },
-                _ = looks.tick() => elsewhere.look(&now.backends, |report| notes.report(report)).await,
-            }
-        }
-        std::future::pending().await
-    }
-}
-
-/// What a backend wrote last, from its last traceback on if there is one.
-fn last_words(output: &output::Store, backend: &BackendView) -> Vec<String> {
-    let lines = output.tail(&backend.spec.id, output::TAIL);
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
-        .collect();
-    let traceback = lines.iter().rposition(|line| line.starts_with(TRACEBACK));
-    let from = traceback.unwrap_or(lines.len().saturating_sub(LAST_WORDS_LINES));
-    lines[from..].to_vec()
-}
-
-/// The last lines that a backend wrote, as plain text.
-fn last_lines(output: &output::Store, backend: &BackendView) -> Vec<String> {
-    let lines = output.tail(&backend.spec.id, LAST_LINES);
-    lines
-        .iter()
-        .map(|line| process::strip_escapes(&line.text).trim_end().to_owned())
-        .collect()
-}
-
-/// After a gap in time.
-fn slept(gap: Duration) -> String {
-    format!(
-        "slept {} (the machine did, or lbdev was stopped): nothing of it counts against a server",
-        ui::units::took(gap)
-    )
-}
-
-/// Tells once of each backend whose program listens, but not on its port.
-#[derive(Default)]
-struct ElsewhereNotes(Vec<crate::backend::BackendId>);
-
-impl ElsewhereNotes {
-    async fn look(&mut self, backends: &[BackendView], say: impl Fn(&Report)) {
-        let starting = backends.iter().filter(|backend| {
-            backend.phase == Phase::Starting
-                && backend.spec.kind == Kind::Managed
-                && !self.0.contains(&backend.spec.id)
-        });
-        let at = |backend: &BackendView| {
-            let process = (backend.pid?, backend.spec.id.port()?);
-            Some((backend.spec.id.clone(), process))
-        };
-        let (ids, processes): (Vec<_>, Vec<_>) = starting.filter_map(at).unzip();
-        if ids.is_empty() {
-            return;
-        }
-        let found = preflight::other_ports(processes.clone()).await;
-        for ((id, (_, port)), others) in ids.into_iter().zip(processes).zip(found) {
-            if !others.is_empty() {
-                say(&preflight::elsewhere(&id.to_string(), port, &others));
-                self.0.push(id);
-            }
-        }
-    }
-}
-
-/// What lbdev itself has to say while it runs: on the screen if there is one, else into the log of the background.
-#[derive(Clone)]
-pub(super) struct Notes {
-    to: mpsc::UnboundedSender<ui::Said>,
-    ui: Ui,
-}
-
-impl Notes {
-    pub(super) fn report(&self, report: &Report) {
-        let said = ui::Said::Trouble(Box::new(report.clone()));
-        if self.to.send(said).is_err() {
-            self.ui.report(report, false);
-        }
-    }
-
-    /// Nothing more is said.
-    fn over(&self) {
-        let _ = self.to.send(ui::Said::Over);
-    }
-
-    /// Of interest to a person who watches only.
-    pub(super) fn tell(&self, text: String) {
-        let _ = self.to.send(ui::Said::Note(text));
     }
 }
 
