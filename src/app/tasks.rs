@@ -78,9 +78,10 @@ impl Tasks {
         (shutdown, level): (&Shutdown, Level),
     ) -> Option<i32> {
         let id = BackendId::new(service.name.as_str(), Slot::Before);
-        let before = self.output.tail(&id, output::TAIL).len();
+        let last = || self.output.tail(&id, 1).first().map(|line| line.at);
+        let before = last();
         let done = self.run_as(&id, task, shutdown, level).await;
-        let wrote = self.output.tail(&id, output::TAIL).len() > before;
+        let wrote = last() != before;
         match done {
             Ok(()) => Some(0),
             Err(Failed::Status(code)) if !wrote => Some(code),

@@ -80,7 +80,8 @@ async fn roll_all(
 ) -> Result<Result<usize, Vec<BackendView>>, Refused> {
     let mut done = 0;
     loop {
-        let view = handle.view().borrow().clone();
+        let mut changes = handle.view();
+        let view = changes.borrow_and_update().clone();
         let to_go = |one: &&BackendView| is_to_go(one, first) && among(&one.spec.id);
         let Some(next) = next(of_service(&view, service).filter(to_go)) else {
             return Ok(Ok(done));
@@ -96,8 +97,11 @@ async fn roll_all(
         if let Err(refused) = handle.act(together.clone(), Verb::Renew).await {
             match refused {
                 Refused::Stopping => return Err(refused),
-                // Fewer are wanted by now: the next look passes it over.
-                _ => continue,
+                // Fewer are wanted by now: the next look, when it is gone, passes it over.
+                _ => match changes.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return Err(Refused::Stopping),
+                },
             }
         }
         let failed = until_settled(handle, &together, first).await?;
