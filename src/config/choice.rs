@@ -168,10 +168,9 @@ fn services(found: &Recognised, dir: &Path) -> Result<Vec<ServiceDraft>, Problem
         }
     }
     // What the pages of another framework load from a port of its own.
-    let others = recognise::recognise(dir).into_iter();
-    for other in others.filter(|other| other.framework != framework) {
-        if let (Some(beside), false) = (&other.framework.beside, framework.beside.is_some())
-            && SERVED_BESIDE.contains(&framework.id.as_str())
+    for other in recognise::recognise(dir) {
+        if let Some(beside) = &other.framework.beside
+            && is_beside(other.framework, framework, dir)
         {
             let mut service = ServiceDraft::new(At::nowhere(beside.service.clone()));
             service.command = Some(At::nowhere(CommandDraft::Line(beside.command.clone())));
@@ -179,6 +178,13 @@ fn services(found: &Recognised, dir: &Path) -> Result<Vec<ServiceDraft>, Problem
         }
     }
     Ok(services)
+}
+
+/// Whether one serves what the pages of the other load, and can: it is installed.
+fn is_beside(one: &Framework, other: &Framework, dir: &Path) -> bool {
+    let file = one.needs_file.as_ref();
+    let installed = file.is_none_or(|needed| dir.join(&needed.file).exists());
+    one.beside.is_some() && installed && SERVED_BESIDE.contains(&other.id.as_str())
 }
 
 /// Frameworks whose pages may be made of what another one builds.
@@ -251,7 +257,13 @@ fn find(
     }
     let mut all = all.into_iter();
     if let Some((first, _, _)) = all.next() {
-        for (_, origin, id) in all {
+        let runs_too = |other: &Found| match (other, &first) {
+            (Found::Framework(other), Found::Framework(first)) => {
+                is_beside(other.framework, first.framework, dir)
+            }
+            (Found::Procfile(_), _) | (_, Found::Procfile(_)) => false,
+        };
+        for (_, origin, id) in all.filter(|(other, _, _)| !runs_too(other)) {
             notes.push(format!(
                 "{origin} is here too: `lbdev up --from {id}` takes that"
             ));

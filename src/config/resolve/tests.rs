@@ -113,6 +113,28 @@ fn env<'a>(config: &'a Config, number: usize, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
+/// Its page's sources, on a port of its own that nobody balances.
+#[cfg(unix)]
+#[test]
+fn vite_beside_django() {
+    let bench = Bench::new()
+        .file("manage.py", "")
+        .file("package.json", "{\"devDependencies\": {\"vite\": \"^6\"}}")
+        .venv();
+    // Not installed, it is only named.
+    assert_eq!(bench.config(same).services.len(), 1);
+    let bench = bench.file("node_modules/.bin/vite", "");
+    let config = bench.config(same);
+    let ids = ids(&config);
+    assert_eq!(ids.last().map(String::as_str), Some("vite.1"));
+    assert_eq!(config.services[1].routes, []);
+    // It runs, so it is no alternative.
+    assert_eq!(config.notes, Vec::<String>::new());
+    let watch = config.services[0].watch.as_ref().unwrap();
+    assert!(watch.patterns.iter().any(|pattern| pattern == "**/*.py"));
+    assert_eq!(config.services[1].watch, None);
+}
+
 #[cfg(unix)]
 #[test]
 fn django_without_a_file() {
