@@ -1,5 +1,6 @@
 //! Changes as the system tells of them: inotify, FSEvents, ReadDirectoryChangesW.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
@@ -63,15 +64,26 @@ impl Events {
 
     /// Watches a folder, and those below it that matter.
     fn add(&mut self, filter: &Filter, from: &Path) -> Result<(), NoEvents> {
-        for dir in filter.dirs(from) {
-            match self.watcher.watch(&dir, RecursiveMode::NonRecursive) {
-                Ok(()) => {}
-                // It went as it came, or is nobody's to read.
-                Err(error) if dir != filter.root() && is_of_one(&error) => {}
-                Err(error) => return Err(error.into()),
+        let mut watched = BTreeSet::new();
+        loop {
+            let dirs = filter.dirs(from);
+            // One that came between the look and the watch of its parent is told of by nobody: only a look that finds
+            // nothing new has found them all.
+            let new = |dir: &&PathBuf| !watched.contains(*dir);
+            let new: Vec<PathBuf> = dirs.iter().filter(new).cloned().collect();
+            if new.is_empty() {
+                return Ok(());
             }
+            for dir in &new {
+                match self.watcher.watch(dir, RecursiveMode::NonRecursive) {
+                    Ok(()) => {}
+                    // It went as it came, or is nobody's to read.
+                    Err(error) if dir != filter.root() && is_of_one(&error) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            watched.extend(new);
         }
-        Ok(())
     }
 
     /// The files that matter of those that an event is about.

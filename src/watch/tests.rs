@@ -5,6 +5,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::*;
 use crate::config::WatchMode;
 
+/// What comes without a longer break is one save, however late this thread or the other one is.
+const STEADY: Duration = Duration::from_millis(250);
+
 struct Bench {
     dir: tempfile::TempDir,
     root: PathBuf,
@@ -107,11 +110,17 @@ fn check(poll: bool) {
     bench.write("app.py.tmp", "3, and of another length");
     fs::rename(bench.root.join("app.py.tmp"), bench.root.join("app.py")).unwrap();
     assert_eq!(bench.save(), one("app.py"));
-    // As a switch of branches does.
+    // As a switch of branches does, unless the machine stops the test in the middle of it.
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     for number in 0..500 {
         bench.write(&format!("many/{}/m{number}.py", number % 20), "1");
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
     }
-    let (named, count) = bench.save();
+    let (named, mut count) = bench.save();
+    while longest > STEADY && count < 500 {
+        count += bench.save().1;
+    }
     assert_eq!((named.len(), count), (NAMED, 500));
     // One that is named, in a folder that git ignores and that comes only now.
     std::fs::create_dir_all(bench.root.join("built/deep")).unwrap();
@@ -168,16 +177,26 @@ fn saves_as_they_are_seen() {
 
 #[test]
 fn ten_saves_are_one() {
-    let mut bench = Bench::new(&["**/*.py"], false);
-    let begin = Instant::now();
-    for number in 0..10 {
-        bench.write("app.py", &number.to_string());
-        let next = begin + QUIET / 2 * (number + 1);
-        // The pace is what is tried here.
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    // A busy machine may stop the test for longer than a save may pause: then it is another save, and the next try counts.
+    for _ in 0..8 {
+        let mut bench = Bench::new(&["**/*.py"], false);
+        let begin = Instant::now();
+        let (mut last, mut longest) = (begin, Duration::ZERO);
+        for number in 0..10 {
+            bench.write("app.py", &number.to_string());
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            let next = begin + QUIET / 2 * (number + 1);
+            // The pace is what is tried here.
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        if longest < STEADY {
+            assert_eq!(bench.save(), (vec!["app.py".to_owned()], 1));
+            assert!(bench.heard.try_recv().is_err(), "one save was told as two");
+            return;
+        }
     }
-    assert_eq!(bench.save(), (vec!["app.py".to_owned()], 1));
-    assert!(bench.heard.try_recv().is_err(), "one save was told as two");
+    panic!("the machine is too busy");
 }
 
 #[cfg(unix)]

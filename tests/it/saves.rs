@@ -13,6 +13,8 @@ use crate::up_django::django_site;
 use crate::wait::{self, s, until};
 
 const LIMIT: Duration = s(60);
+/// All have what was saved within this.
+const HAVE_IT: Duration = s(10);
 
 /// A page whose status is 220 and what its code and its template add to it, so that a load can tell old from new.
 const VIEW: &str = "
@@ -91,7 +93,7 @@ fn all_have_it(report: &Report, (old, new): (u16, u16), ports: &[u16], saved: In
         let first = report.records.iter().find(is_new);
         let first = first.unwrap_or_else(|| panic!("{port} never answered with the new code"));
         let after = (first.sent + first.took).saturating_duration_since(saved);
-        assert!(after < s(10), "{port} had it after {after:?}");
+        assert!(after < HAVE_IT, "{port} had it after {after:?}");
     }
 }
 
@@ -197,35 +199,87 @@ fn old_and_new_side_by_side_where_that_is_wanted() {
     assert!(report.pause() < s(1), "{:?}", report.pause());
 }
 
-#[test]
-fn ten_saves_in_two_seconds_are_one_roll() {
+/// The longest time between two beats: whether what was to be one save came without a break.
+struct Beats {
+    last: Instant,
+    longest: Duration,
+}
+
+impl Beats {
+    fn new() -> Self {
+        Self {
+            last: Instant::now(),
+            longest: Duration::ZERO,
+        }
+    }
+
+    fn beat(&mut self) {
+        self.longest = self.longest.max(self.last.elapsed());
+        self.last = Instant::now();
+    }
+
+    /// A busy machine may have stopped this test for so long that it was more than one save.
+    fn is_steady(&self) -> bool {
+        self.longest < Duration::from_millis(260)
+    }
+}
+
+/// Does this until it was done without a break; then exactly one roll has followed it, and each backend has `restarts` one
+/// more.
+fn one_roll(saves: impl Fn(&Lbdev, u32, &mut Beats), said: &str) {
     let Some((lbdev, running)) = watched("watch = ['**/*.py']") else {
         return;
     };
-    let begin = Instant::now();
-    for number in 1..=10 {
-        lbdev.write("part.py", &format!("PY = 1 # {number}\n"));
-        wait::at(begin + Duration::from_millis(200) * number);
+    for try_number in 1..=8 {
+        let (rolls, before) = (count(&running, ROLLS), restarts(&lbdev));
+        let done = count(&running, said);
+        let mut beats = Beats::new();
+        saves(&lbdev, try_number, &mut beats);
+        if beats.is_steady() {
+            until(LIMIT, "the roll is through", || {
+                count(&running, said) > done
+            });
+            let transcript = running.lines.transcript();
+            assert_eq!(count(&running, ROLLS), rolls + 1, "{transcript}");
+            let more: Vec<u64> = before.iter().map(|restarts| restarts + 1).collect();
+            assert_eq!(restarts(&lbdev), more, "{transcript}");
+            return;
+        }
+        // However many there were: the next try begins when they are through.
+        until(LIMIT, "it is quiet", || {
+            let through = count(&running, "backends of `web` have it");
+            through > 0 && lbdev.status()["state"] == "serving"
+        });
     }
-    running.wait_line("4 backends of `web` have it", LIMIT);
-    assert_eq!(count(&running, ROLLS), 1, "{}", running.lines.transcript());
-    assert_eq!(restarts(&lbdev), [1; 4]);
+    panic!("the machine is too busy for ten saves in two seconds");
+}
+
+#[test]
+fn ten_saves_in_two_seconds_are_one_roll() {
+    let ten = |lbdev: &Lbdev, try_number: u32, beats: &mut Beats| {
+        let begin = Instant::now();
+        for number in 1..=10 {
+            lbdev.write("part.py", &format!("PY = 1 # {try_number} {number}\n"));
+            beats.beat();
+            wait::at(begin + Duration::from_millis(200) * number);
+        }
+    };
+    one_roll(ten, "4 backends of `web` have it");
 }
 
 #[test]
 fn a_switch_of_branches_is_one_roll() {
-    let Some((lbdev, running)) = watched("watch = ['**/*.py']") else {
-        return;
+    let switch = |lbdev: &Lbdev, try_number: u32, beats: &mut Beats| {
+        for number in 0..500 {
+            let name = format!("app{}/m{number}.py", number % 20);
+            lbdev.write(&name, &format!("X = {try_number}\n"));
+            beats.beat();
+        }
     };
-    for number in 0..500 {
-        lbdev.write(&format!("app{}/m{number}.py", number % 20), "X = 1\n");
-    }
-    running.wait_line(
+    one_roll(
+        switch,
         "and 499 more files were saved: 4 backends of `web` have it",
-        LIMIT,
     );
-    assert_eq!(count(&running, ROLLS), 1, "{}", running.lines.transcript());
-    assert_eq!(restarts(&lbdev), [1; 4]);
 }
 
 /// While one restart is under way the next save comes: what answers in the end is the last one.
@@ -251,17 +305,17 @@ fn code_that_takes_long_to_start_does_not_hold_requests_up_for_ever() {
     let Some((lbdev, running)) = watched("watch = ['**/*.py']") else {
         return;
     };
-    lbdev.write("part.py", "import time\ntime.sleep(8)\nPY = 1\n");
+    lbdev.write("part.py", "import time\ntime.sleep(14)\nPY = 1\n");
     let begin = Instant::now();
     running.wait_line(ROLLS, LIMIT);
     // It waited, and then the old code answered.
     assert_eq!(lbdev.get("/").status, 200);
     assert!(
-        (s(3)..s(9)).contains(&begin.elapsed()),
+        (s(3)..s(14)).contains(&begin.elapsed()),
         "{:?}",
         begin.elapsed()
     );
-    running.wait_line("4 backends of `web` have it", LIMIT);
+    running.wait_line("4 backends of `web` have it", s(120));
     assert_eq!(lbdev.get("/").status, 201);
 }
 
