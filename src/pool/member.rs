@@ -108,6 +108,8 @@ impl Member {
 pub struct Life {
     in_flight: AtomicU32,
     draining: AtomicBool,
+    /// Somebody ended it: no request did.
+    killed: AtomicBool,
     /// What requests found out that is not published yet.
     pub(super) marks: Marks,
     /// Where the end of the last request in flight is told. It is here, not in each lease, which would have to count
@@ -131,6 +133,16 @@ impl Life {
     /// whoever takes a lease, or the lease is seen by [`Life::in_flight`] after it: both sides are sequentially consistent.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Somebody ends this run, or has ended it: what fails at it speaks against no request.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has ended it, as far as that is known.
+    pub fn was_killed(&self) -> bool {
+        self.killed.load(Ordering::Relaxed)
     }
 
     /// The time that streams of this run had to end by themselves is over.

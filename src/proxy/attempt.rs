@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
@@ -16,7 +17,7 @@ use super::retry::{Why, is_idempotent};
 use super::tape::{Outgoing, Tape};
 use super::upstream::{Call, NoHead, failure_of};
 use super::worker::Worker;
-use crate::pool::{AttemptFailure, Member, Pool};
+use crate::pool::{AttemptFailure, Life, Member, Pool};
 
 /// A request as backends get it: each attempt sends it from its start.
 #[derive(Debug)]
@@ -185,4 +186,46 @@ pub(super) async fn anybody_left(worker: &Worker, pool: &Pool) -> bool {
         }
     }
     true
+}
+
+/// How many of those that failed under a request may have failed by it: who was killed did not.
+pub(super) fn blamed(seen_by: &[Arc<Life>]) -> usize {
+    seen_by.iter().filter(|life| !life.was_killed()).count()
+}
+
+/// The same, when what the supervisor has to say of their ends has had its time to come.
+pub(super) async fn blamed_after_the_news(seen_by: &[Arc<Life>], retries: u32) -> usize {
+    let enough = usize::try_from(retries).unwrap_or(usize::MAX);
+    for _ in 1..ASK {
+        if blamed(seen_by) <= enough {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    blamed(seen_by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A whole pool that is killed at once takes each request with it that is handed on meanwhile: it is not the request's
+    /// doing.
+    #[tokio::test(start_paused = true)]
+    async fn who_was_killed_speaks_against_no_request() {
+        let lives: Vec<Arc<Life>> = (0..4).map(|_| Arc::default()).collect();
+        assert_eq!(blamed(&lives), 4);
+        assert_eq!(blamed_after_the_news(&lives, 3).await, 4);
+        lives[1].kill();
+        assert_eq!(blamed(&lives), 3);
+        assert_eq!(blamed_after_the_news(&lives, 3).await, 3);
+        // The news comes a little later than the end of the connections.
+        let late = lives.clone();
+        let news = async {
+            tokio::time::sleep(ASK_AGAIN).await;
+            late.iter().for_each(|life| life.kill());
+        };
+        let (blamed, ()) = tokio::join!(blamed_after_the_news(&lives, 1), news);
+        assert_eq!(blamed, 0);
+    }
 }

@@ -16,7 +16,7 @@ use super::page::Page;
 use super::request::Request;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::upstream::Call;
-use crate::pool::{AttemptFailure, Lease, Pool, Tried, Turn, Unavailable};
+use crate::pool::{AttemptFailure, Lease, Life, Pool, Tried, Turn, Unavailable};
 
 /// Answers one request. Dropping the future ends what it has under way at a backend.
 pub(super) async fn handle(client: &Rc<Client>, mut request: Request) -> Answer {
@@ -58,7 +58,8 @@ async fn forward(
     // The attempt that failed last, until it is known what follows.
     let mut setback: Option<Setback> = None;
     let mut spent = false;
-    let mut sends = 0;
+    // The runs that may have seen it, and failed.
+    let mut seen_by: Vec<Arc<Life>> = Vec::new();
     // What the queue gave.
     let mut granted: Option<Lease> = None;
     loop {
@@ -156,8 +157,10 @@ async fn forward(
         };
         pool.failed(&lease, failure);
         tried.add(member);
-        sends += usize::from(sent);
-        let facts = Facts {
+        if sent {
+            seen_by.push(member.life.clone());
+        }
+        let facts = |sends| Facts {
             failure,
             sent,
             hindrance: out.hindrance(),
@@ -165,8 +168,16 @@ async fn forward(
             sends,
             elapsed: flight.started.elapsed(),
         };
-        let verdict = retry::verdict(facts, limits, || pool.may_repeat(Instant::now()));
-        match (verdict, answer) {
+        let verdict = |sends| {
+            let may_repeat = || pool.may_repeat(Instant::now());
+            retry::verdict(facts(sends), limits, may_repeat)
+        };
+        let mut verdict_now = verdict(attempt::blamed(&seen_by));
+        if verdict_now == Verdict::GiveUp(Why::Deadly) {
+            let blamed = Box::pin(attempt::blamed_after_the_news(&seen_by, limits.retries)).await;
+            verdict_now = verdict(blamed);
+        }
+        match (verdict_now, answer) {
             (Verdict::Again, answer) => {
                 flight.note(&lease, failure);
                 setback = Some(Setback { lease, answer });

@@ -13,7 +13,9 @@ use super::handle::Command;
 use super::slow_start::next_step;
 use super::unit::{Present, Unit};
 use super::{Cause, Change, Handle, View};
-use crate::backend::{BackendId, Effect, Event, ExitStatus, Kind, Moment, Ready, RunId, State};
+use crate::backend::{
+    BackendId, By, Effect, Event, Exit, ExitStatus, Kind, Moment, Ready, RunId, Signal, State,
+};
 use crate::config::{BackendSpec, More};
 use crate::pool::Pools;
 use crate::probe::{Prober, Report, Target};
@@ -311,6 +313,12 @@ impl Supervisor {
             _ => cause,
         };
         let pid = unit.present.pid;
+        let ended = unit.backend.last_exit.filter(|_| exited);
+        if ended.is_some_and(|exit| is_killed(&exit))
+            || matches!(unit.backend.state, State::Stopping { asked: false, .. })
+        {
+            unit.present.life.kill();
+        }
         if unit.backend.run() != run {
             unit.present = Present::default();
         }
@@ -424,6 +432,15 @@ impl Supervisor {
             host: self.host.clone(),
         };
         unit.present.watch = Some(self.prober.begin(target, self.checks.clone()));
+    }
+}
+
+/// Somebody ended it. What crashes by a signal of its own making may do so because of a request.
+fn is_killed(exit: &Exit) -> bool {
+    match exit.by {
+        By::Operator | By::Lbdev => true,
+        By::Outside => exit.status == ExitStatus::Signal(Signal::Kill.number()),
+        By::Itself => false,
     }
 }
 
