@@ -113,11 +113,6 @@ fn begin(
     }
 }
 
-/// Requests wait for new code.
-struct Hold {
-    until: Instant,
-}
-
 /// One service, for as long as it is watched.
 async fn follow(
     service: String,
@@ -127,10 +122,11 @@ async fn follow(
     tools: Tools,
 ) {
     let handle = &tools.supervisor;
-    let mut hold: Option<Hold> = None;
+    // Until when requests wait for new code.
+    let mut hold: Option<Instant> = None;
     let mut rolling: Option<Rolling<'_>> = None;
     loop {
-        let patience = hold.as_ref().map(|hold| hold.until);
+        let patience = hold;
         let slow = rolling.as_ref().and_then(|rolling| rolling.slow_at);
         tokio::select! {
             biased;
@@ -143,7 +139,7 @@ async fn follow(
                     if mode == WatchMode::Fresh && hold.is_none() {
                         let Ok(mark) = handle.mark().await else { return };
                         handle.only_from(&service, Some(mark)).await;
-                        hold = Some(Hold { until: Instant::now() + PATIENCE });
+                        hold = Some(Instant::now() + PATIENCE);
                     }
                 }
                 Some(Heard::Saved { count: 0, .. }) => {
