@@ -1,6 +1,12 @@
 //! What goes over the control socket and out of `--json`: the serde mirrors of the core types, version 1. Fields are only
 //! ever added.
 
+mod events;
+mod history;
+
+pub use events::{Event, EventAttempt, EventRequest, Events};
+pub use history::{BackendHistory, History};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -52,6 +58,23 @@ pub struct BalancerStatus {
     pub waiting: u64,
 }
 
+impl BalancerStatus {
+    /// The value of one of its settings, as `lbdev set` takes it; `None` for a name that is none.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        Some(match key {
+            "algorithm" => self.algorithm.clone(),
+            "hash_key" => self.hash_key.clone(),
+            "sequence" => self.sequence.clone(),
+            "sticky" => self.sticky.clone(),
+            "detect" => self.detect.clone(),
+            "retries" => self.retry_limit.to_string(),
+            "allow_hosts" if self.allow_hosts.is_empty() => "empty".to_owned(),
+            "allow_hosts" => self.allow_hosts.join(","),
+            _ => return None,
+        })
+    }
+}
+
 /// One backend's row of [`Status`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -86,6 +109,12 @@ pub struct BackendStatus {
     pub uptime_s: f64,
     pub restarts: u32,
     pub requests: u64,
+    /// Requests that it answered with a status from 500 on.
+    #[serde(default)]
+    pub errors: u64,
+    /// The fault that somebody put in, as it is typed.
+    #[serde(default)]
+    pub fault: Option<String>,
     pub failures: u64,
     /// The same by reason: `refused`, `connect_timeout`, …
     #[serde(default)]

@@ -12,6 +12,7 @@ mod notes;
 mod order;
 mod pitfalls;
 mod preflight;
+mod recorder;
 mod reload;
 mod run;
 mod saves;

@@ -1,9 +1,12 @@
 //! What lbdev itself has to say while it runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::recorder;
+use crate::control::Journal;
 use crate::error::Report;
 use crate::ui::{self, Ui};
 
@@ -12,14 +15,20 @@ use crate::ui::{self, Ui};
 pub(super) struct Notes {
     to: mpsc::UnboundedSender<ui::Said>,
     ui: Ui,
+    journal: Arc<Journal>,
 }
 
 impl Notes {
-    pub(super) fn new(to: mpsc::UnboundedSender<ui::Said>, ui: Ui) -> Self {
-        Self { to, ui }
+    pub(super) fn new(
+        to: mpsc::UnboundedSender<ui::Said>,
+        ui: Ui,
+        journal: Arc<Journal>,
+    ) -> Self {
+        Self { to, ui, journal }
     }
 
     pub(super) fn report(&self, report: &Report) {
+        self.journal.push(recorder::trouble(report));
         let said = ui::Said::Trouble(Box::new(report.clone()));
         if self.to.send(said).is_err() {
             self.ui.report(report, false);
@@ -33,6 +42,7 @@ impl Notes {
 
     /// Of interest to a person who watches only.
     pub(super) fn tell(&self, text: String) {
+        self.journal.push(recorder::note(&text));
         let _ = self.to.send(ui::Said::Note(text));
     }
 

@@ -16,9 +16,9 @@ use super::reload::{self, Reloader};
 use super::run::Then;
 use super::saves::{self, Watches};
 use super::tasks::Tasks;
-use super::{Start, files, given_up, guard, pitfalls, preflight, sessions};
+use super::{Start, files, given_up, guard, pitfalls, preflight, recorder, sessions};
 use crate::config::{Config, Request, Route};
-use crate::control::{self, About, Control, Door, Reload};
+use crate::control::{self, About, Control, Door, Journal, Reload};
 use crate::error::Report;
 use crate::instance::{self, Lock};
 use crate::pool::{AccessLog, Pools};
@@ -100,6 +100,7 @@ pub(super) struct Running {
     pub(super) loop_task: JoinHandle<()>,
     pub(super) proxy: Proxy,
     pub(super) access: Arc<AccessLog>,
+    pub(super) journal: Arc<Journal>,
     pub(super) output: Arc<output::Store>,
     pub(super) guardian: Guardians,
     /// Ends when the guardian is dismissed.
@@ -177,6 +178,8 @@ impl Running {
             listen: wanted.listen,
             more: wanted.more,
         });
+        let journal = Arc::new(Journal::default());
+        recorder::start(&journal, &supervisor, &access);
         let current = Arc::new(ArcSwap::from_pointee(config.clone()));
         let (reloads, asked) = mpsc::channel(1);
         let about = About {
@@ -189,6 +192,7 @@ impl Running {
             about,
             supervisor: supervisor.clone(),
             pools: pools.clone(),
+            journal: journal.clone(),
             meter,
             terminals,
             shutdown: shutdown.clone(),
@@ -254,6 +258,7 @@ impl Running {
             loop_task,
             proxy,
             access,
+            journal,
             output,
             guardian,
             sessions,
@@ -269,7 +274,7 @@ impl Running {
     /// Shows what happens until somebody asks for the end, or the start comes to nothing; then ends everything.
     async fn until_ended(mut self, then: Option<Then>) -> Result<u8, Vec<Report>> {
         let (notes_to, notes) = mpsc::unbounded_channel();
-        let said = Notes::new(notes_to, self.ui);
+        let said = Notes::new(notes_to, self.ui, self.journal.clone());
         let config = self.current.load_full();
         let mut screen = None;
         if !self.background && then.is_none() {

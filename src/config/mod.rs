@@ -5,6 +5,7 @@ mod choice;
 pub mod defaults;
 mod draft;
 mod env_file;
+mod fault;
 mod environment;
 mod file;
 mod flags;
@@ -33,6 +34,7 @@ mod tasks;
 mod value;
 mod words;
 
+pub use fault::{FAULT_KEYS, Fault, Instead};
 pub use hosts::{HostError, HostList, HostPattern};
 pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json};

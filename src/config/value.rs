@@ -61,6 +61,12 @@ pub(super) enum ValueError {
         "`{text}` is not a share of the requests; write for example `20%` (up to `100%`), or `off` for no limit"
     )]
     Budget { text: String },
+    #[error("`{text}` is not a share of the requests; write for example `20%` or `0.5%`")]
+    Rate { text: String },
+    #[error("`{text}` is no speed; write for example `64kb`, which is so much a second")]
+    Speed { text: String },
+    #[error("`{text}` is not a status that an answer can have; write for example `503`")]
+    FaultStatus { text: String },
     #[error(
         "{text} is not one of 502, 503 or 504; any other answer is the application's, and reaches the client"
     )]

@@ -5,10 +5,13 @@ mod attach;
 pub mod client;
 mod door;
 pub mod frames;
+mod history;
+mod journal;
 mod router;
 mod socket;
 mod status;
 
 pub use client::{Client, ClientError};
 pub use door::{Door, open};
+pub use journal::Journal;
 pub use router::{About, Control, Reload};

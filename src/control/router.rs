@@ -14,9 +14,11 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::attach::{self, Unattached};
+use super::history::history;
+use super::journal::Journal;
 use super::status::{Totals, backend_status, project_state, round};
 use crate::backend::{BackendId, Intent, Signal};
-use crate::config::{self, Config, LiveChange, read_weight};
+use crate::config::{self, Config, Fault, LiveChange, read_weight};
 use crate::error::{Exit, Report};
 use crate::pool::Pools;
 use crate::process::Meter;
@@ -24,7 +26,7 @@ use crate::process::terminal::Terminals;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{
-    Acted, BalancerStatus, Problem, ProblemBody, Reloaded, Settings, Status, UpRequest, VERSION,
+    Acted, BalancerStatus, Event, Events, Problem, ProblemBody, Reloaded, Settings, Status, UpRequest, VERSION,
 };
 
 /// A longer request body is refused.
@@ -62,6 +64,8 @@ pub struct Control {
     pub supervisor: Handle,
     /// The counters.
     pub pools: Arc<Pools>,
+    /// What happened.
+    pub journal: Arc<Journal>,
     /// What the backends' processes use.
     pub meter: Meter,
     /// Terminals of backends that have one.
@@ -159,6 +163,21 @@ impl Control {
         let method = request.method().clone();
         match (segments.as_slice(), &method) {
             (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),
+            (["v1", "history"], &Method::GET) => {
+                let view = self.supervisor.view().borrow().clone();
+                let history = history(&view, &self.pools, &self.journal, Instant::now());
+                Ok(json(StatusCode::OK, &history))
+            }
+            (["v1", "events"], &Method::GET) => {
+                let (after, wait) = asked_events(request.uri().query().unwrap_or_default())?;
+                let (events, last) = self.journal.wait_after(after, wait).await;
+                let events = Events {
+                    version: VERSION,
+                    events,
+                    last,
+                };
+                Ok(json(StatusCode::OK, &events))
+            }
             (["v1", "shutdown"], &Method::POST) => {
                 self.shutdown.ask(Reason::Asked);
                 Ok(json(
@@ -195,6 +214,17 @@ impl Control {
                     Unattached::Because(report) => unfit(*report),
                 })
             }
+            (["v1", "backends", target, "fault"], &Method::POST) => {
+                let mut said = object(request).await?;
+                let off = said.remove("off").is_some_and(|off| off == Value::Bool(true));
+                let fault = match off && said.is_empty() {
+                    true => None,
+                    false => Some(Fault::read(&said).map_err(unfit)?),
+                };
+                let ids = self.targets(&percent_decode(target))?;
+                let after = self.fault(&ids, fault.as_ref())?;
+                Ok(json(StatusCode::OK, &after))
+            }
             (["v1", "backends", target, verb], &Method::POST) => {
                 let verb = self.verb(verb, request).await?;
                 let ids = self.targets(&percent_decode(target))?;
@@ -212,22 +242,31 @@ impl Control {
                 Ok(json(StatusCode::OK, &self.acted(&scaled.map_err(refused)?)))
             }
             (["v1", "settings"], &Method::PATCH) => {
-                let change = LiveChange::read(&object(request).await?).map_err(unfit)?;
+                let said = object(request).await?;
+                let change = LiveChange::read(&said).map_err(unfit)?;
+                let before = self.balancer();
                 self.supervisor.set_live(change).await.map_err(refused)?;
                 let document = Settings {
                     version: VERSION,
                     balancer: self.balancer(),
                 };
+                let keys = said.keys().map(String::as_str);
+                self.tell_settings(keys, &before, &document.balancer);
                 Ok(json(StatusCode::OK, &document))
             }
             (["v1", "backends", target], &Method::PATCH) => {
                 let weight = read_weight(&object(request).await?).map_err(unfit)?;
                 let ids = self.targets(&percent_decode(target))?;
                 let after = self.supervisor.set_weight(ids, weight).await;
-                Ok(json(StatusCode::OK, &self.acted(&after.map_err(refused)?)))
+                let after = after.map_err(refused)?;
+                for backend in &after {
+                    let id = &backend.spec.id;
+                    self.tell("settings", Some(id), format!("weight is {weight}"));
+                }
+                Ok(json(StatusCode::OK, &self.acted(&after)))
             }
             (
-                ["v1", "status" | "shutdown" | "settings" | "reload"]
+                ["v1", "status" | "shutdown" | "settings" | "reload" | "events" | "history"]
                 | ["v1", "backends", _]
                 | ["v1", "backends", _, _]
                 | ["v1", "services", _, "scale"],
@@ -239,6 +278,62 @@ impl Control {
             _ => {
                 let report = Report::usage("LB021", format!("there is nothing at {path}"));
                 Err(Refusal::new(StatusCode::NOT_FOUND, report))
+            }
+        }
+    }
+
+    /// Puts a fault into what goes to these backends, or takes it out. Those that have no port get no requests, and are passed
+    /// over unless there are no others.
+    fn fault(&self, ids: &[BackendId], fault: Option<&Fault>) -> Result<Acted, Refusal> {
+        let mut struck = Vec::new();
+        for id in ids {
+            let pool = self.pools.of(id.service());
+            let snapshot = pool.map(|pool| pool.snapshot());
+            let members = snapshot.iter().flat_map(|snapshot| &snapshot.members);
+            for member in members.filter(|member| member.id == *id) {
+                let before = member.tally.fault();
+                if before.as_deref() != fault {
+                    member.tally.set_fault(fault.cloned());
+                    let text = match fault {
+                        Some(fault) => format!("has a fault from now on: {fault}"),
+                        None => "has no fault any more".to_owned(),
+                    };
+                    self.tell("fault", Some(id), text);
+                }
+                struck.push(id.clone());
+            }
+        }
+        if let (true, Some(first)) = (struck.is_empty(), ids.first()) {
+            return Err(refused(Refused::NotBalanced(first.clone())));
+        }
+        let view = self.supervisor.view().borrow().clone();
+        let struck = |backend: &&BackendView| struck.contains(&backend.spec.id);
+        Ok(self.acted(view.backends.iter().filter(struck)))
+    }
+
+    /// Writes something that was asked for into the journal.
+    fn tell(&self, kind: &str, backend: Option<&BackendId>, text: String) {
+        self.journal.push(Event {
+            at: jiff::Timestamp::now(),
+            kind: kind.to_owned(),
+            backend: backend.map(BackendId::to_string),
+            text,
+            by: Some("operator".to_owned()),
+            ..Event::default()
+        });
+    }
+
+    fn tell_settings<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a str>,
+        before: &BalancerStatus,
+        after: &BalancerStatus,
+    ) {
+        for key in keys {
+            let (was, is) = (before.setting(key), after.setting(key));
+            if was != is {
+                let [was, is] = [was, is].map(Option::unwrap_or_default);
+                self.tell("settings", None, format!("{key} {was} → {is}"));
             }
         }
     }
@@ -361,6 +456,31 @@ impl Control {
                 .collect(),
         }
     }
+}
+
+/// The longest that somebody may wait for an event.
+const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// `after=7&wait_ms=20000`: events after which number, and how long to wait for one.
+fn asked_events(query: &str) -> Result<(u64, Duration), Refusal> {
+    let (mut after, mut wait) = (0, Duration::ZERO);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let read = match pair.split_once('=') {
+            Some(("after", number)) => number.parse().map(|number| after = number).is_ok(),
+            Some(("wait_ms", ms)) => ms
+                .parse()
+                .map(|ms| wait = Duration::from_millis(ms).min(EVENTS_WAIT_MAX))
+                .is_ok(),
+            _ => false,
+        };
+        if !read {
+            let message = format!("`{pair}` is nothing that events can be asked by");
+            return Err(unfit(
+                Report::usage("LB021", message).hint("send `after=7` and `wait_ms=20000`"),
+            ));
+        }
+    }
+    Ok((after, wait))
 }
 
 /// What Windows cannot send is refused.

@@ -108,6 +108,8 @@ pub(super) fn backend_status(
         }),
         restarts: backend.restarts,
         requests: counted(|member| member.tally.requests()),
+        errors: counted(|member| member.tally.errors()),
+        fault: member.and_then(|member| Some(member.tally.fault()?.to_string())),
         failures: counted(|member| member.tally.failures()),
         failures_by: member.map_or_else(BTreeMap::new, |member| {
             let by = member.tally.failures_by();

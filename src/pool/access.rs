@@ -112,6 +112,8 @@ pub struct Access {
     pub took: Duration,
     /// How long of that it waited because nobody was eligible.
     pub waited: Duration,
+    /// A fault that somebody put in had a part in it.
+    pub fault: bool,
     /// Who answered; `None` when lbdev itself did.
     pub backend: Option<BackendId>,
     /// What was tried in vain, in order.
@@ -213,6 +215,25 @@ pub struct AccessLog {
     counters: Mutex<Vec<Counts>>,
     dropped: AtomicU64,
     arrived: Notify,
+    incidents: Incidents,
+}
+
+/// Requests that did not go well at once, whoever reads the others: they are few, unless much goes wrong.
+#[derive(Debug, Default)]
+struct Incidents {
+    pending: Mutex<Vec<Access>>,
+    /// More, of which only the number is known.
+    more: AtomicU64,
+    arrived: Notify,
+}
+
+impl Incidents {
+    /// Kept until they are taken.
+    const MAX: usize = 256;
+
+    fn taken(&self) -> Vec<Access> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl AccessLog {
@@ -270,6 +291,33 @@ impl AccessLog {
         }
     }
 
+    /// Adds one that was not answered at its first try, or not at all.
+    pub fn push_incident(&self, access: Access) {
+        let incidents = &self.incidents;
+        let mut pending = (incidents.pending.lock()).unwrap_or_else(PoisonError::into_inner);
+        if pending.len() >= Incidents::MAX {
+            incidents.more.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        pending.push(access);
+        if pending.len() == 1 {
+            drop(pending);
+            incidents.arrived.notify_one();
+        }
+    }
+
+    /// Waits for at least one such and takes all there are, with the number of further ones. One reader only.
+    pub async fn take_incidents(&self) -> (Vec<Access>, u64) {
+        let incidents = &self.incidents;
+        loop {
+            let taken = incidents.taken();
+            if !taken.is_empty() {
+                return (taken, incidents.more.swap(0, Ordering::Relaxed));
+            }
+            incidents.arrived.notified().await;
+        }
+    }
+
     /// Waits for at least one and takes all there is.
     pub async fn take(&self) -> Batch {
         loop {
@@ -318,6 +366,7 @@ mod tests {
                 status: 200,
                 took: Duration::ZERO,
                 waited: Duration::ZERO,
+                fault: false,
                 backend: None,
                 attempts: Vec::new(),
             });

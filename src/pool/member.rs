@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -11,7 +11,8 @@ use super::traffic::{Marks, Traffic};
 use super::{AttemptFailure, Pool, Tried};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::balance::Latency;
-use crate::history::Window;
+use crate::config::Fault;
+use crate::history::{Minute, SECONDS, Traffic as Seconds};
 
 /// One backend in a [`super::Snapshot`].
 #[derive(Debug, Clone)]
@@ -190,16 +191,25 @@ pub struct Tally {
     requests: AtomicU64,
     /// By [`AttemptFailure::kind`].
     failures: [AtomicU64; AttemptFailure::KINDS],
+    errors: AtomicU64,
     retried_elsewhere: AtomicU64,
     spared: AtomicU64,
-    latency: Mutex<Window>,
+    minute: Mutex<Minute<Seconds>>,
     pub(super) traffic: Traffic,
+    /// Whether there is a fault: each request looks.
+    faulty: AtomicBool,
+    fault: OnceLock<watch::Sender<Option<Arc<Fault>>>>,
 }
 
 impl Tally {
     /// Requests it answered, whatever the status.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Of those, with a status from 500 on.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
     }
 
     /// Attempts at it that came to nothing: refused, closed or timed out before a response head, or cut after it.
@@ -225,6 +235,7 @@ impl Tally {
     /// After [`super::Pool::failed`]: the request goes to another backend.
     pub fn count_retried_elsewhere(&self) {
         self.retried_elsewhere.fetch_add(1, Ordering::Relaxed);
+        self.minute().at(since_start(Instant::now())).elsewhere += 1;
     }
 
     pub(super) fn count_spared(&self) {
@@ -238,15 +249,40 @@ impl Tally {
 
     /// The median and the 99th percentile of the last minute, from the pick to the response head.
     pub fn latency(&self, now: Instant) -> Option<[Duration; 2]> {
-        self.latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .quantiles([0.5, 0.99], now)
+        self.minute().latency(SECONDS, since_start(now))
+    }
+
+    /// Its last minute, second by second; moments in it are those of [`since_start`].
+    pub fn minute(&self) -> MutexGuard<'_, Minute<Seconds>> {
+        self.minute.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is done to its requests on purpose from now on; `None` ends that.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.faulty.store(fault.is_some(), Ordering::Relaxed);
+        let faults = self.fault.get_or_init(watch::Sender::default);
+        faults.send_replace(fault.map(Arc::new));
+    }
+
+    /// Whether [`Tally::fault`] has one: each request asks.
+    pub fn is_faulty(&self) -> bool {
+        self.faulty.load(Ordering::Relaxed)
+    }
+
+    /// What is done to its requests on purpose.
+    pub fn fault(&self) -> Option<Arc<Fault>> {
+        let fault = self.fault.get().filter(|_| self.is_faulty());
+        fault.and_then(|fault| fault.borrow().clone())
+    }
+
+    /// Hears of each change of [`Tally::fault`].
+    pub fn faults(&self) -> watch::Receiver<Option<Arc<Fault>>> {
+        self.fault.get_or_init(watch::Sender::default).subscribe()
     }
 }
 
-/// The time since one moment, which the averages of latencies count from.
-pub(super) fn since_start(now: Instant) -> Duration {
+/// The time since one moment, from which the averages of latencies and the seconds of a minute count.
+pub fn since_start(now: Instant) -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     now.saturating_duration_since(*START)
 }
@@ -289,24 +325,28 @@ impl Lease {
         self.since
     }
 
-    /// It sent a response head `now`.
-    pub fn answered(&self, now: Instant) {
-        self.member.tally.requests.fetch_add(1, Ordering::Relaxed);
-        let took = now.saturating_duration_since(self.since);
-        let mut latency = self
-            .member
-            .tally
-            .latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        latency.record(took, now);
+    /// It sent a response head with this status `now`.
+    pub fn answered(&self, status: u16, now: Instant) {
+        let tally = &self.member.tally;
+        tally.requests.fetch_add(1, Ordering::Relaxed);
+        let (took, at) = (now.saturating_duration_since(self.since), since_start(now));
+        let mut minute = tally.minute();
+        let second = minute.at(at);
+        second.answered += 1;
+        if status >= 500 {
+            tally.errors.fetch_add(1, Ordering::Relaxed);
+            second.errors += 1;
+        }
+        second.record(took);
         // Under the same lock, which makes it one at a time.
-        self.member.life.latency.observe(took, since_start(now));
+        self.member.life.latency.observe(took, at);
     }
 
     /// The attempt came to nothing.
     pub(super) fn count_failure(&self, failure: AttemptFailure) {
-        self.member.tally.failures[failure.kind()].fetch_add(1, Ordering::Relaxed);
+        let tally = &self.member.tally;
+        tally.failures[failure.kind()].fetch_add(1, Ordering::Relaxed);
+        tally.minute().at(since_start(Instant::now())).failed += 1;
     }
 }
 

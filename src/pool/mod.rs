@@ -15,14 +15,14 @@ mod turn;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
-pub use member::{Lease, Life, Member, Tally};
+pub use member::{Lease, Life, Member, Tally, since_start};
 pub use pages::ClientKey;
 pub use queue::{Lack, Unavailable};
 pub use snapshot::Snapshot;
@@ -31,6 +31,7 @@ pub use turn::{Tried, Turn};
 use crate::backend::{BackendId, Detect, PassivePolicy, RunId};
 use crate::balance::{Algorithm, Budget};
 use crate::config::{Balancer, Live, Route};
+use crate::history::Minute;
 use pages::Pages;
 use picker::Pickers;
 use queue::Queue;
@@ -197,6 +198,8 @@ pub struct Pool {
     rules: Rules,
     retries: AtomicU64,
     unanswered: AtomicU64,
+    /// The same by second.
+    lost: Mutex<Minute<u64>>,
     budget: Budget,
     began: Instant,
     news: Arc<Notify>,
@@ -224,6 +227,7 @@ impl Pool {
             rules: Rules::new(settings.passive, settings.live.detect),
             retries: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            lost: Mutex::default(),
             budget: Budget::new(settings.retry.budget),
             began: Instant::now(),
             news,
@@ -338,6 +342,12 @@ impl Pool {
     /// Counts a request that lbdev itself had to answer with an error.
     pub fn count_unanswered(&self) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
+        *self.lost().at(since_start(Instant::now())) += 1;
+    }
+
+    /// Those requests in the last minute, by second; moments in it are those of [`since_start`].
+    pub fn lost(&self) -> MutexGuard<'_, Minute<u64>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Further tries so far.

@@ -17,6 +17,7 @@ use super::retry::Why;
 use super::sticky::Sticks;
 use super::tunnel::{Protocol, Switched};
 use super::upstream::Call;
+use crate::config::Fault;
 use crate::pool::{AttemptFailure, Lease};
 
 /// What a client gets.
@@ -45,6 +46,7 @@ pub(super) fn hand_on(
     lease: Lease,
     (head, mut call): (ResponseHead, Call),
     (sticks, upgrades): (Sticks, bool),
+    fault: Option<&Fault>,
 ) -> Answer {
     let worker = &client.worker;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -79,6 +81,10 @@ pub(super) fn hand_on(
         Ok(line) => fields.add_lines(line),
         Err(count) => fields.add("X-Lbdev-Attempts", count.to_string().as_bytes()),
     }
+    if let Some(fault) = fault {
+        flight.struck();
+        fields.add("X-Lbdev-Fault", fault.to_string().as_bytes());
+    }
     if let Some(timing) = flight.server_timing(Some(&lease)) {
         fields.add("Server-Timing", timing.as_bytes());
     }
@@ -101,7 +107,11 @@ pub(super) fn hand_on(
                 call.may_pause();
             }
             flight.hold(lease);
-            (Body::backends(call, flight), None)
+            let mut body = Body::backends(call, flight);
+            if let Some(bandwidth) = fault.and_then(|fault| fault.bandwidth) {
+                body.slow_to(bandwidth);
+            }
+            (body, None)
         }
     };
     Answer {

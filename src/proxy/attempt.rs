@@ -49,6 +49,16 @@ impl Outbound {
         }
     }
 
+    /// Its method and target, for whoever is told of it.
+    pub(super) fn line(&self) -> (&Method, &str) {
+        (&self.method, self.target.as_str())
+    }
+
+    /// What faults go by.
+    pub(super) fn path(&self) -> &str {
+        self.target.path()
+    }
+
     /// What the client likes to get.
     pub(super) fn accept(&self) -> Option<&[u8]> {
         self.fields.get(Name::Accept)
@@ -105,6 +115,8 @@ pub(super) enum Failed {
         /// It may have seen the request.
         sent: bool,
     },
+    /// A fault has answered in the backend's place, with this status.
+    Instead(u16),
     /// The client's part of the request could not be read.
     Client,
     /// The client did not send the rest of its request in time.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::fault::Pace;
 use super::flight::{End, Flight};
 use super::h1::Broken;
 use super::headers;
@@ -16,6 +17,8 @@ use super::upstream::Call;
 pub(super) struct Body {
     content: Content,
     flight: Option<Box<Flight>>,
+    /// It is slowed on purpose.
+    pace: Option<Box<Pace>>,
 }
 
 // A box would cost an allocation for each response, to make the few moves of it shorter.
@@ -36,6 +39,7 @@ impl Body {
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
             flight: Some(flight),
+            pace: None,
         }
     }
 
@@ -44,9 +48,15 @@ impl Body {
         let mut body = Self {
             content: Content::Backends(call),
             flight: Some(flight),
+            pace: None,
         };
         body.let_go();
         body
+    }
+
+    /// From now on it comes with so many bytes a second at most.
+    pub(super) fn slow_to(&mut self, per_second: u64) {
+        self.pace = Some(Pace::new(per_second));
     }
 
     /// The connection is free as soon as the last byte was read; the request goes on until the client has it.
@@ -105,6 +115,43 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        let Some(pace) = this.pace.as_mut() else {
+            return this.poll_content(cx);
+        };
+        if pace.is_empty() {
+            match ready!(this.poll_content(cx)) {
+                Some(Ok(frame)) => match (frame.into_data(), this.pace.as_mut()) {
+                    (Ok(bytes), Some(pace)) => pace.take(bytes),
+                    (Ok(bytes), None) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    (Err(trailers), _) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+        match this.pace.as_mut() {
+            Some(pace) => pace.poll_piece(cx).map(|piece| Some(Ok(Frame::data(piece)))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pace.as_ref().is_none_or(|pace| pace.is_empty()) && self.has_ended()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let waiting = self.pace.as_ref().map_or(0, |pace| pace.waiting());
+        let rest = self.rest();
+        match rest.exact() {
+            Some(exact) => SizeHint::with_exact(exact + waiting),
+            None => rest,
+        }
+    }
+}
+
+impl Body {
+    /// The next piece, as fast as it comes.
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self;
         let now = |flight: &Option<Box<Flight>>| {
             flight
                 .as_ref()
@@ -136,13 +183,13 @@ impl HttpBody for Body {
         match &frame {
             Some(Err(broken)) => this.end(End::of(broken)),
             None => this.end(End::Whole),
-            Some(Ok(_)) if this.is_end_stream() => this.end(End::Whole),
+            Some(Ok(_)) if this.has_ended() => this.end(End::Whole),
             Some(Ok(_)) => {}
         }
         Poll::Ready(frame)
     }
 
-    fn is_end_stream(&self) -> bool {
+    fn has_ended(&self) -> bool {
         match &self.content {
             Content::Ours(bytes) => bytes.is_none(),
             Content::Ended => true,
@@ -150,7 +197,7 @@ impl HttpBody for Body {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    fn rest(&self) -> SizeHint {
         match &self.content {
             Content::Ours(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))

@@ -35,6 +35,8 @@ pub(super) struct Flight {
     pub(super) attempts: Vec<Attempt>,
     /// How long it waited for a backend.
     pub(super) waited: Duration,
+    /// A fault was put into one of its attempts.
+    fault: bool,
     /// The client wants to know how long what took.
     pub(super) timed: bool,
     /// The place of the pool of its lease.
@@ -43,6 +45,8 @@ pub(super) struct Flight {
     /// The status that the client got.
     status: Option<u16>,
     told: Told,
+    /// What is needed to tell of it, since not all is well with it.
+    incident: Option<Box<Record>>,
 }
 
 /// What the access log gets.
@@ -54,8 +58,8 @@ enum Told {
     Each(Box<Record>),
 }
 
-/// What is only needed when somebody reads the access log line by line.
-#[derive(Debug)]
+/// What is only needed when somebody reads of it.
+#[derive(Debug, Clone)]
 struct Record {
     at: SystemTime,
     method: Method,
@@ -82,10 +86,12 @@ impl Flight {
             attempts: Vec::new(),
             waited: Duration::ZERO,
             timed: false,
+            fault: false,
             place: 0,
             lease: None,
             status: None,
             told,
+            incident: None,
         })
     }
 
@@ -114,6 +120,11 @@ impl Flight {
             Told::Count(backend) => *backend = Some((place, lease.member().index)),
             Told::Each(record) => record.backend = Some(lease.member().id.clone()),
         }
+    }
+
+    /// A fault that somebody put in is a part of its story.
+    pub(super) fn struck(&mut self) {
+        self.fault = true;
     }
 
     /// Holds the lease until the body has ended.
@@ -160,6 +171,34 @@ impl Flight {
         });
     }
 
+    /// Not all is well with it: it is told of in the end, whoever reads of others.
+    pub(super) fn trouble(&mut self, method: &Method, target: &str) {
+        self.incident.get_or_insert_with(|| {
+            Box::new(Record {
+                at: SystemTime::now()
+                    .checked_sub(self.started.elapsed())
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+                method: method.clone(),
+                target: cut(target),
+                backend: None,
+            })
+        });
+    }
+
+    fn access(&self, record: Record, status: u16) -> Access {
+        Access {
+            at: record.at,
+            method: record.method.as_str().to_owned(),
+            target: record.target,
+            status,
+            took: self.started.elapsed(),
+            waited: self.waited,
+            fault: self.fault,
+            backend: record.backend,
+            attempts: self.attempts.clone(),
+        }
+    }
+
     /// The response has ended.
     pub(super) fn end(mut self, end: End) {
         match end {
@@ -182,6 +221,13 @@ impl Drop for Flight {
         // Without a status nobody answered: the client left before.
         let Some(status) = self.status else { return };
         let worker = &self.client.worker;
+        if let Some(mut record) = self.incident.take() {
+            record.backend = self.lease.as_ref().map(|lease| lease.member().id.clone());
+            // One that waited for a backend, and then had one, is well.
+            if !self.attempts.is_empty() || record.backend.is_none() {
+                worker.access.push_incident(self.access(*record, status));
+            }
+        }
         match std::mem::replace(&mut self.told, Told::Nothing) {
             Told::Nothing => {}
             Told::Count(backend) => {
@@ -193,16 +239,7 @@ impl Drop for Flight {
                         Some(snapshot.members.get(index)?.id.clone())
                     });
             }
-            Told::Each(record) => worker.access.push(Access {
-                at: record.at,
-                method: record.method.as_str().to_owned(),
-                target: record.target,
-                status,
-                took: self.started.elapsed(),
-                waited: self.waited,
-                backend: record.backend,
-                attempts: std::mem::take(&mut self.attempts),
-            }),
+            Told::Each(record) => worker.access.push(self.access(*record, status)),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::answer::{self, Answer};
 use super::attempt::{self, Failed, Outbound};
 use super::client::Client;
 use super::fields::Name;
+use super::fault::{self, Met};
 use super::fit::{Fit, fit};
 use super::flight::Flight;
 use super::h1::ResponseHead;
@@ -16,6 +17,7 @@ use super::page::Page;
 use super::request::Request;
 use super::retry::{self, Facts, Limits, Verdict, Why};
 use super::upstream::Call;
+use crate::config::Fault;
 use crate::pool::{AttemptFailure, Lease, Life, Pool, Tried, Turn, Unavailable};
 
 /// Answers one request. Dropping the future ends what it has under way at a backend.
@@ -79,7 +81,7 @@ async fn forward(
             {
                 // What the last one said is the answer, and its attempt was not in vain.
                 flight.attempts.pop();
-                return hand_on(client, flight, fit, lease, answer);
+                return hand_on(client, flight, fit, lease, answer, accept);
             }
             if let Some(last) = &setback {
                 let full = flight
@@ -118,7 +120,11 @@ async fn forward(
                     }
                     granted = Some(lease);
                 }
-                Err(page) => return page.answer(accept, flight),
+                Err(page) => {
+                    let (method, target) = out.line();
+                    flight.trouble(method, target);
+                    return page.answer(accept, flight);
+                }
             }
             continue;
         };
@@ -127,24 +133,52 @@ async fn forward(
             pool.count_retry();
         }
         let member = lease.member();
-        let tried_once = attempt::run(worker, place, member, out, fit.upgrades).await;
+        let met = match member.tally.is_faulty() {
+            false => Met::Backend(None),
+            // (Boxed, as all that is rare.)
+            true => Box::pin(fault::meet(worker, member, out.path())).await,
+        };
+        let (tried_once, fault) = match met {
+            Met::Backend(fault) => {
+                let tried_once = attempt::run(worker, place, member, out, fit.upgrades).await;
+                (tried_once, fault)
+            }
+            Met::Status(status, fault) => {
+                lease.answered(status, Instant::now());
+                (Err(Failed::Instead(status)), Some(fault))
+            }
+            Met::Failed(failure) => {
+                flight.struck();
+                let sent = true;
+                (Err(Failed::Backend { failure, sent }), None)
+            }
+        };
         let (failure, sent, answer) = match tried_once {
             Ok((head, mut call)) => {
-                lease.answered(Instant::now());
+                lease.answered(head.status.as_u16(), Instant::now());
                 let held = match hold::wants(&call, &head.fields, settings.hold) {
                     true => Box::pin(hold::complete(&mut call)).await,
                     false => Ok(()),
                 };
                 match held {
                     Ok(()) if !settings.retry.statuses.contains(&head.status.as_u16()) => {
-                        return hand_on(client, flight, fit, lease, (head, call));
+                        let reply = Reply::Backends(head, call, fault);
+                        return hand_on(client, flight, fit, lease, reply, accept);
                     }
                     Ok(()) => {
                         let failure = AttemptFailure::Status(head.status.as_u16());
-                        (failure, true, Some((head, call)))
+                        (failure, true, Some(Reply::Backends(head, call, fault)))
                     }
                     Err(failure) => (failure, true, None),
                 }
+            }
+            Err(Failed::Instead(status)) => {
+                let Some(fault) = fault else { continue };
+                let reply = Reply::Faults(status, fault);
+                if !settings.retry.statuses.contains(&status) {
+                    return hand_on(client, flight, fit, lease, reply, accept);
+                }
+                (AttemptFailure::Status(status), true, Some(reply))
             }
             Err(Failed::Client) => {
                 return Page::bad_request("its body ended before it was whole")
@@ -156,6 +190,8 @@ async fn forward(
             Err(Failed::Backend { failure, sent }) => (failure, sent, None),
         };
         pool.failed(&lease, failure);
+        let (method, target) = out.line();
+        flight.trouble(method, target);
         tried.add(member);
         if sent {
             seen_by.push(member.life.clone());
@@ -183,7 +219,7 @@ async fn forward(
                 setback = Some(Setback { lease, answer });
             }
             (Verdict::Spent | Verdict::GiveUp(_), Some(answer)) => {
-                return hand_on(client, flight, fit, lease, answer);
+                return hand_on(client, flight, fit, lease, answer, accept);
             }
             (Verdict::Spent, None) => {
                 flight.note(&lease, failure);
@@ -207,7 +243,15 @@ async fn forward(
 struct Setback {
     lease: Lease,
     /// It did answer, with a status that counts as a failure: the client gets that if nobody says better.
-    answer: Option<(ResponseHead, Call)>,
+    answer: Option<Reply>,
+}
+
+/// What answers a request.
+enum Reply {
+    /// A backend, perhaps with a fault in its way.
+    Backends(ResponseHead, Call, Option<Arc<Fault>>),
+    /// A fault in its place.
+    Faults(u16, Arc<Fault>),
 }
 
 fn hand_on(
@@ -215,10 +259,20 @@ fn hand_on(
     flight: Box<Flight>,
     fit: &Fit,
     lease: Lease,
-    answer: (ResponseHead, Call),
+    answer: Reply,
+    accept: Option<&[u8]>,
 ) -> Answer {
     let asked = (fit.sticks, fit.upgrades);
-    answer::hand_on(client, flight, fit.place, lease, answer, asked)
+    match answer {
+        Reply::Backends(head, call, fault) => {
+            let (answer, fault) = ((head, call), fault.as_deref());
+            answer::hand_on(client, flight, fit.place, lease, answer, asked, fault)
+        }
+        Reply::Faults(status, fault) => {
+            let said = (status, &*fault);
+            fault::answer(&client.worker, fit.place, &lease, said, accept, flight)
+        }
+    }
 }
 
 /// Waits for a backend. All waits of one request together are bounded by `limit`.

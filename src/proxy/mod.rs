@@ -11,6 +11,7 @@ mod body;
 mod client;
 mod clock;
 mod connection;
+mod fault;
 mod fields;
 mod fit;
 mod flight;

@@ -14,7 +14,7 @@ use super::lent::LastLines;
 use super::retry::Why;
 use super::worker::Worker;
 use crate::backend::{BackendId, Phase};
-use crate::config::Route;
+use crate::config::{Fault, Route};
 use crate::pool::{Attempt, AttemptFailure, Lack, Member, Pool, Pools, Unavailable};
 use crate::process::strip_escapes;
 use bytes::Bytes;
@@ -52,6 +52,8 @@ pub(super) struct Page {
     fields: Fields,
     /// The connection is of no further use.
     closes: bool,
+    /// Where the answer counts as one: with it.
+    attempts: Option<usize>,
 }
 
 impl Page {
@@ -65,6 +67,7 @@ impl Page {
             next: Vec::new(),
             fields: Fields::default(),
             closes: false,
+            attempts: None,
         })
     }
 
@@ -257,6 +260,22 @@ impl Page {
         self
     }
 
+    /// An answer that a fault gives in the place of a backend.
+    pub(super) fn fault(status: u16, backend: &BackendId, fault: &Fault) -> Box<Self> {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let said = format!("`{backend}` has a fault that somebody put in ({fault}); its server never saw this request");
+        let mut page = Self::new(status, "a fault on purpose", said);
+        page.fields.add("X-Lbdev-Fault", fault.to_string().as_bytes());
+        page.next.push(format!("lbdev fault {} off", backend.short()));
+        page
+    }
+
+    /// How many attempts there were, where the last one is the answer.
+    pub(super) fn attempted(mut self: Box<Self>, attempts: usize) -> Box<Self> {
+        self.attempts = Some(attempts);
+        self
+    }
+
     /// Every backend; with its last lines those that failed, or where nobody is to be had, those that are not up.
     fn backends(&mut self, pool: &Pool, failed: &[Attempt]) {
         let nobody = self.status == StatusCode::SERVICE_UNAVAILABLE;
@@ -304,7 +323,7 @@ impl Page {
             Accept::Json => (self.json(), Some("application/json")),
             Accept::Text => (self.text(), Some("text/plain; charset=utf-8")),
         };
-        let tries = flight.attempts.len();
+        let tries = self.attempts.unwrap_or(flight.attempts.len());
         let timing = flight.server_timing(None);
         let mut fields = self.fields;
         if let Some(kind) = kind {

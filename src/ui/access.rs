@@ -30,6 +30,9 @@ pub fn line(access: &Access, paint: Paint, zone: &TimeZone) -> String {
         latency(access.took),
         course(access, paint),
     );
+    if access.fault {
+        text.push_str(" · by a fault");
+    }
     if !access.waited.is_zero() {
         text.push_str(&format!(" · waited {} for a backend", took(access.waited)));
     }
@@ -250,6 +253,7 @@ mod tests {
             status,
             took: Duration::from_millis(12),
             waited: Duration::ZERO,
+            fault: false,
             backend: backend.map(id),
             attempts: attempts
                 .iter()

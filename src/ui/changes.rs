@@ -14,6 +14,8 @@ use crate::supervisor::{Cause, Change, Verb, by_words, failing_words};
 pub struct Said {
     /// A line of the stream, with its time and a newline.
     pub line: Option<String>,
+    /// The same without time, glyph and name.
+    pub words: Option<String>,
     /// What goes to stderr as a note: `` `web:8000` was killed from outside (SIGKILL), restarting … ``.
     pub note: Option<String>,
 }
@@ -54,14 +56,8 @@ impl Teller {
             | Cause::TimeLimit => {}
         }
         story.was_up |= change.to == Phase::Up || change.cause == Cause::Ready;
-        let line = words.map(|words| {
-            let look = look(change);
-            let head = format!("{} {}", look.glyph, change.id.short());
-            let mut text = format!(
-                "{} {} {words}",
-                paint.dim(&clock(timestamp(change.at), zone)),
-                look.paint(paint, &head)
-            );
+        let words = words.map(|words| {
+            let mut text = words;
             match change.out_after {
                 // How long requests went there before somebody noticed is not known here: no time is better than a wrong one.
                 // Without a port it is in no rotation.
@@ -73,11 +69,17 @@ impl Teller {
                 None if back(change) && !first => text.push_str(" · back in the rotation"),
                 None => {}
             }
-            text.push('\n');
             text
+        });
+        let line = words.as_ref().map(|words| {
+            let look = look(change);
+            let head = format!("{} {}", look.glyph, change.id.short());
+            let clock = paint.dim(&clock(timestamp(change.at), zone));
+            format!("{clock} {} {words}\n", look.paint(paint, &head))
         });
         Said {
             line,
+            words,
             note: note(change),
         }
     }

@@ -32,19 +32,9 @@ fn said(key: &str, now: &str, was: &str) -> String {
     }
 }
 
+/// A key that only a later server knows is merely set.
 fn value(key: &str, balancer: &BalancerStatus) -> String {
-    match key {
-        "algorithm" => balancer.algorithm.clone(),
-        "hash_key" => balancer.hash_key.clone(),
-        "sequence" => balancer.sequence.clone(),
-        "sticky" => balancer.sticky.clone(),
-        "detect" => balancer.detect.clone(),
-        "retries" => balancer.retry_limit.to_string(),
-        "allow_hosts" if balancer.allow_hosts.is_empty() => "empty".to_owned(),
-        "allow_hosts" => balancer.allow_hosts.join(","),
-        // A key that only a later server knows.
-        _ => "set".to_owned(),
-    }
+    balancer.setting(key).unwrap_or_else(|| "set".to_owned())
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ proptest! {
                 if let Some(latency) = facts.latency {
                     let lease = but(&one, |one| one.max_connections = 0);
                     let lease = Lease::take(&lease, now).unwrap();
-                    lease.answered(now + Duration::from_millis(latency));
+                    lease.answered(200, now + Duration::from_millis(latency));
                 }
                 if facts.tried {
                     tried.add(&one);
@@ -140,7 +140,7 @@ fn who_is_slow_gets_little_by_load_and_by_latency() {
             if now > start + Duration::from_secs(10) {
                 break;
             }
-            lease.answered(now);
+            lease.answered(200, now);
             drop(lease);
             send(now, &mut flights);
         }

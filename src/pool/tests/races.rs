@@ -153,7 +153,7 @@ async fn nobody_is_forgotten() {
                 if n % 5 == 0 {
                     tokio::task::yield_now().await;
                 }
-                lease.answered(Instant::now());
+                lease.answered(200, Instant::now());
             }
         });
     }

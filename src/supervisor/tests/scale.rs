@@ -145,7 +145,7 @@ async fn those_that_go_finish_their_requests_and_are_forgotten() {
     let first = site.first;
     let kept = site.busy(first + 2);
     let counted = site.rig.pools.all()[0].snapshot();
-    kept.answered(std::time::Instant::now());
+    kept.answered(200, std::time::Instant::now());
     assert_eq!(counted.answered(), 1);
     let reply = site.scale(2).await.unwrap();
     // The one with nothing in flight ends at once, and waits for the other: no place changes.

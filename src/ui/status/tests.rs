@@ -23,6 +23,8 @@ pub(in crate::ui) fn backend(port: u16, state: &str) -> BackendStatus {
         uptime_s: if up { 724.2 } else { 0.0 },
         restarts: 0,
         requests: 1430,
+        errors: 0,
+        fault: None,
         failures: 0,
         failures_by: std::collections::BTreeMap::new(),
         retried_elsewhere: 0,
