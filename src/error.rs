@@ -1,12 +1,16 @@
 //! What a person reads when something is wrong: one shape for every module's errors.
 
+mod explain;
+
+pub use explain::{Explanation, explanation};
+
 use std::fmt;
 
 /// An error as it is shown: code, cause, hint, exit code. Every module has its own error enum with fields; each of them
 /// turns into a `Report` at the edge, and only `ui` prints one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// `LB001` …; what `lbdev explain` will expand.
+    /// `LB001` …; what `lbdev explain` expands.
     pub code: &'static str,
     /// What, which and where: lower-case, names in backticks, no full stop.
     pub message: String,
@@ -105,7 +109,8 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Every code there is, with the line that `lbdev explain` will begin with. A test holds that each is used.
+/// Every code there is, with the line that `lbdev explain` begins with: errors, and from LB100 on what breaks behind a
+/// balancer. A test holds that each is used.
 pub const CODES: &[(&str, &str)] = &[
     ("LB001", "a port is in use"),
     ("LB002", "no project was found"),
@@ -131,4 +136,12 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB032", "a backend is not up"),
     ("LB033", "this needs a terminal"),
     ("LB034", "a backend's terminal is not to be had"),
+    ("LB110", "each copy makes a secret key of its own"),
+    ("LB111", "the cache is in the memory of each process"),
+    ("LB112", "sessions live in the memory of one process"),
+    ("LB113", "the channel layer is in the memory of each process"),
+    ("LB114", "a scheduler runs in every copy"),
+    ("LB115", "several copies write into one SQLite file"),
+    ("LB116", "the application does not answer for lbdev's host"),
+    ("LB117", "cookies or redirects are for HTTPS only"),
 ];

@@ -1,9 +1,11 @@
 //! What goes over the control socket and out of `--json`: the serde mirrors of the core types, version 1. Fields are only
 //! ever added.
 
+mod doctor;
 mod events;
 mod history;
 
+pub use doctor::{Doctor, Finding};
 pub use events::{Event, EventAttempt, EventRequest, Events};
 pub use history::{BackendHistory, History};
 

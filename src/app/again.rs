@@ -60,7 +60,6 @@ pub(super) fn already_running(start: &Start) -> Result<Option<u8>, Vec<Report>> 
         last: Some(0),
         since: None,
         grep: None,
-        json: false,
     };
     // Exactly this one, wherever `up` was typed.
     let place = Place {

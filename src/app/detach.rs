@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::serve::LOST_THE_RACE;
 use super::{BACKGROUND, Start, again, files, pitfalls};
 use crate::control::Client;
-use crate::error::Report;
+use crate::error::{CODES, Report};
 use crate::instance::{self, Folder, Lock};
 use crate::process::Daemon;
 use crate::ui;
@@ -132,6 +132,29 @@ fn fix_ports(args: &mut [OsString], start: &Start) {
     }
 }
 
+/// Under `--json`: how it all is now.
+pub(super) fn tell_status(start: &Start) -> Result<(), Vec<Report>> {
+    let runtime = commands::runtime().map_err(|report| vec![report])?;
+    let client = client(start)?;
+    let status = runtime.block_on(client.status());
+    start.ui.json(&status.map_err(|error| vec![error.into()])?);
+    Ok(())
+}
+
+/// The first error in the log of the background, which is text.
+fn as_report(said: &str) -> Report {
+    let mut lines = said.lines();
+    let first = lines.next().unwrap_or_default();
+    let head = first.strip_prefix("error[").and_then(|rest| rest.split_once("]: "));
+    let (code, message) = head.unwrap_or(("LB006", first));
+    let code = CODES.iter().map(|(code, _)| *code).find(|known| *known == code);
+    let report = Report::failed(code.unwrap_or("LB006"), message);
+    lines.fold(report, |report, line| match line.strip_prefix("  hint: ") {
+        Some(hint) => report.hint(hint),
+        None => report.detail(line.trim_start()),
+    })
+}
+
 pub(super) fn client(start: &Start) -> Result<Client, Vec<Report>> {
     Client::new(start.folder.socket()).map_err(|error| vec![error.into()])
 }
@@ -153,6 +176,9 @@ fn has_ended(start: &Start, followed: &Followed<'_>) -> Result<u8, Vec<Report>> 
         Followed::Ours(daemon) => daemon.try_wait().ok().flatten(),
         Followed::Theirs(_) => None,
     };
+    if !said.is_empty() && start.ui.json {
+        return Err(vec![as_report(&said)]);
+    }
     if !said.is_empty() {
         start.ui.progress(&said);
         let code = status.and_then(|status| status.code());

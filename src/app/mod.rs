@@ -7,6 +7,7 @@ mod ending;
 mod files;
 mod given_up;
 mod guard;
+mod keys;
 mod last_words;
 mod notes;
 mod order;
@@ -20,6 +21,7 @@ mod serve;
 mod sessions;
 mod startup;
 mod tasks;
+mod texts;
 mod watch_start;
 
 use std::ffi::OsString;
@@ -30,7 +32,7 @@ use crate::cli::{self, Invocation, UpOptions, Verb};
 use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::{self, Folder};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 use crate::{commands, demo, process, tomcat};
 
 /// The first word of a command line that runs in the background: what `up -d` starts.
@@ -47,17 +49,23 @@ pub fn main() -> ExitCode {
     if let Some(code) = hidden {
         return code;
     }
+    if cli::completions_asked(&args) {
+        return ExitCode::SUCCESS;
+    }
     let background = args.get(1).is_some_and(|word| word == BACKGROUND);
     if background {
         args.remove(1);
     }
     let invocation = cli::parse(&args);
-    let ui = Ui::new(invocation.color);
-    let json = invocation.json();
-    match run(invocation, background, ui) {
+    // In the background nobody reads data; who started it does, and has its own.
+    let ui = Ui::new(invocation.color, invocation.json && !background);
+    let ended = run(invocation, background, ui);
+    // Before the last words, and whatever thread still has it.
+    ui::terminal::restore();
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(reports) => {
-            ui.reports(&reports, json);
+            ui.reports(&reports);
             ExitCode::from(reports.first().map_or(1, |report| report.exit.code()))
         }
     }
@@ -68,6 +76,8 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
     let options = match verb {
         Verb::Up(options) => options,
         Verb::Task(task) => return commands::run(task, &place, &ui),
+        Verb::Completions(shell) => return texts::completions(shell, &ui),
+        Verb::Man => return texts::man(&ui),
     };
     let config = config::resolve(&options.request)?;
     let folder = if options.request.demo {
@@ -83,7 +93,11 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
         ui,
     };
     if start.options.detach && !background {
-        detach::up(&start)
+        let code = detach::up(&start)?;
+        if ui.json {
+            detach::tell_status(&start)?;
+        }
+        Ok(code)
     } else {
         serve::up(start, background)
     }

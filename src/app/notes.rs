@@ -31,8 +31,13 @@ impl Notes {
         self.journal.push(recorder::trouble(report));
         let said = ui::Said::Trouble(Box::new(report.clone()));
         if self.to.send(said).is_err() {
-            self.ui.report(report, false);
+            self.ui.report(report);
         }
+    }
+
+    /// Who had the terminal has given it back.
+    pub(super) fn returned(&self) {
+        let _ = self.to.send(ui::Said::Returned);
     }
 
     /// Nothing more is said.

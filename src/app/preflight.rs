@@ -6,6 +6,7 @@ use crate::error::Report;
 use crate::instance;
 use crate::process::ports::{self, PortError, Wanted};
 use crate::proxy::{self, BindError, Bound};
+use crate::ui::units::ranges;
 
 /// Binds the balancer's port, and makes sure that nobody listens on the backends' ports. Everything that is taken is
 /// reported at once.
@@ -78,33 +79,10 @@ pub(super) fn managed_ports(config: &Config) -> Vec<u16> {
 
 /// What was found to be in order, in one line: `ports 8000-8003, 8080 are free`.
 pub(super) fn said(config: &Config) -> String {
-    let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for port in managed_ports(config)
-        .into_iter()
-        .chain([config.balancer.listen.port])
-    {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
-            _ => ranges.push((port, port)),
-        }
-    }
-    let one = matches!(ranges.as_slice(), [(first, last)] if first == last);
-    let ranges: Vec<String> = ranges
-        .into_iter()
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        })
-        .collect();
-    format!(
-        "port{} {} {} free",
-        if one { "" } else { "s" },
-        ranges.join(", "),
-        if one { "is" } else { "are" }
-    )
+    let mut all = managed_ports(config);
+    all.push(config.balancer.listen.port);
+    let (plural, are) = if all.len() == 1 { ("", "is") } else { ("s", "are") };
+    format!("port{plural} {} {are} free", ranges(&all))
 }
 
 /// Of each backend, given the first process and its port: the ports that its program listens on instead of that one. Found

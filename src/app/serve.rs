@@ -16,9 +16,9 @@ use super::reload::{self, Reloader};
 use super::run::Then;
 use super::saves::{self, Watches};
 use super::tasks::Tasks;
-use super::{Start, files, given_up, guard, pitfalls, preflight, recorder, sessions};
+use super::{Start, files, given_up, guard, keys, pitfalls, preflight, recorder, sessions};
 use crate::config::{Config, Request, Route};
-use crate::control::{self, About, Control, Door, Journal, Reload};
+use crate::control::{self, About, Client, Control, Door, Journal, Reload};
 use crate::error::Report;
 use crate::instance::{self, Lock};
 use crate::pool::{AccessLog, Pools};
@@ -277,12 +277,15 @@ impl Running {
         let said = Notes::new(notes_to, self.ui, self.journal.clone());
         let config = self.current.load_full();
         let mut screen = None;
+        let (orders_to, orders) = mpsc::unbounded_channel();
         if !self.background && then.is_none() {
             let feeds = ui::Feeds {
                 view: self.supervisor.view(),
                 changes: self.supervisor.changes(),
                 access: self.access.clone(),
                 output: self.output.subscribe(),
+                events: self.journal.subscribe(),
+                orders: Some(orders_to),
                 notes,
             };
             let display = ui::Serving::new(
@@ -298,6 +301,17 @@ impl Running {
         } else {
             // Notes go to the log of the background.
             drop(notes);
+        }
+        if let Ok(client) = Client::new(self.lock.folder().socket()) {
+            let obeyer = keys::Obeyer {
+                client,
+                notes: said.clone(),
+                shutdown: self.shutdown.clone(),
+                lock: self.lock.clone(),
+                url: keys::app_url(&config),
+                dir: config.dir.clone(),
+            };
+            tokio::spawn(obeyer.run(orders));
         }
         // Until the end, and beyond it: it goes when all who could say something have gone.
         let mut troubles = std::mem::replace(&mut self.troubles, mpsc::unbounded_channel().1);

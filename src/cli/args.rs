@@ -1,16 +1,15 @@
 //! The command line in clap's words.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
-use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
-use super::values::{duration, signal, since, threads};
+use super::complete;
+use super::values::{duration, port, replicas, signal, since, threads};
 use crate::backend::Signal;
-use crate::config::request::Request;
-use crate::ui::ColorChoice;
 
 const FIRST_MINUTE: &str = "\
 The first minute:
@@ -32,7 +31,7 @@ pub(super) struct Args {
         global = true,
         help_heading = "Global options"
     )]
-    dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
     /// Use the running project of this name
     #[arg(
         long,
@@ -42,7 +41,7 @@ pub(super) struct Args {
         global = true,
         help_heading = "Global options"
     )]
-    project: Option<String>,
+    pub(super) project: Option<String>,
     /// When to use colours
     #[arg(
         long,
@@ -51,20 +50,23 @@ pub(super) struct Args {
         global = true,
         help_heading = "Global options"
     )]
-    color: Color,
+    pub(super) color: Color,
+    /// Data and errors as JSON, of verbs that have data
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(super) json: bool,
     #[command(subcommand)]
-    verb: Typed,
+    pub(super) verb: Typed,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Color {
+pub(super) enum Color {
     Auto,
     Always,
     Never,
 }
 
 #[derive(Debug, Subcommand)]
-enum Typed {
+pub(super) enum Typed {
     /// Start the project's servers and the balancer in front of them
     #[command(
         after_help = "Examples:\n  lbdev up\n  lbdev up -d --wait\n  lbdev up -n 6 --listen 9080\n  lbdev up -c 'node app.js --port {port}'\n  lbdev up --external 8000-8003"
@@ -124,15 +126,9 @@ enum Typed {
         visible_alias = "ps",
         after_help = "Exit codes: 0 all serve, 3 some do, 4 none does or nothing runs"
     )]
-    Status {
-        #[command(flatten)]
-        json: Json,
-    },
+    Status,
     /// List every running project of this user
-    Ls {
-        #[command(flatten)]
-        json: Json,
-    },
+    Ls,
     /// End backends at once, as a crash would; they stay down until `start`
     #[command(
         after_help = "Examples:\n  lbdev kill 8000\n  lbdev kill web:8001,8002\n  lbdev kill all --restart\n  lbdev kill 8000 -s TERM"
@@ -230,18 +226,40 @@ enum Typed {
     )]
     Set {
         /// Which backends, and the settings: all of them are changed, or none
-        #[arg(value_name = "[TARGET] KEY=VALUE", required = true)]
+        #[arg(value_name = "[TARGET] KEY=VALUE", required = true, add = ArgValueCompleter::new(complete::settings))]
         words: Vec<String>,
-        #[command(flatten)]
-        json: Json,
     },
+    /// Put a fault into what goes to backends: the balancer does it, their processes know nothing
+    #[command(
+        override_usage = "lbdev fault [OPTIONS] <TARGET> <WHAT>...\n       lbdev fault [OPTIONS] <TARGET> off",
+        after_help = "What can happen to a request:\n  latency=250ms   it waits so long before it is sent\n  jitter=50ms     and up to so much longer or shorter, each differently\n  status=503      an answer with this status, which the backend never gave\n  reset           its connection is reset\n  hang            nothing comes, for as long as the fault lasts\n  bandwidth=64kb  the answer comes with so much a second at most\nTo which requests:\n  rate=20%        so many of them (of a hundred), by chance\n  path=/api       those for this path or below it\n\nExamples:\n  lbdev fault 8000 latency=250ms jitter=50ms\n  lbdev fault web status=503 rate=20%\n  lbdev fault all off\n\nFaults end with `off`, and with lbdev. `lbdev freeze` has the process itself hang."
+    )]
+    Fault {
+        #[command(flatten)]
+        target: Target,
+        /// What happens to its requests, or `off`
+        #[arg(value_name = "WHAT", required = true, add = ArgValueCompleter::new(complete::faults))]
+        what: Vec<String>,
+    },
+    /// Show what happened: changes of state, requests that another backend answered, and why
+    #[command(after_help = "Examples:\n  lbdev events\n  lbdev events -f\n  lbdev events --json | jq .text")]
+    Events {
+        /// Go on with what comes
+        #[arg(short, long)]
+        follow: bool,
+        /// Only the last N
+        #[arg(short = 'n', long = "lines", value_name = "N")]
+        last: Option<usize>,
+    },
+    /// Watch the traffic move, live; kill, freeze, drain and slow backends by key
+    Top,
     /// Show what the backends wrote, also after `down`
     #[command(
         after_help = "Examples:\n  lbdev logs\n  lbdev logs 8002 -n 20\n  lbdev logs web -f\n  lbdev logs --since 5m --grep 'ERROR|Traceback'"
     )]
     Logs {
         /// Only these: a port, a service, an id like web:8000, a comma list, or `all`
-        #[arg(value_name = "TARGET")]
+        #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::targets))]
         target: Option<String>,
         /// Go on with what comes
         #[arg(short, long)]
@@ -255,8 +273,6 @@ enum Typed {
         /// Only lines with a match of this regular expression
         #[arg(long, value_name = "RE")]
         grep: Option<String>,
-        #[command(flatten)]
-        json: Json,
     },
     /// Write lbdev.toml for this folder
     #[command(after_help = "Examples:\n  lbdev init\n  lbdev init django")]
@@ -270,266 +286,129 @@ enum Typed {
         shape: Shape,
         #[command(flatten)]
         source: Source,
-        #[command(flatten)]
-        json: Json,
         /// The JSON schema of lbdev.toml, for editors
-        #[arg(long, conflicts_with = "json")]
+        #[arg(long)]
         schema: bool,
     },
+    /// Look for what will go wrong: ports, limits, settings that break behind a balancer
+    #[command(after_help = "Examples:\n  lbdev doctor\n  lbdev doctor 8000    who has this port\n\nExit codes: 0 nothing was found that keeps it from running, 1 something was")]
+    Doctor {
+        /// Only this port: who has it, and how to get it free
+        #[arg(value_name = "PORT", value_parser = port)]
+        port: Option<u16>,
+    },
+    /// Say what a code means: what happened, why, what to do
+    #[command(after_help = "Examples:\n  lbdev explain LB001\n  lbdev explain        all of them, a line each")]
+    Explain {
+        /// A code as an error or a note has it: LB001
+        #[arg(value_name = "CODE", add = ArgValueCompleter::new(complete::codes))]
+        code: Option<String>,
+    },
+    /// Open the application in a browser
+    Open {
+        /// Only print its address
+        #[arg(long)]
+        print: bool,
+    },
+    /// Print what makes a shell complete lbdev's verbs, options and running backends
+    #[command(after_help = "  bash        echo 'source <(lbdev completions bash)' >> ~/.bashrc\n  zsh         echo 'source <(lbdev completions zsh)' >> ~/.zshrc\n  fish        lbdev completions fish > ~/.config/fish/completions/lbdev.fish\n  powershell  lbdev completions powershell >> $PROFILE")]
+    Completions {
+        /// For which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  lbdev man            read it, where there is `man`\n  lbdev man > lbdev.1")]
+    Man,
+}
+
+/// The shells that can be completed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Powershell,
+}
+
+impl Shell {
+    /// As clap's completion engine calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Zsh => "zsh",
+            Shell::Fish => "fish",
+            Shell::Powershell => "powershell",
+        }
+    }
 }
 
 /// How the set-up looks.
 #[derive(Debug, ClapArgs)]
-struct Shape {
+pub(super) struct Shape {
     /// How many copies of the server
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    replicas: Option<u32>,
+    #[arg(short = 'n', long, value_name = "N", value_parser = replicas)]
+    pub(super) replicas: Option<u32>,
     /// Their ports: 8000-8003, 8000, or auto
     #[arg(long, value_name = "RANGE|auto")]
-    ports: Option<String>,
+    pub(super) ports: Option<String>,
     /// Where the balancer listens: 8080, localhost:8080, 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
+    pub(super) listen: Option<String>,
     /// How the next backend is chosen: round_robin, least_conn, random_two, peak_ewma, ip_hash, hash
     #[arg(long, value_name = "NAME")]
-    algorithm: Option<String>,
+    pub(super) algorithm: Option<String>,
     /// Whether a client stays with its backend: off, cookie
     #[arg(long, value_name = "MODE")]
-    sticky: Option<String>,
+    pub(super) sticky: Option<String>,
     /// How a death is noticed: instant, passive, active
     #[arg(long, value_name = "MODE")]
-    detect: Option<String>,
+    pub(super) detect: Option<String>,
     /// Threads of the balancer
     #[arg(long, value_name = "N", value_parser = threads)]
-    workers: Option<usize>,
+    pub(super) workers: Option<usize>,
 }
 
 /// What is started.
 #[derive(Debug, ClapArgs)]
-struct Source {
+pub(super) struct Source {
     /// This file instead of lbdev.toml
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["command", "from", "external"])]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// The command of one server; {port} is its port
     #[arg(short, long, value_name = "CMD", conflicts_with_all = ["from", "external"])]
-    command: Option<String>,
+    pub(super) command: Option<String>,
     /// What to take the command from, where several are possible: lbdev.toml, django, static, …
     #[arg(long, value_name = "FROM", conflicts_with = "external")]
-    from: Option<String>,
+    pub(super) from: Option<String>,
     /// Balance servers that run already: 8000-8003, or HOST:PORT,…
     #[arg(long, value_name = "PORTS")]
-    external: Option<String>,
+    pub(super) external: Option<String>,
 }
 
 /// How it runs.
 #[derive(Debug, ClapArgs)]
-struct Running {
+pub(super) struct Running {
     /// In the background
     #[arg(short, long)]
-    detach: bool,
+    pub(super) detach: bool,
     /// Implies -d: return when all servers are ready
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
     /// Saved files restart nothing
     #[arg(long)]
-    no_watch: bool,
+    pub(super) no_watch: bool,
     /// Also show the lines in which a framework tells of requests
     #[arg(long)]
-    raw_logs: bool,
+    pub(super) raw_logs: bool,
     /// How long --wait waits: 60s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    wait_timeout: Duration,
+    pub(super) wait_timeout: Duration,
 }
 
 #[derive(Debug, ClapArgs)]
-struct Json {
-    /// As JSON
-    #[arg(long, action = ArgAction::SetTrue)]
-    json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-struct Target {
+pub(super) struct Target {
     /// A port, a service, an id like web:8000, a comma list, or `all`
-    #[arg(value_name = "TARGET")]
-    target: String,
-}
-
-impl Args {
-    pub(super) fn into_invocation(self, cwd: &Path) -> Invocation {
-        let place = Place {
-            dir: super::absolute(cwd, self.dir.as_deref()),
-            said: self.dir.is_some(),
-            // An empty LBDEV_PROJECT is the same as none.
-            project: self.project.filter(|name| !name.is_empty()),
-        };
-        let color = match self.color {
-            Color::Auto => ColorChoice::Auto,
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        };
-        let dir = &place.dir;
-        let verb = match self.verb {
-            Typed::Up {
-                shape,
-                source,
-                running,
-                services,
-            } => Verb::Up(running.options(Request {
-                services,
-                ..source.apply(shape.request(dir))
-            })),
-            Typed::Demo { shape, running } => Verb::Up(running.options(Request {
-                demo: true,
-                ..shape.request(dir)
-            })),
-            Typed::Run {
-                shape,
-                source,
-                wait_timeout,
-                services,
-                then,
-            } => Verb::Up(Box::new(UpOptions {
-                request: Request {
-                    services,
-                    no_watch: true,
-                    ..source.apply(shape.request(dir))
-                },
-                detach: false,
-                wait: true,
-                wait_timeout,
-                raw_logs: false,
-                then: Some(then),
-            })),
-            Typed::Reload => Verb::Task(Task::Reload),
-            Typed::Down { all } => Verb::Task(Task::Down { all }),
-            Typed::Status { json } => Verb::Task(Task::Status { json: json.json }),
-            Typed::Ls { json } => Verb::Task(Task::Ls { json: json.json }),
-            Typed::Kill {
-                target,
-                signal,
-                restart,
-            } => Verb::Task(Task::Kill {
-                target: target.target,
-                signal,
-                restart,
-            }),
-            Typed::Start { target } => Verb::Task(Task::Start {
-                target: target.target,
-            }),
-            Typed::Stop { target } => Verb::Task(Task::Stop {
-                target: target.target,
-            }),
-            Typed::Restart { target, rolling } => Verb::Task(Task::Restart {
-                target: target.target,
-                rolling,
-            }),
-            Typed::Drain {
-                target,
-                off,
-                everyone,
-            } => Verb::Task(Task::Drain {
-                target: target.target,
-                off,
-                everyone,
-            }),
-            Typed::Undrain { target } => Verb::Task(Task::Drain {
-                target: target.target,
-                off: true,
-                everyone: false,
-            }),
-            Typed::Freeze { target } => Verb::Task(Task::Freeze {
-                target: target.target,
-            }),
-            Typed::Thaw { target } => Verb::Task(Task::Thaw {
-                target: target.target,
-            }),
-            Typed::Attach { target } => Verb::Task(Task::Attach {
-                target: target.target,
-                debug: false,
-            }),
-            Typed::Debug { target } => Verb::Task(Task::Attach {
-                target: target.target,
-                debug: true,
-            }),
-            Typed::Scale { wanted } => Verb::Task(Task::Scale { wanted }),
-            Typed::Set { words, json } => Verb::Task(Task::Set {
-                words,
-                json: json.json,
-            }),
-            Typed::Logs {
-                target,
-                follow,
-                last,
-                since,
-                grep,
-                json,
-            } => Verb::Task(Task::Logs(LogsOptions {
-                target,
-                follow,
-                last,
-                since,
-                grep,
-                json: json.json,
-            })),
-            Typed::Init { framework } => Verb::Task(Task::Init { framework }),
-            Typed::Config {
-                shape,
-                source,
-                json,
-                schema,
-            } => Verb::Task(Task::Config {
-                request: Box::new(source.apply(shape.request(dir))),
-                json: json.json,
-                schema,
-            }),
-        };
-        Invocation { place, color, verb }
-    }
-}
-
-impl Shape {
-    fn request(self, dir: &Path) -> Request {
-        Request {
-            dir: dir.to_owned(),
-            replicas: self.replicas,
-            ports: self.ports,
-            listen: self.listen,
-            algorithm: self.algorithm,
-            sticky: self.sticky,
-            detect: self.detect,
-            workers: self.workers,
-            ..Request::default()
-        }
-    }
-}
-
-impl Source {
-    fn apply(self, request: Request) -> Request {
-        Request {
-            // As if `-C` had changed the folder first, like `git -C` and `make -C`.
-            file: self.file.map(|file| request.dir.join(file)),
-            command: self.command,
-            from: self.from,
-            external: self.external,
-            ..request
-        }
-    }
-}
-
-impl Running {
-    fn options(self, request: Request) -> Box<UpOptions> {
-        Box::new(UpOptions {
-            request: Request {
-                no_watch: self.no_watch,
-                ..request
-            },
-            // As in `docker compose up --wait`.
-            detach: self.detach || self.wait,
-            wait: self.wait,
-            wait_timeout: self.wait_timeout,
-            raw_logs: self.raw_logs,
-            then: None,
-        })
-    }
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::targets))]
+    pub(super) target: String,
 }

@@ -15,18 +15,10 @@ pub struct Invocation {
     pub place: Place,
     /// When to use colours.
     pub color: ColorChoice,
+    /// Data and errors are to be JSON.
+    pub json: bool,
     /// What to do.
     pub verb: Verb,
-}
-
-impl Invocation {
-    /// Whether the output, errors too, is to be JSON.
-    pub fn json(&self) -> bool {
-        match &self.verb {
-            Verb::Up(_) => false,
-            Verb::Task(task) => task.json(),
-        }
-    }
 }
 
 /// Which project is meant.
@@ -54,6 +46,10 @@ pub enum Verb {
     Up(Box<UpOptions>),
     /// Everything else: see [`commands::run`](crate::commands::run).
     Task(Task),
+    /// What makes this shell complete our words.
+    Completions(&'static str),
+    /// The manual page.
+    Man,
 }
 
 /// A verb that asks or tells something, and ends.
@@ -65,15 +61,9 @@ pub enum Task {
         all: bool,
     },
     /// One row a backend.
-    Status {
-        /// As JSON.
-        json: bool,
-    },
+    Status,
     /// Every running project.
-    Ls {
-        /// As JSON.
-        json: bool,
-    },
+    Ls,
     /// A signal to the whole process tree, now.
     Kill {
         /// Which backends, as typed.
@@ -135,8 +125,37 @@ pub enum Task {
     Set {
         /// A target or none, then `KEY=VALUE`, as typed.
         words: Vec<String>,
-        /// As JSON.
-        json: bool,
+    },
+    /// Put a fault into what goes to backends, or take it out.
+    Fault {
+        /// Which backends, as typed.
+        target: String,
+        /// `latency=250ms`, `reset`, `off`, as typed.
+        what: Vec<String>,
+    },
+    /// What happened.
+    Events {
+        /// Go on with what comes.
+        follow: bool,
+        /// Only so many of the last.
+        last: Option<usize>,
+    },
+    /// The live screen.
+    Top,
+    /// Look for what will go wrong.
+    Doctor {
+        /// Only this port.
+        port: Option<u16>,
+    },
+    /// What a code means.
+    Explain {
+        /// Which, as typed; `None` is all.
+        code: Option<String>,
+    },
+    /// Show the application in a browser.
+    Open {
+        /// Only its address.
+        print: bool,
     },
     /// Take over what `lbdev.toml` says by now.
     Reload,
@@ -151,32 +170,30 @@ pub enum Task {
     Config {
         /// What was asked for.
         request: Box<Request>,
-        /// As JSON.
-        json: bool,
         /// Not this one, but what the file may hold.
         schema: bool,
     },
 }
 
-impl Task {
-    /// Whether the output, errors too, is to be JSON.
-    pub fn json(&self) -> bool {
+impl Verb {
+    /// Why there is no JSON of it, if there is none: the verb, and what to do instead.
+    pub fn without_json(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Task::Status { json } | Task::Ls { json } => *json,
-            Task::Set { json, .. } | Task::Config { json, .. } => *json,
-            Task::Logs(options) => options.json,
-            Task::Down { .. }
-            | Task::Kill { .. }
-            | Task::Start { .. }
-            | Task::Stop { .. }
-            | Task::Restart { .. }
-            | Task::Drain { .. }
-            | Task::Attach { .. }
-            | Task::Freeze { .. }
-            | Task::Thaw { .. }
-            | Task::Scale { .. }
-            | Task::Reload
-            | Task::Init { .. } => false,
+            Verb::Up(options) if options.then.is_some() => {
+                Some(("run", "the output is that of the command"))
+            }
+            Verb::Up(options) if !options.detach => Some((
+                "up in the foreground",
+                "run `lbdev up -d --wait --json`, then `lbdev events -f --json`",
+            )),
+            Verb::Completions(_) => Some(("completions", "leave `--json` out")),
+            Verb::Man => Some(("man", "leave `--json` out")),
+            Verb::Task(Task::Attach { .. }) => Some((
+                "attach",
+                "run `lbdev logs --json` for what a backend writes",
+            )),
+            Verb::Task(Task::Top) => Some(("top", "run `lbdev status --json`")),
+            Verb::Up(_) | Verb::Task(_) => None,
         }
     }
 }
@@ -211,6 +228,4 @@ pub struct LogsOptions {
     pub since: Option<jiff::Timestamp>,
     /// Only lines with a match of this regular expression.
     pub grep: Option<String>,
-    /// As JSON, a line each.
-    pub json: bool,
 }

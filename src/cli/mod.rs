@@ -1,7 +1,11 @@
 //! What was typed, as plain values: the only module that knows clap.
 
 mod args;
+mod complete;
 mod invocation;
+mod man;
+mod meaning;
+mod usage;
 mod values;
 
 use std::ffi::OsString;
@@ -9,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+pub use complete::{asked as completions_asked, registration};
+pub use man::page as man_page;
 pub use invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
 
-use crate::error::{Exit, Report};
+use crate::error::Report;
 use crate::ui::ColorChoice;
 
 /// Why there is nothing to run.
@@ -24,15 +30,8 @@ pub enum Stop {
         /// Without.
         plain: String,
     },
-    /// Wrong usage, in clap's words. Exit code 2.
-    Usage {
-        /// With colours.
-        colored: String,
-        /// Without.
-        plain: String,
-        /// The same, for `--json`.
-        report: Box<Report>,
-    },
+    /// Wrong usage. Exit code 2.
+    Usage(Box<Report>),
     /// The current folder, or another thing that every verb needs, is not to be had.
     Unable(Box<Report>),
 }
@@ -42,8 +41,7 @@ impl Stop {
     pub fn exit_code(&self) -> u8 {
         match self {
             Stop::Text { .. } => 0,
-            Stop::Usage { .. } => Exit::Usage.code(),
-            Stop::Unable(report) => report.exit.code(),
+            Stop::Usage(report) | Stop::Unable(report) => report.exit.code(),
         }
     }
 }
@@ -60,14 +58,23 @@ where
     I: IntoIterator<Item = A>,
     A: Into<OsString> + Clone,
 {
-    let typed = args::Args::try_parse_from(args).map_err(stop)?;
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let words = || args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let typed = args::Args::try_parse_from(&args).map_err(|error| stop(error, &words()))?;
     let cwd = cwd().map_err(|source| {
         let report = Report::failed("LB007", format!("the current folder is gone: {source}"));
         Stop::Unable(Box::new(
             report.hint("run `cd` to a folder that exists, then try again"),
         ))
     })?;
-    Ok(typed.into_invocation(&cwd))
+    let invocation = typed.into_invocation(&cwd);
+    match invocation.verb.without_json().filter(|_| invocation.json) {
+        Some((verb, instead)) => {
+            let report = Report::usage("LB021", format!("`lbdev {verb}` has no JSON form"));
+            Err(Stop::Usage(Box::new(report.hint(instead))))
+        }
+        None => Ok(invocation),
+    }
 }
 
 /// The current folder. In one that was removed, where it was: the shell still knows, and what runs for it can be stopped.
@@ -91,13 +98,11 @@ pub fn parse(args: &[OsString]) -> Invocation {
     match parse_from(args, current_folder) {
         Ok(invocation) => invocation,
         Err(stop) => {
-            let ui = crate::ui::Ui::new(color);
+            let ui = crate::ui::Ui::new(color, json);
             let code = stop.exit_code();
             match stop {
                 Stop::Text { colored, plain } => ui.out_either(&colored, &plain),
-                Stop::Usage { report, .. } if json => ui.report(&report, true),
-                Stop::Usage { colored, plain, .. } => ui.err_either(&colored, &plain),
-                Stop::Unable(report) => ui.report(&report, json),
+                Stop::Usage(report) | Stop::Unable(report) => ui.report(&report),
             }
             std::process::exit(i32::from(code))
         }
@@ -119,25 +124,19 @@ fn color_typed(args: &[OsString]) -> ColorChoice {
         .unwrap_or(ColorChoice::Auto)
 }
 
-fn stop(error: clap::Error) -> Stop {
+fn stop(error: clap::Error, typed: &[String]) -> Stop {
     use clap::error::ErrorKind;
-    let rendered = error.render();
-    let (colored, plain) = (rendered.ansi().to_string(), rendered.to_string());
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Text { colored, plain },
-        _ => {
-            let first = plain.lines().next().unwrap_or_default();
-            let message = first.strip_prefix("error: ").unwrap_or(first);
-            let report = Report::usage("LB021", message).hint("run `lbdev --help`");
-            let report = Box::new(report);
-            Stop::Usage {
-                colored,
-                plain,
-                report,
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let rendered = error.render();
+            Stop::Text {
+                colored: rendered.ansi().to_string(),
+                plain: rendered.to_string(),
             }
         }
+        _ => Stop::Usage(Box::new(usage::report(&error, typed))),
     }
 }
 

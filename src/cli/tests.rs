@@ -17,13 +17,13 @@ fn verb(line: &str) -> Verb {
 fn task(line: &str) -> Task {
     match verb(line) {
         Verb::Task(task) => task,
-        Verb::Up(_) => panic!("{line}"),
+        other => panic!("{line}: {other:?}"),
     }
 }
 
 fn usage(line: &str) -> String {
     match parse(line) {
-        Err(Stop::Usage { plain, .. }) => plain,
+        Err(Stop::Usage(report)) => report.to_string(),
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -109,7 +109,8 @@ fn up_becomes_a_request() {
 
 #[test]
 fn the_other_verbs() {
-    assert_eq!(task("lbdev ps --json"), Task::Status { json: true });
+    assert_eq!(task("lbdev ps --json"), Task::Status);
+    assert!(parse("lbdev ps --json").unwrap().json);
     assert_eq!(
         task("lbdev kill 8000"),
         Task::Kill {
@@ -137,17 +138,16 @@ fn the_other_verbs() {
         wanted: wanted.into(),
     };
     assert_eq!(task("lbdev scale web=6"), scale("web=6"));
-    let set = |words: &[&str], json| Task::Set {
+    let set = |words: &[&str]| Task::Set {
         words: words.iter().map(|&word| word.into()).collect(),
-        json,
     };
     assert_eq!(
         task("lbdev set 8000 weight=3"),
-        set(&["8000", "weight=3"], false)
+        set(&["8000", "weight=3"])
     );
     assert_eq!(
         task("lbdev set algorithm=hash --json hash_key=cookie:id"),
-        set(&["algorithm=hash", "hash_key=cookie:id"], true)
+        set(&["algorithm=hash", "hash_key=cookie:id"])
     );
     assert_eq!(
         task("lbdev logs 8000 -f -n 5"),
@@ -157,7 +157,6 @@ fn the_other_verbs() {
             last: Some(5),
             since: None,
             grep: None,
-            json: false
         })
     );
     let there = parse("lbdev -C /x status --project shop --color never").unwrap();
@@ -198,23 +197,115 @@ fn signals_and_times() {
 
 #[test]
 fn wrong_usage_says_what_was_meant() {
-    for (line, says) in [
-        ("lbdev upp", "'up'"),
-        ("lbdev kill", "<TARGET>"),
-        ("lbdev kill 8000 -s BANG", "want one of TERM, INT"),
-        ("lbdev up -n 0", "0 is not in"),
-        ("lbdev up -n many", "many"),
-        ("lbdev up --workers 0", "at least 1"),
-        ("lbdev up --external 1 -c x", "cannot be used with"),
-        ("lbdev demo --from django", "--from"),
-        ("lbdev status --color pink", "pink"),
-        ("lbdev set", "KEY=VALUE"),
-        ("lbdev scale", "[SERVICE=]N"),
-        ("lbdev drain --off --everyone 8000", "cannot be used with"),
-    ] {
-        let said = usage(line);
-        assert!(said.contains(says), "{line}: {said}");
-    }
+    let lines = [
+        "lbdev upp",
+        "lbdev frobnicate",
+        "lbdev unfreeze 8000",
+        "lbdev kill",
+        "lbdev kill 8000 8001",
+        "lbdev kill 8000 -s BANG",
+        "lbdev kill 8000 --sginal TERM",
+        "lbdev kill 8000 --xyz",
+        "lbdev up -n 0",
+        "lbdev up -n many",
+        "lbdev up -n",
+        "lbdev up --workers 0",
+        "lbdev up --external 1 -c x",
+        "lbdev up --listen 1 --listen 2",
+        "lbdev up --wait-timeout soon",
+        "lbdev demo --from django",
+        "lbdev status --color pink",
+        "lbdev set",
+        "lbdev scale",
+        "lbdev fault 8000",
+        "lbdev logs --since yesterday",
+        "lbdev completions tcsh",
+        "lbdev doctor 99999",
+        "lbdev drain --off --everyone 8000",
+        "lbdev top --json",
+        "lbdev up --json",
+    ];
+    let said: String = lines.iter().map(|line| format!("$ {line}\n{}\n", usage(line))).collect();
+    insta::assert_snapshot!(said, @"
+    $ lbdev upp
+    error[LB021]: there is no verb `upp`
+      hint: did you mean `lbdev up`?
+    $ lbdev frobnicate
+    error[LB021]: there is no verb `frobnicate`
+      hint: run `lbdev --help` to see all verbs
+    $ lbdev unfreeze 8000
+    error[LB021]: there is no verb `unfreeze`
+      hint: did you mean `lbdev thaw`?
+    $ lbdev kill
+    error[LB021]: `lbdev kill` needs `<TARGET>`
+      hint: run `lbdev kill --help` to see what it takes
+    $ lbdev kill 8000 8001
+    error[LB021]: `8001` is one word too many for `lbdev kill`
+      hint: run `lbdev kill --help` to see what it takes
+    $ lbdev kill 8000 -s BANG
+    error[LB021]: `BANG` is not possible for `--signal <SIG>`: want one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, STOP, CONT, ABRT, ALRM, BUS, CHLD, FPE, ILL, IO, PIPE, PROF, PWR, SEGV, SYS, TRAP, TSTP, TTIN, TTOU, URG, VTALRM, WINCH, XCPU, XFSZ, or its number
+      hint: run `lbdev kill --help` to see what it takes
+    $ lbdev kill 8000 --sginal TERM
+    error[LB021]: `lbdev kill` has no option `--sginal`
+      hint: did you mean `--signal`?
+    $ lbdev kill 8000 --xyz
+    error[LB021]: `lbdev kill` has no option `--xyz`
+      hint: run `lbdev kill --help` to see what it takes
+    $ lbdev up -n 0
+    error[LB021]: `0` is not possible for `--replicas <N>`: want a number from 1 to 256
+      hint: run `lbdev up --help` to see what it takes
+    $ lbdev up -n many
+    error[LB021]: `many` is not possible for `--replicas <N>`: want a number from 1 to 256
+      hint: run `lbdev up --help` to see what it takes
+    $ lbdev up -n
+    error[LB021]: `--replicas <N>` needs a value
+      hint: run `lbdev up --help` to see what it takes
+    $ lbdev up --workers 0
+    error[LB021]: `0` is not possible for `--workers <N>`: at least 1
+      hint: run `lbdev up --help` to see what it takes
+    $ lbdev up --external 1 -c x
+    error[LB021]: `--external <PORTS>` and `--command <CMD>` exclude each other
+      hint: leave one of them out
+    $ lbdev up --listen 1 --listen 2
+    error[LB021]: `--listen <ADDRESS>` is there twice
+      hint: leave one of them out
+    $ lbdev up --wait-timeout soon
+    error[LB021]: `soon` is not possible for `--wait-timeout <TIME>`: want a time like `60s`, `500ms` or `2m`
+      hint: run `lbdev up --help` to see what it takes
+    $ lbdev demo --from django
+    error[LB021]: `lbdev demo` has no option `--from`
+      hint: run `lbdev demo --help` to see what it takes
+    $ lbdev status --color pink
+    error[LB021]: `pink` is not possible for `--color <WHEN>`; known: `auto`, `always` or `never`
+      hint: run `lbdev status --help` to see what it takes
+    $ lbdev set
+    error[LB021]: `lbdev set` needs `<[TARGET] KEY=VALUE>...`
+      hint: run `lbdev set --help` to see what it takes
+    $ lbdev scale
+    error[LB021]: `lbdev scale` needs `<[SERVICE=]N>`
+      hint: run `lbdev scale --help` to see what it takes
+    $ lbdev fault 8000
+    error[LB021]: `lbdev fault` needs `<WHAT>...`
+      hint: run `lbdev fault --help` to see what it takes
+    $ lbdev logs --since yesterday
+    error[LB021]: `yesterday` is not possible for `--since <TIME>`: want a time like `5m`, `2h30m`, `18:00` or `2026-11-22T14:00`
+      hint: run `lbdev logs --help` to see what it takes
+    $ lbdev completions tcsh
+    error[LB021]: `tcsh` is not possible for `<SHELL>`; known: `bash`, `zsh`, `fish` or `powershell`
+      hint: did you mean `zsh`?
+    $ lbdev doctor 99999
+    error[LB021]: `99999` is not possible for `[PORT]`: want a port, from 1 to 65535
+      hint: run `lbdev doctor --help` to see what it takes
+    $ lbdev drain --off --everyone 8000
+    error[LB021]: `--off` and `--everyone` exclude each other
+      hint: leave one of them out
+    $ lbdev top --json
+    error[LB021]: `lbdev top` has no JSON form
+      hint: run `lbdev status --json`
+    $ lbdev up --json
+    error[LB021]: `lbdev up in the foreground` has no JSON form
+      hint: run `lbdev up -d --wait --json`, then `lbdev events -f --json`
+    ");
     assert_eq!(parse("lbdev upp").unwrap_err().exit_code(), 2);
 }
 
@@ -240,29 +331,38 @@ fn help_is_short_and_begins_with_the_first_minute() {
     Usage: lbdev [OPTIONS] <COMMAND>
 
     Commands:
-      up       Start the project's servers and the balancer in front of them
-      demo     `up` with built-in demo servers: needs no project
-      run      Run a command while everything runs: start, wait until all is ready, run it, stop
-      reload   Take over what lbdev.toml says by now, without losing a request
-      down     Stop everything that was started for this folder
-      status   Show one row a backend [alias: ps]
-      ls       List every running project of this user
-      kill     End backends at once, as a crash would; they stay down until `start`
-      start    Start backends that are down, and wait until they answer
-      stop     Let backends finish their requests, then stop them
-      restart  Stop backends, start them again, and wait until they answer
-      drain    Send backends no new requests; those in flight finish, the process goes on
-      undrain  Send drained backends requests again
-      freeze   Have backends hang: their ports accept, and nobody answers [alias: pause]
-      thaw     Let frozen backends go on [alias: unpause]
-      attach   Have this terminal be a backend's, which needs `pty = true`; Ctrl-P Ctrl-Q lets go
-      debug    Restart a backend with this terminal and send it every request, for a breakpoint()
-      scale    Run more backends of a service, or fewer; those that go finish their requests
-      set      Change a setting while requests are answered; `lbdev.toml` stays as it is
-      logs     Show what the backends wrote, also after `down`
-      init     Write lbdev.toml for this folder
-      config   Show the set-up with every default filled in
-      help     Print this message or the help of the given subcommand(s)
+      up           Start the project's servers and the balancer in front of them
+      demo         `up` with built-in demo servers: needs no project
+      run          Run a command while everything runs: start, wait until all is ready, run it, stop
+      reload       Take over what lbdev.toml says by now, without losing a request
+      down         Stop everything that was started for this folder
+      status       Show one row a backend [alias: ps]
+      ls           List every running project of this user
+      kill         End backends at once, as a crash would; they stay down until `start`
+      start        Start backends that are down, and wait until they answer
+      stop         Let backends finish their requests, then stop them
+      restart      Stop backends, start them again, and wait until they answer
+      drain        Send backends no new requests; those in flight finish, the process goes on
+      undrain      Send drained backends requests again
+      freeze       Have backends hang: their ports accept, and nobody answers [alias: pause]
+      thaw         Let frozen backends go on [alias: unpause]
+      attach       Have this terminal be a backend's, which needs `pty = true`; Ctrl-P Ctrl-Q lets go
+      debug        Restart a backend with this terminal and send it every request, for a breakpoint()
+      scale        Run more backends of a service, or fewer; those that go finish their requests
+      set          Change a setting while requests are answered; `lbdev.toml` stays as it is
+      fault        Put a fault into what goes to backends: the balancer does it, their processes know
+                   nothing
+      events       Show what happened: changes of state, requests that another backend answered, and why
+      top          Watch the traffic move, live; kill, freeze, drain and slow backends by key
+      logs         Show what the backends wrote, also after `down`
+      init         Write lbdev.toml for this folder
+      config       Show the set-up with every default filled in
+      doctor       Look for what will go wrong: ports, limits, settings that break behind a balancer
+      explain      Say what a code means: what happened, why, what to do
+      open         Open the application in a browser
+      completions  Print what makes a shell complete lbdev's verbs, options and running backends
+      man          Print the manual page
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
@@ -272,6 +372,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
       -C <DIR>              Use the project in DIR instead of the current folder
           --project <NAME>  Use the running project of this name [env: LBDEV_PROJECT]
           --color <WHEN>    When to use colours [default: auto] [possible values: auto, always, never]
+          --json            Data and errors as JSON, of verbs that have data
 
     The first minute:
       lbdev up            in your project's folder: 4 copies of its server behind http://localhost:8080
@@ -282,7 +383,8 @@ fn help_is_short_and_begins_with_the_first_minute() {
     ");
     for verb in [
         "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "drain",
-        "undrain", "scale", "set", "logs", "init", "config",
+        "undrain", "scale", "set", "fault", "events", "top", "logs", "doctor", "explain", "open",
+        "completions", "man", "init", "config",
     ] {
         let help = text(&format!("lbdev {verb} --help"));
         assert!(help.lines().count() < 48, "{verb}: {help}");

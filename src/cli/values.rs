@@ -3,6 +3,19 @@
 use std::time::Duration;
 
 use crate::backend::Signal;
+use crate::config::defaults::MOST_BACKENDS;
+
+/// How many backends.
+pub(super) fn replicas(typed: &str) -> Result<u32, String> {
+    let count = typed.parse().ok().filter(|count| *count >= 1 && *count as usize <= MOST_BACKENDS);
+    count.ok_or_else(|| format!("want a number from 1 to {MOST_BACKENDS}"))
+}
+
+/// A port.
+pub(super) fn port(typed: &str) -> Result<u16, String> {
+    let port = typed.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "want a port, from 1 to 65535".to_owned())
+}
 
 /// How many threads.
 pub(super) fn threads(typed: &str) -> Result<usize, String> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::connect;
+use super::{connect, tell_backends};
 use crate::backend::Signal;
 use crate::cli::Place;
 use crate::control::client::Client;
@@ -48,10 +48,13 @@ pub(super) async fn kill(
             }
             Some(pid) => acted::signalled(backend, signal_name, pid, ui.out),
         };
-        ui.out(&line);
+        ui.did(&line);
     }
     if killed > 0 && !restart && reply.backends.len() > 1 {
-        ui.out(&acted::bring_back(target));
+        ui.did(&acted::bring_back(target));
+    }
+    if ui.json {
+        ui.json(&reply);
     }
     Ok(0)
 }
@@ -65,9 +68,9 @@ pub(super) async fn start(place: &Place, target: &str, ui: &Ui) -> Result<u8, Re
     for backend in reply.backends {
         let old = find(&before, &backend.id);
         if old.is_some_and(|old| old.state == "up") {
-            ui.out(&acted::already(&backend, ui.out));
+            ui.did(&acted::already(&backend, ui.out));
         } else if old.is_some_and(|old| old.desired == "up" && up_but_drained(old)) {
-            ui.out(&acted::up_but_drained(&backend, ui.out));
+            ui.did(&acted::up_but_drained(&backend, ui.out));
         } else {
             waiting.push(backend);
         }
@@ -81,7 +84,9 @@ pub(super) async fn start(place: &Place, target: &str, ui: &Ui) -> Result<u8, Re
         }
         judge_start(now, took, ui)
     })
-    .await
+    .await?;
+    tell_backends(&client, target, ui).await?;
+    Ok(0)
 }
 
 /// Lets requests in flight finish, stops, and waits until it has ended.
@@ -93,7 +98,7 @@ pub(super) async fn stop(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
     for backend in reply.backends {
         let old = find(&before, &backend.id);
         if old.is_some_and(|old| old.state == "stopped" && old.desired == "stopped") {
-            ui.out(&acted::already(&backend, ui.out));
+            ui.did(&acted::already(&backend, ui.out));
         } else {
             waiting.push(backend);
         }
@@ -108,13 +113,17 @@ pub(super) async fn stop(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
             _ => Verdict::NotYet,
         }
     })
-    .await
+    .await?;
+    tell_backends(&client, target, ui).await?;
+    Ok(0)
 }
 
 /// Stops, starts, and waits until it answers again.
 pub(super) async fn restart(place: &Place, target: &str, ui: &Ui) -> Result<u8, Report> {
     let (_, client) = connect(place, ui)?;
-    restart_named(&client, target, ui).await
+    restart_named(&client, target, ui).await?;
+    tell_backends(&client, target, ui).await?;
+    Ok(0)
 }
 
 /// Restarts all that `target` names at once.
@@ -182,13 +191,14 @@ pub(super) async fn wait(
             match judge(now, &status, took) {
                 Verdict::NotYet => true,
                 Verdict::Done(line) => {
-                    ui.out(&line);
+                    ui.did(&line);
                     false
                 }
                 Verdict::Failed(report) => {
                     match failure {
                         None => failure = Some(*report),
-                        Some(_) => ui.report(&report, false),
+                        Some(_) if ui.json => {}
+                        Some(_) => ui.report(&report),
                     }
                     false
                 }

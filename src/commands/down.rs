@@ -10,7 +10,8 @@ use crate::instance::{self, Folder, Found, InstanceError};
 use crate::process;
 use crate::ui::Ui;
 use crate::ui::units::{plural, took};
-use crate::wire::BackendStatus;
+use crate::wire::{BackendStatus, Instance, VERSION};
+use serde_json::json;
 
 /// Between two looks at whether it is gone.
 const LOOK: Duration = Duration::from_millis(20);
@@ -43,6 +44,7 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
             (false, None) => format!("nothing is running for `{}`", instance::tilde(&place.dir)),
         };
         ui.progress(&what);
+        tell_stopped(&[], ui);
         return Ok(0);
     }
     let mut failure = None;
@@ -50,12 +52,29 @@ pub(super) async fn down(place: &Place, all: bool, ui: &Ui) -> Result<u8, Report
         if let Err(report) = stop(one, ui).await {
             match failure {
                 None => failure = Some(report),
-                Some(_) => ui.report(&report, false),
+                Some(_) if ui.json => {}
+                Some(_) => ui.report(&report),
             }
         }
     }
     clean_up()?;
-    failure.map_or(Ok(0), Err)
+    failure.map_or(Ok(()), Err)?;
+    tell_stopped(&found, ui);
+    Ok(0)
+}
+
+/// Under `--json`: what was stopped.
+fn tell_stopped(found: &[Found], ui: &Ui) {
+    if ui.json {
+        let one = |found: &Found| {
+            let Instance {
+                project, dir, pid, ..
+            } = &found.instance;
+            json!({ "project": project, "dir": dir, "pid": pid })
+        };
+        let stopped: Vec<_> = found.iter().map(one).collect();
+        ui.json(&json!({ "version": VERSION, "stopped": stopped }));
+    }
 }
 
 /// One that has only just been started cannot be told anything yet, but it is there: its folder is locked. It is waited
@@ -149,7 +168,7 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
         tokio::time::sleep(LOOK).await;
     }
     let backends = plural(backends, "backend", "backends");
-    ui.out(&format!(
+    ui.did(&format!(
         "{} {} stopped after {} ({backends})",
         ui.out.check(),
         found.instance.project,

@@ -29,13 +29,16 @@ pub(super) async fn drain(
             true => acted::drained_already(backend, ui.out),
             false => acted::drained(backend, stay, ui.out),
         };
-        ui.out(&line);
+        ui.did(&line);
     }
     let after = client.status().await?;
     for service in idle_services(&reply.backends, &after) {
         ui.note(&format!(
             "no backend of `{service}` takes requests now: they wait until one does"
         ));
+    }
+    if ui.json {
+        ui.json(&reply);
     }
     Ok(0)
 }
@@ -50,7 +53,10 @@ pub(super) async fn undrain(place: &Place, target: &str, ui: &Ui) -> Result<u8, 
             true => acted::drained_already(backend, ui.out),
             false => acted::undrained(backend, ui.out),
         };
-        ui.out(&line);
+        ui.did(&line);
+    }
+    if ui.json {
+        ui.json(&reply);
     }
     Ok(0)
 }

@@ -13,10 +13,13 @@ pub(super) async fn freeze(place: &Place, target: &str, ui: &Ui) -> Result<u8, R
     let reply = client.act(target, "freeze", None).await?;
     for backend in &reply.backends {
         let was = find(&before, &backend.id).is_some_and(|old| old.state == "frozen");
-        ui.out(&match was {
+        ui.did(&match was {
             true => acted::already(backend, ui.out),
             false => acted::frozen(backend, &before.balancer.detect, ui.out),
         });
+    }
+    if ui.json {
+        ui.json(&reply);
     }
     Ok(0)
 }
@@ -28,7 +31,10 @@ pub(super) async fn thaw(place: &Place, target: &str, ui: &Ui) -> Result<u8, Rep
     let reply = client.act(target, "thaw", None).await?;
     for backend in &reply.backends {
         let was = find(&before, &backend.id).is_some_and(|old| old.state == "frozen");
-        ui.out(&acted::thawed(backend, was, ui.out));
+        ui.did(&acted::thawed(backend, was, ui.out));
+    }
+    if ui.json {
+        ui.json(&reply);
     }
     Ok(0)
 }

@@ -68,7 +68,7 @@ pub(super) async fn logs(place: &Place, options: &LogsOptions, ui: &Ui) -> Resul
     } else {
         read(&dir, &wanted).map_err(unreadable)?
     };
-    let mut print = Print::new(options.json, known.as_deref(), &records);
+    let mut print = Print::new(ui.json, known.as_deref(), &records);
     if records.is_empty() && !options.follow {
         if wanted.since.is_some() || wanted.grep.is_some() {
             ui.progress("no line is like that");

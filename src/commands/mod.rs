@@ -3,20 +3,28 @@
 mod act;
 mod attach;
 mod down;
+mod doctor;
 mod drain;
+mod events;
+mod explain;
+mod fault;
 mod freeze;
 mod left_over;
 mod logs;
+mod open;
 mod reload;
 mod rolling;
 mod scale;
 mod set;
 mod setup;
 mod status;
+mod top;
 
 use std::future::Future;
 
+pub(crate) use fault::read as read_fault;
 pub(crate) use left_over::end_left_over;
+pub(crate) use open::in_browser;
 pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
 
 use crate::cli::{Place, Task};
@@ -32,8 +40,8 @@ use crate::ui::Ui;
 pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
     let done = match task {
         Task::Down { all } => block_on(down::down(place, all, ui)),
-        Task::Status { json } => block_on(status::status(place, json, ui)),
-        Task::Ls { json } => block_on(status::ls(json, ui)),
+        Task::Status => block_on(status::status(place, ui)),
+        Task::Ls => block_on(status::ls(ui)),
         Task::Kill {
             target,
             signal,
@@ -62,7 +70,13 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
             block_on(attach::attach(place, &target, how, ui))
         }
         Task::Scale { wanted } => block_on(scale::scale(place, &wanted, ui)),
-        Task::Set { words, json } => block_on(set::set(place, &words, json, ui)),
+        Task::Set { words } => block_on(set::set(place, &words, ui)),
+        Task::Fault { target, what } => block_on(fault::fault(place, &target, &what, ui)),
+        Task::Events { follow, last } => block_on(events::events(place, follow, last, ui)),
+        Task::Top => block_on(top::top(place, ui)),
+        Task::Doctor { port } => return doctor::doctor(place, port, ui),
+        Task::Explain { code } => explain::explain(code.as_deref(), ui),
+        Task::Open { print } => block_on(open::open(place, print, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
         Task::Reload => {
             return runtime()
@@ -74,7 +88,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
             ui.out(&format!("{:#}", crate::config::schema()));
             Ok(0)
         }
-        Task::Config { request, json, .. } => return setup::config(&request, json, ui),
+        Task::Config { request, .. } => return setup::config(&request, ui),
     };
     done.map_err(|report| vec![report])
 }
@@ -109,6 +123,14 @@ fn connect(place: &Place, ui: &Ui) -> Result<(Found, Client), Report> {
     }
     let client = client_of(&found)?;
     Ok((found, client))
+}
+
+/// Under `--json`: the backends that were meant, as they now are.
+async fn tell_backends(client: &Client, target: &str, ui: &Ui) -> Result<(), Report> {
+    if ui.json {
+        ui.json(&client.backends(target).await?);
+    }
+    Ok(())
 }
 
 fn client_of(found: &Found) -> Result<Client, Report> {

@@ -15,9 +15,12 @@ pub(super) async fn reload(place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
     let before = client.status().await.map_err(|error| vec![error.into()])?;
     let reloaded = client.reload(None).await.map_err(ClientError::reports)?;
     tell(&reloaded, ui);
-    follow(&client, &reloaded, &before, ui)
-        .await
-        .map_err(|report| vec![report])
+    let followed = follow(&client, &reloaded, &before, ui).await;
+    let code = followed.map_err(|report| vec![report])?;
+    if ui.json {
+        ui.json(&reloaded);
+    }
+    Ok(code)
 }
 
 /// Says what has changed at once, and what is under way.
@@ -26,7 +29,7 @@ pub(crate) fn tell(reloaded: &Reloaded, ui: &Ui) {
         ui.note(note);
     }
     for line in acted::reloaded(reloaded) {
-        ui.out(&line);
+        ui.did(&line);
     }
 }
 
@@ -53,7 +56,7 @@ pub(crate) async fn follow(
                 if now.is_none()
                     && let Some(old) = old
                 {
-                    ui.out(&acted::gone(old, old.pid, took, ui.out));
+                    ui.did(&acted::gone(old, old.pid, took, ui.out));
                 }
                 return now.is_some();
             }
@@ -70,7 +73,7 @@ pub(crate) async fn follow(
                 // It stays down, as somebody wanted.
                 "stopped" if now.desired == "stopped" => false,
                 "up" if !same => {
-                    ui.out(&acted::up(now, took, ui.out));
+                    ui.did(&acted::up(now, took, ui.out));
                     false
                 }
                 "draining" if !now.enabled && !same && now.healthy => false,

@@ -4,7 +4,7 @@
 //! by the server, and the others as they are.
 
 use super::act::{find, restart_named};
-use super::connect;
+use super::{connect, tell_backends};
 use crate::cli::Place;
 use crate::error::Report;
 use crate::ui::status::serves;
@@ -47,6 +47,7 @@ pub(super) async fn restart(place: &Place, target: &str, ui: &Ui) -> Result<u8, 
             }
         }
     }
+    tell_backends(&client, target, ui).await?;
     Ok(0)
 }
 

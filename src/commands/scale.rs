@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::act::{LOOK, PATIENCE, find, judge_start, wait};
-use super::connect;
+use super::{connect, tell_backends};
 use crate::cli::Place;
 use crate::config::defaults::MOST_BACKENDS;
 use crate::control::client::Client;
@@ -38,11 +38,14 @@ pub(super) async fn scale(place: &Place, wanted: &str, ui: &Ui) -> Result<u8, Re
         .filter(|backend| find(&before, &backend.id).is_none())
         .collect();
     if new.is_empty() && going.is_empty() {
-        ui.out(&acted::scaled_already(service, count));
+        ui.did(&acted::scaled_already(service, count));
+        tell_backends(&client, service, ui).await?;
         return Ok(0);
     }
     until_gone(&client, going, &before, ui).await?;
-    wait(&client, new, ui, |now, _, took| judge_start(now, took, ui)).await
+    wait(&client, new, ui, |now, _, took| judge_start(now, took, ui)).await?;
+    tell_backends(&client, service, ui).await?;
+    Ok(0)
 }
 
 /// `6` or `web=6`.
@@ -103,7 +106,7 @@ async fn until_gone(
             let there = find(&status, &backend.id).is_some();
             if !there {
                 let pid = find(before, &backend.id).and_then(|old| old.pid);
-                ui.out(&acted::gone(backend, pid, took, ui.out));
+                ui.did(&acted::gone(backend, pid, took, ui.out));
             }
             there
         });

@@ -20,7 +20,6 @@ struct Wanted<'a> {
 pub(super) async fn set(
     place: &Place,
     words: &[String],
-    json: bool,
     ui: &Ui,
 ) -> Result<u8, Report> {
     let wanted = wanted(words)?;
@@ -31,23 +30,23 @@ pub(super) async fn set(
     match wanted.target {
         Some(target) => {
             let reply = client.set_of(target, body).await?;
-            if json {
+            if ui.json {
                 ui.json(&reply);
                 return Ok(0);
             }
             for backend in &reply.backends {
                 let was = find(&before, &backend.id).map(|old| old.weight);
-                ui.out(&settings::weight(backend, was, ui.out));
+                ui.did(&settings::weight(backend, was, ui.out));
             }
         }
         None => {
             let reply = client.set(body).await?;
-            if json {
+            if ui.json {
                 ui.json(&reply);
                 return Ok(0);
             }
             for (key, _) in &wanted.settings {
-                ui.out(&settings::changed(key, &before.balancer, &reply.balancer));
+                ui.did(&settings::changed(key, &before.balancer, &reply.balancer));
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::config::{self, request::Request};
 use crate::error::Report;
 use crate::instance::tilde;
 use crate::ui::Ui;
+use crate::wire::VERSION;
 
 /// Writes `lbdev.toml` for what is recognised, or for `framework`. One that is there is left alone.
 pub(super) fn init(place: &Place, framework: Option<&str>, ui: &Ui) -> Result<u8, Report> {
@@ -37,11 +38,15 @@ pub(super) fn init(place: &Place, framework: Option<&str>, ui: &Ui) -> Result<u8
                 ),
                 None => "start it with `lbdev up`".to_owned(),
             };
-            ui.out(&format!(
+            ui.did(&format!(
                 "{} wrote {} · {next}",
                 ui.out.check(),
                 tilde(&path)
             ));
+            if ui.json {
+                let wrote = path.to_string_lossy();
+                ui.json(&serde_json::json!({ "version": VERSION, "wrote": wrote }));
+            }
             Ok(0)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(there()),
@@ -54,12 +59,12 @@ pub(super) fn init(place: &Place, framework: Option<&str>, ui: &Ui) -> Result<u8
 }
 
 /// Shows the set-up with every default filled in.
-pub(super) fn config(request: &Request, json: bool, ui: &Ui) -> Result<u8, Vec<Report>> {
-    let config = config::resolve(request)?;
-    if json {
-        ui.json(&config::json(&config));
+pub(super) fn config(request: &Request, ui: &Ui) -> Result<u8, Vec<Report>> {
+    let (config, origins) = config::resolve_with_origins(request)?;
+    if ui.json {
+        ui.json(&config::json_with_origins(&config, &origins));
     } else {
-        ui.out(&config::render(&config));
+        ui.out(&config::render_with_origins(&config, &origins));
     }
     Ok(0)
 }

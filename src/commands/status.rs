@@ -13,7 +13,7 @@ use crate::ui::{Ui, ls as listing, status as screen};
 use crate::wire::{Instance, Status};
 
 /// One row a backend; the exit code says whether all, some or none serve.
-pub(super) async fn status(place: &Place, json: bool, ui: &Ui) -> Result<u8, Report> {
+pub(super) async fn status(place: &Place, ui: &Ui) -> Result<u8, Report> {
     let (_, client) = match connect(place, ui) {
         Ok(connected) => connected,
         Err(report) if report.code == "LB005" => {
@@ -25,7 +25,7 @@ pub(super) async fn status(place: &Place, json: bool, ui: &Ui) -> Result<u8, Rep
         Err(report) => return Err(report),
     };
     let status = client.status().await?;
-    if json {
+    if ui.json {
         ui.json(&status);
     } else {
         ui.out(&screen::render(
@@ -49,14 +49,14 @@ fn exit_code(status: &Status) -> u8 {
 }
 
 /// Every running project of this user.
-pub(super) async fn ls(json: bool, ui: &Ui) -> Result<u8, Report> {
+pub(super) async fn ls(ui: &Ui) -> Result<u8, Report> {
     let mut found: Vec<(Instance, Option<Status>)> = Vec::new();
     for one in instance::all_running()? {
         let status = ask(&one.instance).await;
         found.push((one.instance, status));
     }
     let list = listing::listing(&found);
-    if json {
+    if ui.json {
         ui.json(&list);
     } else if found.is_empty() {
         ui.progress(

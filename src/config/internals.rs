@@ -46,7 +46,7 @@ fn resolve_text(text: &str) -> Result<Config, Vec<Report>> {
     };
     let source = Some(Source { name: FILE, text });
     let mut faults = Vec::new();
-    let made = make(&request, dir, source, &around, &mut faults);
+    let (made, _) = make(&request, dir, source, &around, &mut faults);
     match faults.is_empty() {
         true => Ok(made),
         false => Err(reports(faults, source)),

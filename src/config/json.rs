@@ -6,10 +6,21 @@ use super::value::{
     RESTART_MODES, STOP_SIGNALS, budget_text, duration_text, expected_status_text, limit_text,
     listen_text, name_of, ready_text, route_text, size_text,
 };
-use super::{BackendSpec, Config, Service, WatchMode};
+use super::{BackendSpec, Config, Origins, Service, WatchMode};
 use crate::backend::Kind;
 
-/// The set-up as JSON, version 1: `lbdev config --json`.
+/// The set-up as JSON, version 1: `lbdev config --json`. `from` says where each value was said; what is not in it is a
+/// default.
+pub fn json_with_origins(config: &Config, origins: &Origins) -> Value {
+    let mut all = json(config);
+    let from: serde_json::Map<String, Value> = (origins.iter())
+        .map(|(key, origin)| (key.to_owned(), Value::from(origin)))
+        .collect();
+    all["from"] = Value::Object(from);
+    all
+}
+
+/// The set-up as JSON.
 pub fn json(config: &Config) -> Value {
     let balancer = &config.balancer;
     let timeouts = &balancer.timeouts;

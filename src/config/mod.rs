@@ -17,6 +17,7 @@ mod json;
 mod live;
 mod more;
 mod needs;
+mod origins;
 mod platform;
 mod policy;
 mod ports;
@@ -37,14 +38,15 @@ mod words;
 pub use fault::{FAULT_KEYS, Fault, Instead};
 pub use hosts::{HostError, HostList, HostPattern};
 pub use init::{PLACEHOLDER, init};
-pub use json::{fingerprint, json};
+pub use json::{fingerprint, json, json_with_origins};
 pub use live::{
     LIVE_KEYS, LiveChange, WEIGHT_KEY, read_weight, unknown_of_backend, unknown_setting,
 };
 pub use more::More;
-pub use render::render;
+pub use origins::Origins;
+pub use render::{render, render_with_origins};
 pub use request::Request;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_with_origins};
 pub use schema::schema;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -10,11 +10,23 @@ use super::value::{
     listen_text, name_of, ports_text, ready_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
-use super::{BackendSpec, Balancer, Command, Config, Need, Service, Task, WatchMode};
+use super::{BackendSpec, Balancer, Command, Config, Need, Origins, Service, Task, WatchMode};
 use crate::backend::{Kind, Ready};
 
 /// The set-up as an `lbdev.toml` with every default written out. Read again, it is the same set-up.
 pub fn render(config: &Config) -> String {
+    written(config, &|_| String::new())
+}
+
+/// The same, with where each value was said behind it.
+pub fn render_with_origins(config: &Config, origins: &Origins) -> String {
+    written(config, &|key| format!("  # {}", origins.of(key)))
+}
+
+/// What stands behind a key's value.
+type Behind<'a> = &'a dyn Fn(&str) -> String;
+
+fn written(config: &Config, behind: Behind<'_>) -> String {
     let mut out = String::new();
     line(
         &mut out,
@@ -25,10 +37,10 @@ pub fn render(config: &Config) -> String {
         line(&mut out, &format!("# note: {note}"));
     }
     out.push('\n');
-    balancer(&mut out, &config.balancer);
+    balancer(&mut out, &config.balancer, behind);
     for each in &config.services {
         out.push('\n');
-        service(&mut out, config, each);
+        service(&mut out, config, each, behind);
     }
     out
 }
@@ -42,7 +54,7 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-fn balancer(out: &mut String, balancer: &Balancer) {
+fn balancer(out: &mut String, balancer: &Balancer, behind: Behind<'_>) {
     let (live, retry, passive) = (&balancer.live, &balancer.retry, &balancer.passive);
     let timeouts = &balancer.timeouts;
     let time = |time: Duration| quoted(&duration_text(time));
@@ -95,8 +107,7 @@ fn balancer(out: &mut String, balancer: &Balancer) {
         ("trust_forwarded", balancer.trust_forwarded.to_string()),
         ("workers", balancer.workers.to_string()),
     ] {
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{key} = {value}");
+        line(out, &format!("{key} = {value}{}", behind(&format!("balancer.{key}"))));
     }
 }
 
@@ -106,7 +117,7 @@ fn inline(pairs: &[(&str, String)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
-fn service(out: &mut String, config: &Config, service: &Service) {
+fn service(out: &mut String, config: &Config, service: &Service, behind: Behind<'_>) {
     let Some(first) = service.backends.first() else {
         return;
     };
@@ -166,7 +177,8 @@ fn service(out: &mut String, config: &Config, service: &Service) {
     keys.extend(around(service, first));
     let _ = writeln!(out, "[services.{}]", service.name);
     for (key, value) in keys {
-        let _ = writeln!(out, "{key} = {value}");
+        let behind = behind(&format!("services.{}.{key}", service.name));
+        line(out, &format!("{key} = {value}{behind}"));
     }
     for backend in &service.backends {
         let weight = (backend.weight != 1).then(|| format!("weight = {}", backend.weight));

@@ -8,6 +8,7 @@ use super::choice::choose;
 use super::defaults::{FILE, LISTEN};
 use super::draft::{BalancerDraft, Draft, PortsDraft, ServiceDraft};
 use super::environment::project_path;
+use super::origins::Origins;
 use super::problem::{At, Fault, Problem, Source, Where, reports};
 use super::python::{self};
 use super::request::Request;
@@ -25,11 +26,26 @@ pub fn resolve(request: &Request) -> Result<Config, Vec<Report>> {
     resolve_in(request, &Surroundings::real())
 }
 
+/// [`resolve`], with where each value was said.
+///
+/// # Errors
+/// As there.
+pub fn resolve_with_origins(request: &Request) -> Result<(Config, Origins), Vec<Report>> {
+    resolve_both(request, &Surroundings::real())
+}
+
 /// [`resolve`] on a given machine.
 pub(super) fn resolve_in(
     request: &Request,
     around: &Surroundings<'_>,
 ) -> Result<Config, Vec<Report>> {
+    resolve_both(request, around).map(|(config, _)| config)
+}
+
+fn resolve_both(
+    request: &Request,
+    around: &Surroundings<'_>,
+) -> Result<(Config, Origins), Vec<Report>> {
     let fail = |problem| {
         let fault = Fault {
             at: Where::Nowhere,
@@ -111,7 +127,7 @@ pub(super) fn make(
     source: Option<Source<'_>>,
     around: &Surroundings<'_>,
     faults: &mut Vec<Fault>,
-) -> Config {
+) -> (Config, Origins) {
     // The built-in demo needs no Python, and looking for one can cost a process.
     let python = match request.demo {
         true => None,
@@ -119,6 +135,7 @@ pub(super) fn make(
     };
     let mut choice = choose(request, dir, source, python.as_ref(), around, faults);
     flags::apply(request, &mut choice.draft, faults);
+    let origins = Origins::of_draft(&choice.draft, source, &choice.origin);
 
     let listen = At {
         value: choice
@@ -166,7 +183,7 @@ pub(super) fn make(
     let mut balancer = balancer(&choice.draft.balancer, listen.value);
     let routes = services.iter().flat_map(|service| &service.routes);
     balancer.live.allow_hosts = balancer.live.allow_hosts.with_routes(routes);
-    Config {
+    let config = Config {
         project: match request.demo {
             true => "demo".to_owned(),
             false => project_name(dir),
@@ -176,7 +193,8 @@ pub(super) fn make(
         notes: choice.notes,
         balancer,
         services,
-    }
+    };
+    (config, origins)
 }
 
 /// Ports that somebody named, so that none of them is chosen as a free one.

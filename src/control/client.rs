@@ -95,6 +95,23 @@ impl Client {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
+    /// What happened after the event of this number; waits up to `wait` for the first.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn events(&self, after: u64, wait: Duration) -> Result<wire::Events, ClientError> {
+        let path = format!("/v1/events?after={after}&wait_ms={}", wait.as_millis());
+        self.ask(Method::GET, &path, None).await
+    }
+
+    /// The last minute, second by second.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn history(&self) -> Result<wire::History, ClientError> {
+        self.ask(Method::GET, "/v1/history", None).await
+    }
+
     /// The backends that `target` names, as a person typed it. Nothing is done to them.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Only this module knows `duct`. Nothing here knows states or policies: it launches a run, signals a run, and reports
 //! how a run ended.
 
+mod ask;
 mod beside;
 mod daemon;
 mod escapes;
@@ -37,6 +38,7 @@ use std::time::{Duration, SystemTime};
 use crate::backend::{BackendId, ExitStatus, RunId, Signal};
 use crate::config::Command;
 
+pub use ask::ask;
 pub use beside::Beside;
 pub use daemon::{Daemon, spawn_detached};
 pub use escapes::strip_escapes;

@@ -36,12 +36,15 @@ pub struct Pitfall {
     pub said: &'static str,
     /// What to do about it.
     pub what: &'static str,
+    /// For `lbdev explain`.
+    pub code: &'static str,
 }
 
 impl std::fmt::Display for Pitfall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (file, line) = (self.file.display(), self.line);
-        write!(f, "{} ({file}:{line}): {}", self.said, self.what)
+        let (said, what, code) = (self.said, self.what, self.code);
+        write!(f, "{said} ({file}:{line}): {what} · lbdev explain {code}")
     }
 }
 
@@ -54,6 +57,7 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
+    code: String,
     ending: String,
     text: String,
     unless: Option<String>,
@@ -133,6 +137,7 @@ fn in_text(file: &Path, text: &str) -> Vec<Pitfall> {
                 line: line + 1,
                 said: &look.rule.said,
                 what: &look.rule.what,
+                code: &look.rule.code,
             });
         }
     }

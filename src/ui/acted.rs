@@ -81,6 +81,18 @@ pub fn reloaded(reloaded: &Reloaded) -> Vec<String> {
     lines
 }
 
+/// `● 8000 has the fault latency=250ms now (was none)`
+pub fn fault(backend: &BackendStatus, was: Option<&str>, paint: Paint) -> String {
+    let head = head(&backend.state, backend, paint);
+    match (backend.fault.as_deref(), was) {
+        (Some(now), Some(was)) if now == was => format!("{head} has the fault {now} already"),
+        (Some(now), Some(was)) => format!("{head} has the fault {now} now (was {was})"),
+        (Some(now), None) => format!("{head} has the fault {now} now"),
+        (None, Some(was)) => format!("{head} has no fault any more (was {was})"),
+        (None, None) => format!("{head} has no fault"),
+    }
+}
+
 /// The last line after several were killed.
 pub fn bring_back(target: &str) -> String {
     format!("lbdev start {target} brings them back")

@@ -10,6 +10,8 @@ use tokio::sync::broadcast::error::TryRecvError;
 use super::access::{Meter, Shown, line as access_line};
 use super::banner::{About, opening, ready};
 use super::changes::Teller;
+use super::events::line as event_line;
+use super::keys::{self, Keys, Order, Pressed};
 use super::lines::{Names, render as output_line};
 use super::screen::{Row, Screen, Step};
 use super::serving::Said;
@@ -22,6 +24,7 @@ use crate::process::output::Line;
 use crate::process::strip_escapes;
 use crate::recognise::access_lines;
 use crate::supervisor::{BackendView, Change, View};
+use crate::wire::Event;
 
 /// What backends write while they start is held back so long, for the start to stand together.
 const HOLD: Duration = Duration::from_secs(2);
@@ -49,6 +52,9 @@ pub(super) struct Display {
     held_lost: u64,
     /// Nothing more comes from the backends.
     pub(super) output_closed: bool,
+    /// Keys work.
+    pub(super) has_keys: bool,
+    keys: Keys,
     /// Every backend became ready, and what they wrote meanwhile was held back.
     started_well: bool,
 }
@@ -72,6 +78,8 @@ impl Display {
             held_bytes: 0,
             held_lost: 0,
             output_closed: false,
+            has_keys: false,
+            keys: Keys::default(),
             started_well: false,
         }
     }
@@ -99,7 +107,55 @@ impl Display {
             self.screen.settle();
             if serving > 0 && !view.stopping {
                 self.screen.err(&ready(&self.about, serving, self.ui.err));
+                if self.has_keys {
+                    let line = self.ui.err.dim(keys::LINE);
+                    self.screen.err(&format!("\n  {line}\n\n"));
+                }
             }
+        }
+    }
+
+    /// Somebody pressed a key; what others have to do for it.
+    pub(super) fn key(&mut self, key: char, view: &View) -> Option<Order> {
+        let pressed = match (self.starting, key) {
+            (true, 'q') => Pressed::Order(Order::Quit),
+            // The lines of the start are in the way.
+            (true, _) => Pressed::Nothing,
+            (false, key) => self.keys.press(key, view),
+        };
+        self.screen.ask(self.keys.line().unwrap_or_default());
+        match pressed {
+            Pressed::Nothing | Pressed::Asks => None,
+            Pressed::Show(text) => {
+                self.screen.err(&text);
+                None
+            }
+            Pressed::RawLogs => {
+                let raw = !self.about.raw_logs;
+                self.about.raw_logs = raw;
+                self.note(match raw {
+                    true => "the frameworks' own lines about requests are shown; `a` hides them",
+                    false => "the frameworks' own lines about requests are hidden; `a` shows them",
+                });
+                None
+            }
+            Pressed::Order(order) => Some(order),
+        }
+    }
+
+    /// Another program has the terminal from now on, or not any more.
+    pub(super) fn leave(&mut self, away: bool) -> Result<(), WriteError> {
+        self.screen.leave(away)
+    }
+
+    /// A setting or a fault is another one.
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), WriteError> {
+        match event.kind.as_str() {
+            "settings" | "fault" => {
+                let line = event_line(event, self.ui.out, &self.zone);
+                self.screen.out(&line)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -259,7 +315,7 @@ impl Display {
     /// What lbdev itself has to say.
     pub(super) fn say(&self, said: &Said) {
         match said {
-            Said::Over => {}
+            Said::Over | Said::Returned => {}
             Said::Note(text) => self.note(text),
             Said::Trouble(trouble) => {
                 let text = report(trouble, self.ui.err);
@@ -331,7 +387,7 @@ fn row(backend: &BackendView, now: Instant, waited: Duration) -> Row {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -399,6 +455,20 @@ mod tests {
             why: None,
             on_trial: false,
             waiting: false,
+        }
+    }
+
+    pub(in crate::ui) fn view(backends: &[(u16, Phase)]) -> View {
+        let one = |&(port, phase): &(u16, Phase)| {
+            let mut one = backend(Kind::Managed, phase);
+            let mut spec = BackendSpec::clone(&one.spec);
+            spec.id = BackendId::new("web", Slot::Port(port));
+            one.spec = Arc::new(spec);
+            one
+        };
+        View {
+            backends: backends.iter().map(one).collect(),
+            stopping: false,
         }
     }
 

@@ -13,12 +13,17 @@ pub mod access;
 pub mod acted;
 pub mod banner;
 pub mod changes;
+pub mod doctor;
+pub mod events;
+pub mod explained;
+mod keys;
 pub mod lines;
 pub mod ls;
 pub mod serving;
 pub mod settings;
 pub mod starting;
 pub mod status;
+pub mod top;
 #[cfg_attr(windows, path = "terminal_windows.rs")]
 pub mod terminal;
 pub mod units;
@@ -28,6 +33,7 @@ use std::process::ExitCode;
 
 pub use banner::About;
 pub use color::{ColorChoice, Paint};
+pub use keys::Order;
 pub use serving::{End, Feeds, Running, Said, Serving};
 pub use starting::Starting;
 pub use state::Look;
@@ -49,11 +55,13 @@ pub struct Ui {
     pub out_terminal: bool,
     /// stderr is a terminal: progress may move.
     pub err_terminal: bool,
+    /// Data and errors are JSON; what a verb did is in its data.
+    pub json: bool,
 }
 
 impl Ui {
     /// By the flag, the environment and the two streams.
-    pub fn new(choice: ColorChoice) -> Self {
+    pub fn new(choice: ColorChoice, json: bool) -> Self {
         let [no_color, force, term] =
             ["NO_COLOR", "CLICOLOR_FORCE", "TERM"].map(|name| std::env::var(name).ok());
         let wanted = |terminal| {
@@ -72,6 +80,7 @@ impl Ui {
             err: wanted(err_terminal),
             out_terminal,
             err_terminal,
+            json,
         }
     }
 
@@ -87,14 +96,19 @@ impl Ui {
         write_or_end(Stream::Out, &ended(text));
     }
 
+    /// What a verb did, a line of it: data for eyes.
+    pub fn did(&self, text: &str) {
+        if !self.json {
+            self.out(text);
+        }
+    }
+
     /// A value as JSON on one line of stdout.
     pub fn json<T: serde::Serialize>(&self, value: &T) {
         match serde_json::to_string(value) {
             Ok(text) => self.out(&text),
             Err(error) => self.report(
-                &Report::failed("LB007", format!("cannot write JSON: {error}")),
-                false,
-            ),
+                &Report::failed("LB007", format!("cannot write JSON: {error}"))),
         }
     }
 
@@ -109,13 +123,13 @@ impl Ui {
     }
 
     /// An error: in words on stderr, or under `--json` as an object on stdout.
-    pub fn report(&self, report: &Report, json: bool) {
-        self.reports(std::slice::from_ref(report), json);
+    pub fn report(&self, report: &Report) {
+        self.reports(std::slice::from_ref(report));
     }
 
     /// Several errors at once. Under `--json` the first is `error`, and if there are more, all are `errors`.
-    pub fn reports(&self, reports: &[Report], json: bool) {
-        if json {
+    pub fn reports(&self, reports: &[Report]) {
+        if self.json {
             if let Some(text) = problems(reports) {
                 self.out(&text);
             }
@@ -127,11 +141,11 @@ impl Ui {
     }
 
     /// Prints what went wrong, and gives the exit code for it.
-    pub fn end(&self, outcome: Result<u8, Vec<Report>>, json: bool) -> ExitCode {
+    pub fn end(&self, outcome: Result<u8, Vec<Report>>) -> ExitCode {
         match outcome {
             Ok(code) => ExitCode::from(code),
             Err(errors) => {
-                self.reports(&errors, json);
+                self.reports(&errors);
                 let first = errors.first().map_or(1, |error| error.exit.code());
                 ExitCode::from(first)
             }
@@ -141,11 +155,6 @@ impl Ui {
     /// A text that comes with and without colours, on stdout.
     pub(crate) fn out_either(&self, colored: &str, plain: &str) {
         write_or_end(Stream::Out, if self.out.on() { colored } else { plain });
-    }
-
-    /// A text that comes with and without colours, on stderr.
-    pub(crate) fn err_either(&self, colored: &str, plain: &str) {
-        write_or_end(Stream::Err, if self.err.on() { colored } else { plain });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The backends that are about to start: a moving line each on a terminal, else a plain line when one is there.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -7,6 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::stream::{Stream, WriteError, write};
 use super::units::took;
 use super::{Look, Paint, Ui};
+
+/// Back to the beginning of the line, and nothing is left of it (ECMA-48 EL).
+const CLEAR: &str = "\r\u{1b}[K";
 
 /// How far one backend has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +93,21 @@ pub(super) struct Screen {
     ui: Ui,
     moving: Option<Moving>,
     rows: Vec<Row>,
+    /// The line below all others that asks for something.
+    asking: RefCell<String>,
+    /// Another program has the terminal: what is to be shown waits.
+    away: RefCell<Option<Waiting>>,
 }
+
+/// What waits while another program has the terminal.
+#[derive(Debug, Default)]
+struct Waiting {
+    texts: VecDeque<(Stream, String)>,
+    lost: usize,
+}
+
+/// So many texts wait at most; of more the last ones.
+const WAITING: usize = 500;
 
 #[derive(Debug)]
 struct Moving {
@@ -102,6 +121,8 @@ impl Screen {
             ui,
             moving: None,
             rows: Vec::new(),
+            asking: RefCell::default(),
+            away: RefCell::default(),
         }
     }
 
@@ -178,19 +199,64 @@ impl Screen {
 
     /// Data. `Err` only when nobody reads it any more.
     pub(super) fn out(&self, text: &str) -> Result<(), WriteError> {
-        self.beside(|| write(Stream::Out, text))
+        self.show(Stream::Out, text)
     }
 
     /// Progress and notes. A reader of stderr that is gone is not missed.
     pub(super) fn err(&self, text: &str) {
-        let _ = self.beside(|| write(Stream::Err, text));
+        let _ = self.show(Stream::Err, text);
     }
 
-    fn beside<T>(&self, writes: impl FnOnce() -> T) -> T {
-        match &self.moving {
-            Some(moving) => moving.all.suspend(writes),
-            None => writes(),
+    /// The line below all others is this one from now on; none if it is empty.
+    pub(super) fn ask(&self, line: String) {
+        let mut asking = self.asking.borrow_mut();
+        if asking.is_empty() && line.is_empty() {
+            return;
         }
+        let _ = write(Stream::Err, &format!("{CLEAR}{line}"));
+        *asking = line;
+    }
+
+    /// Another program has the terminal from now on, or not any more: then what has come meanwhile is shown.
+    pub(super) fn leave(&self, away: bool) -> Result<(), WriteError> {
+        if away {
+            self.away.borrow_mut().get_or_insert_default();
+            return Ok(());
+        }
+        let Some(waiting) = self.away.take() else {
+            return Ok(());
+        };
+        if waiting.lost > 0 {
+            self.err(&format!("… {} lines before\n", waiting.lost));
+        }
+        for (stream, text) in waiting.texts {
+            self.show(stream, &text)?;
+        }
+        Ok(())
+    }
+
+    fn show(&self, stream: Stream, text: &str) -> Result<(), WriteError> {
+        if let Some(waiting) = self.away.borrow_mut().as_mut() {
+            if waiting.texts.len() >= WAITING
+                && let Some((_, text)) = waiting.texts.pop_front()
+            {
+                waiting.lost += text.lines().count();
+            }
+            waiting.texts.push_back((stream, text.to_owned()));
+            return Ok(());
+        }
+        let asking = self.asking.borrow();
+        if !asking.is_empty() {
+            let _ = write(Stream::Err, CLEAR);
+        }
+        let written = match &self.moving {
+            Some(moving) => moving.all.suspend(|| write(stream, text)),
+            None => write(stream, text),
+        };
+        if !asking.is_empty() {
+            let _ = write(Stream::Err, &asking);
+        }
+        written
     }
 }
 

@@ -14,11 +14,14 @@ use tokio::time::MissedTickBehavior;
 use super::Ui;
 use super::banner::About;
 use super::display::Display;
+use super::keys::Order;
 use super::stream::WriteError;
+use super::terminal::KeyReader;
 use crate::error::Report;
 use crate::pool::AccessLog;
 use crate::process::output::Line;
 use crate::supervisor::{Change, View};
+use crate::wire::Event;
 
 /// Requests are shown in batches: a person does not see the difference, and a busy data path feels it.
 const BATCH: Duration = Duration::from_millis(50);
@@ -32,6 +35,8 @@ pub enum Said {
     Note(String),
     /// Of trouble.
     Trouble(Box<Report>),
+    /// Who had the terminal has given it back.
+    Returned,
     /// Nothing more.
     Over,
 }
@@ -47,6 +52,10 @@ pub struct Feeds {
     pub access: Arc<AccessLog>,
     /// What backends write.
     pub output: broadcast::Receiver<Line>,
+    /// What somebody has changed.
+    pub events: broadcast::Receiver<Event>,
+    /// What keys ask for; nobody reads keys without it.
+    pub orders: Option<mpsc::UnboundedSender<Order>>,
     /// What lbdev itself has to say. After [`Said::Over`], and when the sender of the view is gone, the display ends, after
     /// what is still in the other feeds.
     pub notes: mpsc::UnboundedReceiver<Said>,
@@ -132,11 +141,16 @@ impl Serving {
         let access = feeds.access.clone();
         let first = feeds.view.borrow_and_update().clone();
         let mut shown = Display::new(ui, about, &first);
+        let (keys_to, mut keys) = mpsc::unbounded_channel();
+        // Without them it is shown all the same.
+        let reader = feeds.orders.as_ref().and_then(|_| KeyReader::start(keys_to).ok().flatten());
+        shown.has_keys = reader.is_some();
         shown.view(&first);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut not_before = tokio::time::Instant::now();
         let (mut noted, mut viewed, mut changing) = (true, true, true);
+        let (mut keyed, mut eventful) = (reader.is_some(), true);
         while viewed || noted {
             let batch = async {
                 tokio::time::sleep_until(not_before).await;
@@ -163,16 +177,42 @@ impl Serving {
                     Err(RecvError::Lagged(n)) => shown.lost(n, "lines"),
                     Err(RecvError::Closed) => { shown.output_closed = true; Ok(()) }
                 },
+                key = keys.recv(), if keyed => {
+                    let view = feeds.view.borrow().clone();
+                    let order = match key {
+                        Some(key) => shown.key(key, &view),
+                        None => { keyed = false; None }
+                    };
+                    let lent = order == Some(Order::Top);
+                    if lent && let Some(reader) = &reader {
+                        reader.lend(true);
+                    }
+                    if let (Some(order), Some(orders)) = (order, &feeds.orders) {
+                        // Nobody obeys any more when the end has come.
+                        let _ = orders.send(order);
+                    }
+                    if lent { shown.leave(true) } else { Ok(()) }
+                }
+                event = feeds.events.recv(), if eventful => match event {
+                    Ok(event) => shown.event(&event),
+                    Err(RecvError::Lagged(_)) => Ok(()),
+                    Err(RecvError::Closed) => { eventful = false; Ok(()) }
+                },
                 batch = batch => {
                     not_before = tokio::time::Instant::now() + BATCH;
                     shown.access(batch)
                 }
                 text = feeds.notes.recv(), if noted => {
                     match text {
-                        None | Some(Said::Over) => noted = false,
-                        Some(text) => shown.say(&text),
+                        None | Some(Said::Over) => { noted = false; Ok(()) }
+                        Some(Said::Returned) => {
+                            if let Some(reader) = &reader {
+                                reader.lend(false);
+                            }
+                            shown.leave(false)
+                        }
+                        Some(text) => { shown.say(&text); Ok(()) }
                     }
-                    Ok(())
                 }
                 _ = tick.tick(), if shown.ticks() => {
                     let view = feeds.view.borrow().clone();
@@ -184,6 +224,8 @@ impl Serving {
                 return End::ReaderGone;
             }
         }
+        drop(reader);
+        let _ = shown.leave(false);
         match rest(&mut shown, &mut feeds).await {
             Ok(()) => End::Finished,
             Err(_) => End::ReaderGone,
