@@ -12,7 +12,7 @@ use crate::backend::{BackendId, By, Exit};
 use crate::control::Journal;
 use crate::error::Report;
 use crate::pool::{Access, AccessLog, since_start};
-use crate::supervisor::{Cause, Change, Handle};
+use crate::supervisor::{Cause, Change, Handle, exit_words};
 use crate::ui::changes::Teller;
 use crate::ui::units::{timestamp, took};
 use crate::ui::{Paint, plural};
@@ -25,10 +25,6 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Records until the supervisor ends.
 pub(super) fn start(journal: &Arc<Journal>, supervisor: &Handle, access: &Arc<AccessLog>) {
-    for backend in &supervisor.view().borrow().backends {
-        let now = since_start(Instant::now());
-        journal.state(&backend.spec.id, backend.phase, now);
-    }
     tokio::spawn(states(journal.clone(), supervisor.changes()));
     tokio::spawn(requests(journal.clone(), access.clone()));
 }
@@ -57,7 +53,7 @@ async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>)
             at: to_the_millisecond(change.at),
             kind: "state".to_owned(),
             backend: Some(change.id.to_string()),
-            text: said.words.unwrap_or_else(|| format!("is {to}")),
+            text: said.words.unwrap_or_else(|| plain(&change)),
             from: Some(change.from.word().to_owned()),
             to: Some(to.to_owned()),
             by: Some(by(&change.cause).to_owned()),
@@ -65,6 +61,14 @@ async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>)
             after_ms: Some(ms(change.after)),
             ..Event::default()
         });
+    }
+}
+
+/// What is said of a change that is told with another one on a screen.
+fn plain(change: &Change) -> String {
+    match &change.cause {
+        Cause::Exited(exit) => format!("has ended: {}", exit_words(exit)),
+        _ => format!("is {}", change.to.word()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod attach;
+mod browser;
 mod down;
 mod doctor;
 mod drain;
@@ -11,7 +12,6 @@ mod fault;
 mod freeze;
 mod left_over;
 mod logs;
-mod open;
 mod reload;
 mod rolling;
 mod scale;
@@ -24,7 +24,7 @@ use std::future::Future;
 
 pub(crate) use fault::read as read_fault;
 pub(crate) use left_over::end_left_over;
-pub(crate) use open::in_browser;
+pub(crate) use browser::in_browser;
 pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
 
 use crate::cli::{Place, Task};
@@ -76,7 +76,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),
         Task::Explain { code } => explain::explain(code.as_deref(), ui),
-        Task::Open { print } => block_on(open::open(place, print, ui)),
+        Task::Open { print } => block_on(browser::open(place, print, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
         Task::Reload => {
             return runtime()

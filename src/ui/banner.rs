@@ -101,7 +101,7 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
     if let Some(first) = &about.first
         && about.managed > 1
     {
-        text.push_str(&format!("  {arrow} try   lbdev kill {first}\n"));
+        text.push_str(&format!("  {arrow} try   lbdev kill {first}   ·   lbdev top\n"));
     }
     if about.managed > 0 && !about.demo {
         let how = match about.watched {
@@ -172,7 +172,7 @@ mod tests {
           ✓ ports 8000-8003, 8080 are free
 
           ➜ app   http://mysite.localhost:8080/
-          ➜ try   lbdev kill 8000
+          ➜ try   lbdev kill 8000   ·   lbdev top
           ➜ edit  lbdev restart all --rolling  takes up what you saved
 
         lbdev: ready http://localhost:8080 (4/4)

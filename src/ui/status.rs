@@ -20,6 +20,12 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
         let said = format!("{debugged} is being debugged: it gets every request of its service");
         text.push_str(&format!("{}  {said}\n", paint.dim("note")));
     }
+    for (backend, name) in status.backends.iter().zip(&named) {
+        if let Some(fault) = &backend.fault {
+            let said = format!("{name} has a fault: {fault} (`lbdev fault {name} off` ends it)");
+            text.push_str(&format!("{}  {said}\n", paint.dim("note")));
+        }
+    }
     if let Some(unnoticed) = unnoticed(status, &named).filter(|_| !text.contains(UNNOTICED)) {
         text.push_str(&format!("{}  {unnoticed}\n", paint.dim("note")));
     }
@@ -86,7 +92,8 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         Column::right("REQUESTS", 80),
         Column::right("SHARE", 50),
         Column::right("NOW", 40),
-        Column::right("FAILED", 30),
+        Column::right("FAILED", 28),
+        Column::right("5XX", 30),
         Column::right("P50", 25),
         Column::right("P99", 20),
         Column::right("CPU", 15),
@@ -134,6 +141,7 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                 share(backend.requests, all),
                 count(backend.in_flight),
                 count(backend.failures),
+                count(backend.errors),
                 ms(backend.p50_ms),
                 ms(backend.p99_ms),
                 usage.map_or_else(dash, |backend| percent(backend.cpu_pct)),
@@ -142,16 +150,22 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
             ]
         })
         .collect();
-    if weighed {
-        return table(&columns, &rows, width);
+    let erred = status.backends.iter().any(|backend| backend.errors > 0);
+    let (mut columns, mut rows) = (columns.to_vec(), rows);
+    // From the right, so that places stay true.
+    for (place, says) in [(ERRORS_AT, erred), (WEIGHT_AT, weighed)] {
+        if !says {
+            columns = without(&columns, place);
+            rows = rows.iter().map(|row| without(row, place)).collect();
+        }
     }
-    let columns: Vec<Column> = without(&columns, WEIGHT_AT);
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| without(row, WEIGHT_AT)).collect();
     table(&columns, &rows, width)
 }
 
 /// Where the column of weights stands.
 const WEIGHT_AT: usize = 4;
+/// And that of answers with a status from 500 on.
+const ERRORS_AT: usize = 9;
 
 fn without<T: Clone>(all: &[T], place: usize) -> Vec<T> {
     let (before, after) = all.split_at(place);

@@ -27,6 +27,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["ui"]),
     ("console", &["ui"]),
     ("clap", &["cli"]),
+    ("ratatui", &["ui"]),
+    ("open", &["commands::browser"]),
     ("notify", &["watch"]),
     ("ignore", &["watch"]),
     ("sysinfo", &["process::os"]),

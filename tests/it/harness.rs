@@ -229,6 +229,33 @@ impl Lbdev {
         seen
     }
 
+    /// Waits until all four serve.
+    #[track_caller]
+    pub fn until_serving(&self) {
+        let serving = holds_within(s(30), || {
+            self.run(&["status", "--json"]).code == Some(0)
+        });
+        assert!(serving, "it does not serve");
+    }
+
+    /// The process of the only `lbdev top`.
+    #[track_caller]
+    pub fn top_pid(&self) -> u32 {
+        let is_top = |pid: u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.ends_with(b"\0top\0")
+        };
+        let mut found = self.processes().into_iter().filter(|process| is_top(process.pid));
+        found.next().expect("a top runs").pid
+    }
+
+    /// Asserts that no backend is left; the test's own terminal may be.
+    #[track_caller]
+    pub fn assert_all_backends_gone(&self) {
+        let backends = self.backend_processes();
+        assert!(backends.is_empty(), "backends still run: {backends:#?}");
+    }
+
     /// Every process that was started from this home and lives.
     pub fn processes(&self) -> Vec<scan::Found> {
         scan::carrying(&self.root().join("state").to_string_lossy())
