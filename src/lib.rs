@@ -36,6 +36,9 @@
 //! | **roll** | new code, one backend after the other |
 //! | **on trial** | the first run of new code: if it is not ready, that is final |
 //! | **task** | what runs once before or after a service; no backend |
+//! | **fault** ([`config::Fault`]) | what the balancer does on purpose to requests for one backend |
+//! | **incident** | a request that was not answered at its first try, or not at all |
+//! | **journal** ([`control::Journal`]) | the last events, and who was in which state during the last minute |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
 //!
@@ -67,6 +70,22 @@
 //! [`backend::Backend::step`], publishes to the pool *before* it signals, and replies when the process is gone.
 //! `restart --rolling` is led by the command, one backend after the other; each step is whole on the server's side, so that a
 //! command that is cut short leaves no half.
+//!
+//! # What is seen
+//!
+//! Each backend has its last minute in seconds ([`history::Minute`]): counts and a histogram each, so that percentiles of any
+//! span are read from counts. The data path reports incidents to the access log, whoever reads the other requests; [`app`] tells
+//! them and the supervisor's changes to the journal, [`control`] adds what somebody changed. `status`, `history` and `events` are
+//! documents of the socket ([`wire`]); `lbdev top` draws them ([`ui`]), `lbdev events` prints them.
+//!
+//! In the foreground of `up` single keys come one by one (`ui::terminal`), while lbdev is in front; what they ask for is decided
+//! without a terminal (`ui::keys`) and done over our own socket, as the verbs do it. `t` starts `lbdev top` as a process of its
+//! own and lends it the terminal. Whatever ends the process, the terminal is made as it was.
+//!
+//! # Messages
+//!
+//! Each module's errors become an [`error::Report`] with a code at the edge; wrong usage too, in our own words and not clap's
+//! (`cli::usage`). `templates/codes.toml` says what each code means. Only [`ui`] prints, in words or under `--json` as objects.
 //!
 //! # New code, and another set-up
 //!

@@ -22,6 +22,8 @@ const HOMES: [&str; 8] = [
 ];
 /// What an instance has in its `conf`, besides its own `server.xml`.
 const CONF: [&str; 3] = ["catalina.properties", "context.xml", "web.xml"];
+/// For a Tomcat that comes without one: nothing but servlets would answer.
+const WEB: &str = include_str!("../templates/tomcat_web.xml");
 /// Lines go where those of every backend go.
 const LOGGING: &str = "handlers = java.util.logging.ConsoleHandler\n\
                        .handlers = java.util.logging.ConsoleHandler\n\
@@ -151,6 +153,10 @@ fn make_base(
             std::fs::copy(&found, base.join("conf").join(name)).map_err(at(&found))?;
         }
     }
+    let web = base.join("conf").join("web.xml");
+    if !from.iter().any(|folder| folder.join("web.xml").is_file()) {
+        std::fs::write(&web, WEB).map_err(at(&web))?;
+    }
     let own = [
         ("server.xml", server_xml(application, port)),
         ("logging.properties", LOGGING.to_owned()),
@@ -206,8 +212,10 @@ mod tests {
         assert!(read("conf/server.xml").contains("port=\"8000\" address=\"127.0.0.1\""));
         assert!(read("conf/server.xml").contains("a &amp; b\""));
         assert_eq!(read("../.gitignore"), "*\n");
-        // Again, as after a kill.
+        // Again, as after a kill; from one that has none.
+        std::fs::remove_file(home.join("etc/web.xml")).unwrap();
         make_base(&base, &home, &site, 8000).unwrap();
+        assert!(read("conf/web.xml").contains("JspServlet"));
     }
 
     #[test]

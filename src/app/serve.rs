@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -102,6 +102,8 @@ pub(super) struct Running {
     pub(super) access: Arc<AccessLog>,
     pub(super) journal: Arc<Journal>,
     pub(super) output: Arc<output::Store>,
+    /// What backends write, from the first line on, for whoever shows it.
+    lines: Option<broadcast::Receiver<output::Line>>,
     pub(super) guardian: Guardians,
     /// Ends when the guardian is dismissed.
     pub(super) sessions: Option<JoinHandle<()>>,
@@ -148,6 +150,7 @@ impl Running {
         let id = Uuid::new_v4().to_string();
         let output = output::Store::open(lock.folder().logs_dir())
             .map_err(|error| machine("write its logs", &error))?;
+        let lines = output.subscribe();
         let (troubles_to, troubles) = mpsc::unbounded_channel();
         let lock = Arc::new(lock);
         let (guardian, on_guard) = guard::start(&id, &lock, troubles_to.clone())
@@ -203,12 +206,12 @@ impl Running {
         let sticky_key = lock
             .cookie_key()
             .map_err(|error| machine("get random bytes", &error))?;
-        let lines = output.clone();
+        let tails = output.clone();
         let lent = Lent {
             project: config.project.clone(),
             sticky_key: StickyKey::new(&sticky_key),
             last_lines: Some(LastLines::new(move |id, most| {
-                let lines = lines.tail(id, most);
+                let lines = tails.tail(id, most);
                 lines.iter().map(|line| line.text.to_string()).collect()
             })),
         };
@@ -260,6 +263,7 @@ impl Running {
             access,
             journal,
             output,
+            lines: Some(lines),
             guardian,
             sessions,
             troubles,
@@ -278,12 +282,13 @@ impl Running {
         let config = self.current.load_full();
         let mut screen = None;
         let (orders_to, orders) = mpsc::unbounded_channel();
-        if !self.background && then.is_none() {
+        let lines = self.lines.take();
+        if let Some(lines) = lines.filter(|_| !self.background && then.is_none()) {
             let feeds = ui::Feeds {
                 view: self.supervisor.view(),
                 changes: self.supervisor.changes(),
                 access: self.access.clone(),
-                output: self.output.subscribe(),
+                output: lines,
                 events: self.journal.subscribe(),
                 orders: Some(orders_to),
                 notes,

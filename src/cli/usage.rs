@@ -46,7 +46,7 @@ pub(super) fn report(error: &Error, typed: &[String]) -> Report {
             let word = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             let like = ELSEWHERE.iter().find(|(theirs, _)| *theirs == word);
             let like = like.map(|(_, ours)| (*ours).to_owned());
-            let like = like.or_else(|| text(error, ContextKind::SuggestedSubcommand));
+            let like = like.or_else(|| alike(&word));
             usage(format!("there is no verb `{word}`")).hint(match like {
                 Some(like) => format!("did you mean `lbdev {like}`?"),
                 None => "run `lbdev --help` to see all verbs".to_owned(),
@@ -107,6 +107,16 @@ pub(super) fn report(error: &Error, typed: &[String]) -> Report {
             usage(message.to_owned()).hint(see())
         }
     }
+}
+
+/// The verb that is most like this word, if one is.
+fn alike(word: &str) -> Option<String> {
+    let command = Args::command();
+    let verbs = command.get_subcommands();
+    let names = verbs.flat_map(|verb| std::iter::once(verb.get_name()).chain(verb.get_visible_aliases()));
+    let far = |name: &str| strsim::damerau_levenshtein(word, name);
+    let near = names.filter(|name| far(name) * 3 <= name.len().max(3) + 1);
+    near.min_by_key(|name| far(name)).map(str::to_owned)
 }
 
 /// The verb that was typed: the first word that is one.

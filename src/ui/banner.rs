@@ -95,6 +95,17 @@ pub fn opening(about: &About, paint: Paint) -> String {
 
 /// Where it answers and what to try. The last line is stable: editors wait for it.
 pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
+    let mut text = next(about, paint);
+    let total = about.managed + about.external;
+    text.push_str(&format!(
+        "\nlbdev: ready {} ({serving}/{total})\n",
+        about.url
+    ));
+    text
+}
+
+/// Where it answers, or will in a moment, and what to try.
+pub(super) fn next(about: &About, paint: Paint) -> String {
     let arrow = paint.good("➜");
     let app = paint.link(&app_url(&about.url, &about.project));
     let mut text = format!("\n  {arrow} app   {app}\n");
@@ -110,11 +121,6 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
         };
         text.push_str(&format!("  {arrow} edit  {how}\n"));
     }
-    let total = about.managed + about.external;
-    text.push_str(&format!(
-        "\nlbdev: ready {} ({serving}/{total})\n",
-        about.url
-    ));
     text
 }
 

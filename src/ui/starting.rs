@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::banner::{About, opening, ready};
+use super::banner::{About, next, opening, ready};
 use super::screen::{Row, Screen, Step};
 use super::status::{names, serves};
 use super::{Look, Ui};
@@ -54,7 +54,7 @@ impl Starting {
         settled
     }
 
-    /// The start is over, well or not: the lines stand still. With at least one that serves, where it answers and what to
+    /// The start is over, or is not waited for: the lines stand still. Unless all is in vain, where it answers and what to
     /// try.
     pub fn end(mut self, status: Option<&Status>) {
         self.screen.settle();
@@ -62,8 +62,14 @@ impl Starting {
             let ready = |backend: &&BackendStatus| serves(backend) || backend.done;
             status.backends.iter().filter(ready).count()
         });
+        let starting = status.is_some_and(|status| {
+            let mut all = status.backends.iter();
+            all.any(|backend| backend.state == "starting")
+        });
         if serving > 0 {
             self.screen.err(&ready(&self.about, serving, self.ui.err));
+        } else if starting {
+            self.screen.err(&next(&self.about, self.ui.err));
         }
     }
 }

@@ -103,17 +103,19 @@ impl Window {
         assert!(found, "waited in vain for {what:?}:\n{}", self.screen());
     }
 
-    /// Runs a command and waits for its end; what it wrote.
+    /// Runs a command and waits for its end; the one line that it wrote.
     #[track_caller]
     pub fn output(&self, command: &str) -> String {
-        let mark = format!("done-{}", fastrand::u32(..));
+        let mark = fastrand::u32(..);
         // The mark stands in what is typed, too: in two parts.
-        let (first, second) = mark.split_at(4);
-        self.runs(&format!("clear; {command}; echo '{first}''{second}'"));
-        self.wait(&mark);
-        let screen = self.screen();
-        let end = screen.find(&mark).unwrap();
-        screen[..end].to_owned()
+        self.runs(&format!("clear; echo \"<<$({command})>>\" 'done''{mark}'"));
+        // Long lines are broken where the window ends.
+        let whole = |screen: &str| screen.replace('\n', "");
+        let mark = format!("done{mark}");
+        self.wait_for(&mark, |screen| whole(screen).contains(&mark));
+        let screen = whole(&self.screen());
+        let (begin, end) = (screen.rfind("<<").unwrap(), screen.rfind(">>").unwrap());
+        screen[begin + 2..end].to_owned()
     }
 
     /// Another size.

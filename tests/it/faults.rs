@@ -1,0 +1,143 @@
+//! `fault`: what the balancer does on purpose to requests.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::Lbdev;
+use crate::http;
+use crate::wait::s;
+
+fn took(lbdev: &Lbdev, path: &str) -> (http::Response, Duration) {
+    let began = Instant::now();
+    (lbdev.get(path), began.elapsed())
+}
+
+/// One backend of four, so that each request meets it.
+fn only(lbdev: &Lbdev) -> String {
+    lbdev.run(&lbdev.with_ports("demo", &["-d", "--wait", "-n", "1"])).ok();
+    lbdev.ports.first.to_string()
+}
+
+#[test]
+fn a_slow_backend_is_as_slow_as_was_said() {
+    let mut lbdev = Lbdev::new();
+    lbdev.set("LBDEV_PROJECT", "demo");
+    lbdev.run(&lbdev_args(&lbdev)).ok();
+    let [a, b, ..] = lbdev.ports.four();
+    lbdev.run(&["fault", &a.to_string(), "latency=300ms"]).ok().says("latency=300ms");
+    let mut slow = 0;
+    for _ in 0..8 {
+        let (page, took) = took(&lbdev, "/");
+        let port = page.backend_port().unwrap();
+        if port == a {
+            slow += 1;
+            assert!(took >= Duration::from_millis(290), "{took:?}");
+            assert_eq!(page.header("x-lbdev-fault"), Some("latency=300ms"));
+        } else {
+            assert!(took < Duration::from_millis(250), "{port}: {took:?}");
+            assert_eq!(page.header("x-lbdev-fault"), None);
+        }
+    }
+    assert_eq!(slow, 2, "the order stays");
+    let p50 = |port: u16| lbdev.backend(port)["p50_ms"].as_f64().unwrap();
+    assert!(p50(a) > 290.0 && p50(b) < 250.0, "{} {}", p50(a), p50(b));
+    lbdev.run(&["status"]).says(&format!("{a} has a fault: latency=300ms"));
+    // Restarted it is as slow; without the fault it is not.
+    lbdev.run(&["restart", &a.to_string()]).ok();
+    assert_eq!(lbdev.backend(a)["fault"], "latency=300ms");
+    lbdev.run(&["fault", &a.to_string(), "off"]).ok();
+    for _ in 0..4 {
+        assert!(took(&lbdev, "/").1 < Duration::from_millis(250));
+    }
+}
+
+fn lbdev_args(lbdev: &Lbdev) -> Vec<String> {
+    lbdev.with_ports("demo", &["-d", "--wait"])
+}
+
+#[test]
+fn statuses_rates_and_paths() {
+    let lbdev = Lbdev::new();
+    let port = only(&lbdev);
+    lbdev.run(&["fault", &port, "status=503", "path=/echo"]).ok();
+    assert_eq!(lbdev.get("/").status, 200);
+    let page = lbdev.get("/echo");
+    assert_eq!(page.status, 503);
+    assert_eq!(page.header("x-lbdev-backend"), Some(format!("web:{port}").as_str()));
+    assert_eq!(page.header("x-lbdev-fault"), Some("status=503 path=/echo"));
+    assert!(page.text().contains(&format!("lbdev fault {port} off")), "{}", page.text());
+    assert_eq!(lbdev.backend(lbdev.ports.first)["errors"], 1);
+    // By chance: of 200 about half. That it is fewer than 60 or more than 140 has a chance below 1 in 100 million.
+    lbdev.run(&["fault", &port, "status=500", "rate=50%"]).ok().says("(was status=503");
+    let struck = (0..200).filter(|_| lbdev.get("/").status == 500).count();
+    assert!((60..=140).contains(&struck), "{struck} of 200");
+    lbdev.run(&["fault", "all", "off"]).ok();
+    assert_eq!(lbdev.get("/echo").status, 200);
+    // It ends with lbdev.
+    lbdev.run(&["fault", &port, "status=500"]).ok();
+    lbdev.run(&["down"]).ok();
+    only(&lbdev);
+    assert_eq!(lbdev.get("/").status, 200);
+}
+
+#[test]
+fn a_reset_goes_on_to_another_backend_and_a_post_does_not() {
+    let lbdev = Lbdev::new();
+    lbdev.demo();
+    let [a, ..] = lbdev.ports.four();
+    lbdev.run(&["fault", &a.to_string(), "reset"]).ok();
+    let (mut again, mut refused) = (0, 0);
+    for _ in 0..8 {
+        let page = lbdev.get("/");
+        assert_eq!(page.status, 200);
+        assert_ne!(page.backend_port(), Some(a));
+        again += usize::from(page.header("x-lbdev-attempts") == Some("2"));
+    }
+    assert!(again > 0);
+    lbdev.run(&["restart", &a.to_string()]).ok();
+    for _ in 0..8 {
+        let mut connection = http::Connection::open(lbdev.ports.listen()).unwrap();
+        connection
+            .send_raw(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi")
+            .unwrap();
+        refused += usize::from(connection.response("POST").unwrap().status == 502);
+    }
+    assert!(refused > 0, "it may have been done already");
+}
+
+#[test]
+fn who_hangs_goes_on_when_the_fault_ends() {
+    let lbdev = Lbdev::new();
+    let port = only(&lbdev);
+    lbdev.run(&["fault", &port, "hang"]).ok();
+    let listen = lbdev.ports.listen();
+    let hangs = std::thread::spawn(move || http::get(listen, "/").map(|page| page.status));
+    crate::wait::until(s(20), "it hangs", || lbdev.backend(lbdev.ports.first)["in_flight"] == 1);
+    assert!(!hangs.is_finished());
+    lbdev.run(&["fault", &port, "off"]).ok();
+    assert_eq!(hangs.join().unwrap().unwrap(), 200);
+    // A hanging one that is killed is another backend's business.
+    lbdev.run(&["scale", "2"]).ok();
+    lbdev.run(&["fault", &port, "hang"]).ok();
+    let hang = |_| std::thread::spawn(move || http::get(listen, "/").map(|page| page.status));
+    let all: Vec<_> = (0..2).map(hang).collect();
+    crate::wait::until(s(20), "one hangs", || lbdev.backend(lbdev.ports.first)["in_flight"] == 1);
+    lbdev.run(&["kill", &port]).ok();
+    for one in all {
+        assert_eq!(one.join().unwrap().unwrap(), 200);
+    }
+}
+
+#[test]
+fn a_body_comes_as_slowly_as_was_said() {
+    let lbdev = Lbdev::new();
+    lbdev.write("index.html", "here");
+    lbdev.write("big.txt", &"x".repeat(64 * 1024));
+    lbdev.run(&lbdev.with_ports("up", &["-d", "--wait", "-n", "1"])).ok();
+    let (page, fast) = took(&lbdev, "/big.txt");
+    assert_eq!(page.text().len(), 64 * 1024);
+    lbdev.run(&["fault", "all", "bandwidth=64kb"]).ok();
+    let (page, slow) = took(&lbdev, "/big.txt");
+    assert_eq!(page.text().len(), 64 * 1024, "none of it is lost");
+    assert!(slow > Duration::from_millis(900), "{slow:?}");
+    assert!(fast < Duration::from_millis(700), "{fast:?}");
+}
