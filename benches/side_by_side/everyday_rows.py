@@ -43,6 +43,15 @@ class Project:
         self.run(*words)
         return (time.perf_counter() - begun) * 1000
 
+    def beyond_empty(self, *words, **env):
+        """Milliseconds of a whole command beyond those of a program that does nothing, started in turn with it."""
+        begun = time.perf_counter()
+        subprocess.run(["true"], cwd=self.folder, env=self.env, capture_output=True)
+        between = time.perf_counter()
+        argv = [self.lbdev, *words]
+        subprocess.run(argv, cwd=self.folder, env=self.env | env, capture_output=True)
+        return ((time.perf_counter() - between) - (between - begun)) * 1000
+
     def start(self, *words):
         argv = [self.lbdev, *words, "--listen", f"localhost:{LISTEN}"]
         return Running(argv, self.folder / "out.log", cwd=self.folder, env=self.env)
@@ -155,6 +164,26 @@ def everyday(lbdev, load_program, scratch, rounds):
             if why_not:
                 row.lacks[ALL] = why_not
             rows.append(row if why_not else measured(row, measure))
+        # What bash does for Tab: `lbdev kill 8` is typed, and the backends that run are asked for.
+        asks = {"LBDEV_COMPLETE": "bash", "_CLAP_COMPLETE_INDEX": "2", "_CLAP_COMPLETE_COMP_TYPE": "9"}
+        for title, bar, words, env in [
+            ("`lbdev status` beyond an empty program", 15, ["status"], {}),
+            ("`lbdev --help` beyond an empty program", 10, ["--help"], {}),
+            ("a shell's completion beyond an empty program", 30, ["--", "lbdev", "kill", "8"], asks),
+        ]:
+            row = spans(title, bar, bar / 2, "ms")
+            if why_not:
+                row.lacks[ALL] = why_not
+            rows.append(
+                row
+                if why_not
+                else measured(
+                    row,
+                    lambda words=words, env=env: [
+                        demo.beyond_empty(*words, **env) for _ in range(rounds * 2)
+                    ],
+                )
+            )
         row = spans("SIGKILL of a backend to its leaving the rotation", 5, 1, "ms")
         rows.append(row)
         if why_not:

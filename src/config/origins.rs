@@ -186,3 +186,60 @@ impl Collector<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Request, render_with_origins, resolve, resolve_with_origins};
+
+    #[test]
+    fn each_value_says_where_it_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lbdev.toml");
+        let text = "[balancer]\nsticky = \"cookie\"\n\n[balancer.retry]\ndeadline = \"5s\"\n\n\
+                    [services.web]\ncommand = \"./server {port}\"\nports = \"8000-8001\"\n\
+                    backends.8001 = { weight = 3 }\n";
+        std::fs::write(&file, text).unwrap();
+        let request = Request {
+            dir: dir.path().to_owned(),
+            algorithm: Some("least_conn".into()),
+            ..Request::default()
+        };
+        let (config, origins) = resolve_with_origins(&request).unwrap();
+        for (key, expected) in [
+            ("balancer.sticky", "lbdev.toml:2"),
+            ("balancer.algorithm", "--algorithm"),
+            ("balancer.listen", "default"),
+            ("balancer.retry", "deadline: lbdev.toml:5; else default"),
+            ("services.web.command", "lbdev.toml:8"),
+            ("services.web.ports", "lbdev.toml:9"),
+            ("services.web.routes", "default"),
+            ("services.web.backends.8001", "lbdev.toml:10"),
+        ] {
+            assert_eq!(origins.of(key), expected, "{key}");
+        }
+        // With its comments it is still the same set-up.
+        let shown = render_with_origins(&config, &origins);
+        assert!(shown.contains("sticky = \"cookie\"  # lbdev.toml:2\n"), "{shown}");
+        std::fs::write(&file, &shown).unwrap();
+        let again = resolve(&Request {
+            dir: dir.path().to_owned(),
+            ..Request::default()
+        });
+        let again = again.unwrap();
+        assert_eq!(again.balancer, config.balancer);
+        assert_eq!(again.services, config.services);
+    }
+
+    #[test]
+    fn what_is_recognised_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("index.html"), "here").unwrap();
+        let (config, origins) = resolve_with_origins(&Request {
+            dir: dir.path().to_owned(),
+            ..Request::default()
+        })
+        .unwrap();
+        assert_eq!(origins.of("services.web.command"), config.origin);
+    }
+}
