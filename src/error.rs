@@ -139,7 +139,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),
-    ("LB113", "the channel layer is in the memory of each process"),
+    (
+        "LB113",
+        "the channel layer is in the memory of each process",
+    ),
     ("LB114", "a scheduler runs in every copy"),
     ("LB115", "several copies write into one SQLite file"),
     ("LB116", "the application does not answer for lbdev's host"),

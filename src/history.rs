@@ -198,7 +198,11 @@ mod tests {
         let last: Vec<_> = minute.last(3, s(4 + SLOTS as u64)).collect();
         assert_eq!(last, [None, None, Some(&1)]);
         assert_eq!(minute.last(60, s(4)).flatten().count(), 0, "it is gone");
-        assert_eq!(minute.last(60, s(4)).count(), 60, "with those before the beginning");
+        assert_eq!(
+            minute.last(60, s(4)).count(),
+            60,
+            "with those before the beginning"
+        );
     }
 
     proptest! {

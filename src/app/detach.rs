@@ -145,9 +145,14 @@ pub(super) fn tell_status(start: &Start) -> Result<(), Vec<Report>> {
 fn as_report(said: &str) -> Report {
     let mut lines = said.lines();
     let first = lines.next().unwrap_or_default();
-    let head = first.strip_prefix("error[").and_then(|rest| rest.split_once("]: "));
+    let head = first
+        .strip_prefix("error[")
+        .and_then(|rest| rest.split_once("]: "));
     let (code, message) = head.unwrap_or(("LB006", first));
-    let code = CODES.iter().map(|(code, _)| *code).find(|known| *known == code);
+    let code = CODES
+        .iter()
+        .map(|(code, _)| *code)
+        .find(|known| *known == code);
     let report = Report::failed(code.unwrap_or("LB006"), message);
     lines.fold(report, |report, line| match line.strip_prefix("  hint: ") {
         Some(hint) => report.hint(hint),

@@ -65,8 +65,11 @@ impl Obeyer {
     /// The live screen is a process of its own: whatever becomes of it, the servers go on.
     async fn top(&self) -> Result<(), Report> {
         let cannot = |error: std::io::Error| {
-            Report::failed("LB008", format!("the live screen cannot be started: {error}"))
-                .hint("run `lbdev top` in another terminal")
+            Report::failed(
+                "LB008",
+                format!("the live screen cannot be started: {error}"),
+            )
+            .hint("run `lbdev top` in another terminal")
         };
         let program = std::env::current_exe().map_err(cannot)?;
         let mut words: Vec<OsString> = vec![program.into(), "top".into()];

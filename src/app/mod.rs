@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(invocation.color, invocation.json && !background);
     let ended = run(invocation, background, ui);
     // Before the last words, and whatever thread still has it.
-    ui::terminal::restore();
+    ui::terminal::give_back();
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(reports) => {

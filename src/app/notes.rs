@@ -19,11 +19,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn new(
-        to: mpsc::UnboundedSender<ui::Said>,
-        ui: Ui,
-        journal: Arc<Journal>,
-    ) -> Self {
+    pub(super) fn new(to: mpsc::UnboundedSender<ui::Said>, ui: Ui, journal: Arc<Journal>) -> Self {
         Self { to, ui, journal }
     }
 

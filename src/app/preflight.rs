@@ -81,7 +81,11 @@ pub(super) fn managed_ports(config: &Config) -> Vec<u16> {
 pub(super) fn said(config: &Config) -> String {
     let mut all = managed_ports(config);
     all.push(config.balancer.listen.port);
-    let (plural, are) = if all.len() == 1 { ("", "is") } else { ("s", "are") };
+    let (plural, are) = if all.len() == 1 {
+        ("", "is")
+    } else {
+        ("s", "are")
+    };
     format!("port{plural} {} {are} free", ranges(&all))
 }
 

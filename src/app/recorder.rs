@@ -120,7 +120,9 @@ fn told(taken: Vec<Access>, more: u64) -> Vec<Event> {
     if let Some(most) = kinds.iter_mut().max_by_key(|(_, count)| *count) {
         most.1 += more;
     }
-    let each = kinds.into_iter().map(|(access, count)| event(access, count));
+    let each = kinds
+        .into_iter()
+        .map(|(access, count)| event(access, count));
     each.collect()
 }
 
@@ -133,8 +135,18 @@ fn event(access: Access, count: u64) -> Event {
     });
     let course = course(&access);
     let text = match count {
-        1 => format!("{} {} {} {course}", access.method, access.target, access.status),
-        n => format!("{} {course}", plural(usize::try_from(n).unwrap_or(usize::MAX), "request", "requests")),
+        1 => format!(
+            "{} {} {} {course}",
+            access.method, access.target, access.status
+        ),
+        n => format!(
+            "{} {course}",
+            plural(
+                usize::try_from(n).unwrap_or(usize::MAX),
+                "request",
+                "requests"
+            )
+        ),
     };
     let text = match access.waited.is_zero() || count > 1 {
         true => text,
@@ -160,9 +172,10 @@ fn event(access: Access, count: u64) -> Event {
 
 /// What became of it, without times: alike for those that fared alike.
 fn course(access: &Access) -> String {
-    let steps = access.attempts.iter().map(|attempt| {
-        format!("{} {}", attempt.backend.short(), attempt.failure.words())
-    });
+    let steps = access
+        .attempts
+        .iter()
+        .map(|attempt| format!("{} {}", attempt.backend.short(), attempt.failure.words()));
     let mut steps: Vec<String> = steps.collect();
     let last = access.attempts.last().map(|last| &last.backend);
     steps.push(match &access.backend {
@@ -233,7 +246,10 @@ mod tests {
         let text = |taken: Vec<Access>, more| -> String {
             let events = told(taken, more);
             let lines = events.iter().map(|event| {
-                format!("{} {:?} ×{} {}\n", event.kind, event.backend, event.count, event.text)
+                format!(
+                    "{} {:?} ×{} {}\n",
+                    event.kind, event.backend, event.count, event.text
+                )
             });
             lines.collect()
         };

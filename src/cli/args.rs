@@ -242,7 +242,9 @@ pub(super) enum Typed {
         what: Vec<String>,
     },
     /// Show what happened: changes of state, requests that another backend answered, and why
-    #[command(after_help = "Examples:\n  lbdev events\n  lbdev events -f\n  lbdev events --json | jq .text")]
+    #[command(
+        after_help = "Examples:\n  lbdev events\n  lbdev events -f\n  lbdev events --json | jq .text"
+    )]
     Events {
         /// Go on with what comes
         #[arg(short, long)]
@@ -291,14 +293,18 @@ pub(super) enum Typed {
         schema: bool,
     },
     /// Look for what will go wrong: ports, limits, settings that break behind a balancer
-    #[command(after_help = "Examples:\n  lbdev doctor\n  lbdev doctor 8000    who has this port\n\nExit codes: 0 nothing was found that keeps it from running, 1 something was")]
+    #[command(
+        after_help = "Examples:\n  lbdev doctor\n  lbdev doctor 8000    who has this port\n\nExit codes: 0 nothing was found that keeps it from running, 1 something was"
+    )]
     Doctor {
         /// Only this port: who has it, and how to get it free
         #[arg(value_name = "PORT", value_parser = port)]
         port: Option<u16>,
     },
     /// Say what a code means: what happened, why, what to do
-    #[command(after_help = "Examples:\n  lbdev explain LB001\n  lbdev explain        all of them, a line each")]
+    #[command(
+        after_help = "Examples:\n  lbdev explain LB001\n  lbdev explain        all of them, a line each"
+    )]
     Explain {
         /// A code as an error or a note has it: LB001
         #[arg(value_name = "CODE", add = ArgValueCompleter::new(complete::codes))]
@@ -311,14 +317,18 @@ pub(super) enum Typed {
         print: bool,
     },
     /// Print what makes a shell complete lbdev's verbs, options and running backends
-    #[command(after_help = "  bash        echo 'source <(lbdev completions bash)' >> ~/.bashrc\n  zsh         echo 'source <(lbdev completions zsh)' >> ~/.zshrc\n  fish        lbdev completions fish > ~/.config/fish/completions/lbdev.fish\n  powershell  lbdev completions powershell >> $PROFILE")]
+    #[command(
+        after_help = "  bash        echo 'source <(lbdev completions bash)' >> ~/.bashrc\n  zsh         echo 'source <(lbdev completions zsh)' >> ~/.zshrc\n  fish        lbdev completions fish > ~/.config/fish/completions/lbdev.fish\n  powershell  lbdev completions powershell >> $PROFILE"
+    )]
     Completions {
         /// For which shell
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
     /// Print the manual page
-    #[command(after_help = "Examples:\n  lbdev man            read it, where there is `man`\n  lbdev man > lbdev.1")]
+    #[command(
+        after_help = "Examples:\n  lbdev man            read it, where there is `man`\n  lbdev man > lbdev.1"
+    )]
     Man,
 }
 

@@ -57,7 +57,10 @@ pub(super) fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let mut words: Vec<(String, String)> = Vec::new();
-    let one_service = status.backends.windows(2).all(|two| two[0].service == two[1].service);
+    let one_service = status
+        .backends
+        .windows(2)
+        .all(|two| two[0].service == two[1].service);
     for backend in &status.backends {
         let said = format!("{} · {}", backend.service, backend.state);
         match backend.port {
@@ -75,9 +78,9 @@ pub(super) fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
     if before.is_empty() {
         words.push(("all".to_owned(), "every backend".to_owned()));
     }
-    let fitting = words.into_iter().filter(|(word, _)| {
-        word.starts_with(last) && !before.split(',').any(|one| one == word)
-    });
+    let fitting = words
+        .into_iter()
+        .filter(|(word, _)| word.starts_with(last) && !before.split(',').any(|one| one == word));
     fitting
         .map(|(word, said)| candidate(format!("{before}{word}"), said))
         .collect()
@@ -88,7 +91,14 @@ pub(super) fn settings(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let values = |key: &str| -> &[&str] {
         match key {
-            "algorithm" => &["round_robin", "least_conn", "random_two", "peak_ewma", "ip_hash", "hash"],
+            "algorithm" => &[
+                "round_robin",
+                "least_conn",
+                "random_two",
+                "peak_ewma",
+                "ip_hash",
+                "hash",
+            ],
             "sequence" => &["pages", "requests"],
             "sticky" => &["off", "cookie"],
             "detect" => &["instant", "passive", "active"],
@@ -137,7 +147,9 @@ fn candidate(word: String, said: String) -> CompletionCandidate {
 
 /// Of the instance that a verb typed here would mean. Whatever stands in the way: nothing is known then.
 fn status() -> Option<Status> {
-    let project = std::env::var("LBDEV_PROJECT").ok().filter(|name| !name.is_empty());
+    let project = std::env::var("LBDEV_PROJECT")
+        .ok()
+        .filter(|name| !name.is_empty());
     let found = instance::find(None, project.as_deref()).ok()?;
     let client = Client::new(Path::new(&found.instance.socket)).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -33,7 +33,9 @@ pub fn page() -> std::io::Result<Vec<u8>> {
         man.render_extra_section(&mut section)?;
         let section = String::from_utf8_lossy(&section);
         // What a page of its own has as sections are parts of one here.
-        let text = section.replace(".SH SYNOPSIS\n", "").replace(".SH ", ".SS ");
+        let text = section
+            .replace(".SH SYNOPSIS\n", "")
+            .replace(".SH ", ".SS ");
         roff.push_str(&format!(".SS {}\n{text}\n", verb.get_name()));
     }
     out.extend(roff.into_bytes());

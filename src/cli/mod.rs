@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 pub use complete::{asked as completions_asked, registration};
-pub use man::page as man_page;
 pub use invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+pub use man::page as man_page;
 
 use crate::error::Report;
 use crate::ui::ColorChoice;
@@ -59,7 +59,11 @@ where
     A: Into<OsString> + Clone,
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    let words = || args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let words = || {
+        args.iter()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+    };
     let typed = args::Args::try_parse_from(&args).map_err(|error| stop(error, &words()))?;
     let cwd = cwd().map_err(|source| {
         let report = Report::failed("LB007", format!("the current folder is gone: {source}"));

@@ -141,10 +141,7 @@ fn the_other_verbs() {
     let set = |words: &[&str]| Task::Set {
         words: words.iter().map(|&word| word.into()).collect(),
     };
-    assert_eq!(
-        task("lbdev set 8000 weight=3"),
-        set(&["8000", "weight=3"])
-    );
+    assert_eq!(task("lbdev set 8000 weight=3"), set(&["8000", "weight=3"]));
     assert_eq!(
         task("lbdev set algorithm=hash --json hash_key=cookie:id"),
         set(&["algorithm=hash", "hash_key=cookie:id"])
@@ -225,7 +222,10 @@ fn wrong_usage_says_what_was_meant() {
         "lbdev top --json",
         "lbdev up --json",
     ];
-    let said: String = lines.iter().map(|line| format!("$ {line}\n{}\n", usage(line))).collect();
+    let said: String = lines
+        .iter()
+        .map(|line| format!("$ {line}\n{}\n", usage(line)))
+        .collect();
     insta::assert_snapshot!(said, @"
     $ lbdev upp
     error[LB021]: there is no verb `upp`
@@ -382,9 +382,30 @@ fn help_is_short_and_begins_with_the_first_minute() {
     No project at hand? Try `lbdev demo`.
     ");
     for verb in [
-        "up", "demo", "down", "status", "ls", "kill", "start", "stop", "restart", "drain",
-        "undrain", "scale", "set", "fault", "events", "top", "logs", "doctor", "explain", "open",
-        "completions", "man", "init", "config",
+        "up",
+        "demo",
+        "down",
+        "status",
+        "ls",
+        "kill",
+        "start",
+        "stop",
+        "restart",
+        "drain",
+        "undrain",
+        "scale",
+        "set",
+        "fault",
+        "events",
+        "top",
+        "logs",
+        "doctor",
+        "explain",
+        "open",
+        "completions",
+        "man",
+        "init",
+        "config",
     ] {
         let help = text(&format!("lbdev {verb} --help"));
         assert!(help.lines().count() < 48, "{verb}: {help}");

@@ -1,7 +1,7 @@
 //! Wrong usage in our own words: what was typed, what is possible, what to type instead.
 
-use clap::{CommandFactory, Error};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Error};
 
 use super::args::Args;
 use crate::error::Report;
@@ -113,7 +113,8 @@ pub(super) fn report(error: &Error, typed: &[String]) -> Report {
 fn alike(word: &str) -> Option<String> {
     let command = Args::command();
     let verbs = command.get_subcommands();
-    let names = verbs.flat_map(|verb| std::iter::once(verb.get_name()).chain(verb.get_visible_aliases()));
+    let names =
+        verbs.flat_map(|verb| std::iter::once(verb.get_name()).chain(verb.get_visible_aliases()));
     let far = |name: &str| strsim::damerau_levenshtein(word, name);
     let near = names.filter(|name| far(name) * 3 <= name.len().max(3) + 1);
     near.min_by_key(|name| far(name)).map(str::to_owned)

@@ -7,7 +7,10 @@ use crate::config::defaults::MOST_BACKENDS;
 
 /// How many backends.
 pub(super) fn replicas(typed: &str) -> Result<u32, String> {
-    let count = typed.parse().ok().filter(|count| *count >= 1 && *count as usize <= MOST_BACKENDS);
+    let count = typed
+        .parse()
+        .ok()
+        .filter(|count| *count >= 1 && *count as usize <= MOST_BACKENDS);
     count.ok_or_else(|| format!("want a number from 1 to {MOST_BACKENDS}"))
 }
 

@@ -110,12 +110,19 @@ fn taken(config: &Config, running: Option<&Instance>) -> Vec<Finding> {
         );
         return vec![Finding::ok("ports", text)];
     }
-    let taken: Vec<u16> = wanted.iter().copied().filter(|port| !ports::is_free(*port)).collect();
+    let taken: Vec<u16> = wanted
+        .iter()
+        .copied()
+        .filter(|port| !ports::is_free(*port))
+        .collect();
     if taken.is_empty() {
         let text = format!("{} are free", crate::ui::units::ranges(&wanted));
         return vec![Finding::ok("ports", text)];
     }
-    taken.into_iter().map(|port| holder(port, &wanted)).collect()
+    taken
+        .into_iter()
+        .map(|port| holder(port, &wanted))
+        .collect()
 }
 
 fn one_port(port: u16) -> Finding {

@@ -32,7 +32,10 @@ pub(super) async fn events(
     };
     first.events.iter().skip(skipped).for_each(show);
     let mut seen = first.last;
-    while follow {
+    if !follow {
+        return Ok(0);
+    }
+    loop {
         match client.events(seen, WAIT).await {
             Ok(more) => {
                 if let Some(first) = more.events.first()
@@ -57,5 +60,4 @@ pub(super) async fn events(
             }
         }
     }
-    Ok(0)
 }

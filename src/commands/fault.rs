@@ -19,7 +19,9 @@ pub(super) async fn fault(
     let said = read(what)?;
     let (_, client) = connect(place, ui)?;
     let before = client.status().await?;
-    let reply = client.act(target, "fault", Some(Value::Object(said))).await?;
+    let reply = client
+        .act(target, "fault", Some(Value::Object(said)))
+        .await?;
     for backend in &reply.backends {
         let was = find(&before, &backend.id).and_then(|old| old.fault.as_deref());
         ui.did(&acted::fault(backend, was, ui.out));
@@ -82,7 +84,9 @@ mod tests {
         check("hang hang", Err("`hang` is said twice"));
         check(
             "250ms",
-            Err("`250ms` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth` or `path`"),
+            Err(
+                "`250ms` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth` or `path`",
+            ),
         );
     }
 }

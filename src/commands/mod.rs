@@ -3,8 +3,8 @@
 mod act;
 mod attach;
 mod browser;
-mod down;
 mod doctor;
+mod down;
 mod drain;
 mod events;
 mod explain;
@@ -22,9 +22,9 @@ mod top;
 
 use std::future::Future;
 
+pub(crate) use browser::in_browser;
 pub(crate) use fault::read as read_fault;
 pub(crate) use left_over::end_left_over;
-pub(crate) use browser::in_browser;
 pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
 
 use crate::cli::{Place, Task};

@@ -17,11 +17,7 @@ struct Wanted<'a> {
 }
 
 /// Changes settings of the balancer, or with a target those of backends: all that were typed, or none.
-pub(super) async fn set(
-    place: &Place,
-    words: &[String],
-    ui: &Ui,
-) -> Result<u8, Report> {
+pub(super) async fn set(place: &Place, words: &[String], ui: &Ui) -> Result<u8, Report> {
     let wanted = wanted(words)?;
     let (_, client) = connect(place, ui)?;
     let before = client.status().await?;

@@ -35,15 +35,19 @@ pub(super) async fn top(place: &Place, ui: &Ui) -> Result<u8, Report> {
             true => "this terminal cannot move its cursor (TERM is `dumb`)",
             false => "`lbdev top` needs a terminal",
         };
-        return Err(Report::failed("LB033", message)
-            .hint("run `lbdev status`, or `lbdev events -f`"));
+        return Err(
+            Report::failed("LB033", message).hint("run `lbdev status`, or `lbdev events -f`")
+        );
     }
     let shutdown = Shutdown::default();
     // Without a handler a signal ends it all the same; only the terminal is not given back then.
     let _ = shutdown.listen();
     let no_terminal = |error: std::io::Error| {
-        Report::failed("LB033", format!("the terminal cannot be taken over: {error}"))
-            .hint("run `lbdev status`")
+        Report::failed(
+            "LB033",
+            format!("the terminal cannot be taken over: {error}"),
+        )
+        .hint("run `lbdev status`")
     };
     let mut screen = Screen::enter(ui).map_err(no_terminal)?;
     let end = watch(&client, &mut screen, &shutdown).await;

@@ -203,7 +203,10 @@ fn flag(key: &str, said: &Value) -> Result<bool, Report> {
 }
 
 fn status(text: &str) -> Result<u16, ValueError> {
-    let status = text.parse().ok().filter(|status| (200..=599).contains(status));
+    let status = text
+        .parse()
+        .ok()
+        .filter(|status| (200..=599).contains(status));
     status.ok_or_else(|| ValueError::FaultStatus {
         text: text.to_owned(),
     })
@@ -262,7 +265,10 @@ mod tests {
         ] {
             assert_eq!(read(words).unwrap().to_string(), words);
         }
-        assert_eq!(read("status=503 rate=100%").unwrap().to_string(), "status=503");
+        assert_eq!(
+            read("status=503 rate=100%").unwrap().to_string(),
+            "status=503"
+        );
     }
 
     #[test]

@@ -17,7 +17,10 @@ impl Origins {
         }
         // A table of which some keys were said.
         let prefix = format!("{key}.");
-        let parts = self.0.range(prefix.clone()..).take_while(|(known, _)| known.starts_with(&prefix));
+        let parts = self
+            .0
+            .range(prefix.clone()..)
+            .take_while(|(known, _)| known.starts_with(&prefix));
         let parts: Vec<String> = parts
             .map(|(known, origin)| format!("{}: {origin}", &known[prefix.len()..]))
             .collect();
@@ -29,7 +32,9 @@ impl Origins {
 
     /// All that was said.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, origin)| (key.as_str(), origin.as_str()))
+        self.0
+            .iter()
+            .map(|(key, origin)| (key.as_str(), origin.as_str()))
     }
 
     /// Of all that the draft has. `recognised` is what values follow from that nobody said.
@@ -182,14 +187,16 @@ impl Collector<'_> {
         self.add(key("after"), after);
         self.add(key("needs"), needs);
         for weight in weights {
-            self.place(key(&format!("backends.{}", weight.port.value)), &weight.port.at);
+            self.place(
+                key(&format!("backends.{}", weight.port.value)),
+                &weight.port.at,
+            );
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::{Request, render_with_origins, resolve, resolve_with_origins};
 
     #[test]
@@ -220,7 +227,10 @@ mod tests {
         }
         // With its comments it is still the same set-up.
         let shown = render_with_origins(&config, &origins);
-        assert!(shown.contains("sticky = \"cookie\"  # lbdev.toml:2\n"), "{shown}");
+        assert!(
+            shown.contains("sticky = \"cookie\"  # lbdev.toml:2\n"),
+            "{shown}"
+        );
         std::fs::write(&file, &shown).unwrap();
         let again = resolve(&Request {
             dir: dir.path().to_owned(),

@@ -107,7 +107,10 @@ fn balancer(out: &mut String, balancer: &Balancer, behind: Behind<'_>) {
         ("trust_forwarded", balancer.trust_forwarded.to_string()),
         ("workers", balancer.workers.to_string()),
     ] {
-        line(out, &format!("{key} = {value}{}", behind(&format!("balancer.{key}"))));
+        line(
+            out,
+            &format!("{key} = {value}{}", behind(&format!("balancer.{key}"))),
+        );
     }
 }
 

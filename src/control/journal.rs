@@ -193,7 +193,13 @@ mod tests {
         }
         let states = journal.states(&id, 7, ms(7900));
         use Phase::{Starting, Stopped, Up};
-        let expected = [None, Some(Starting), Some(Starting), Some(Up), Some(Stopped)];
+        let expected = [
+            None,
+            Some(Starting),
+            Some(Starting),
+            Some(Up),
+            Some(Stopped),
+        ];
         assert_eq!(states[..5], expected);
         assert_eq!(states[5..], [Some(Up), Some(Up)]);
         let other = BackendId::new("web", Slot::Port(8001));
@@ -205,10 +211,21 @@ mod tests {
         let journal = Journal::default();
         let id = BackendId::new("web", Slot::Port(8000));
         for second in 0..1000u64 {
-            let phase = if second % 2 == 0 { Phase::Up } else { Phase::Stopped };
+            let phase = if second % 2 == 0 {
+                Phase::Up
+            } else {
+                Phase::Stopped
+            };
             journal.state(&id, phase, Duration::from_secs(second));
         }
         assert!(journal.kept().states[&id].len() < 70);
-        assert_eq!(journal.states(&id, 60, ms(999_500)).iter().flatten().count(), 60);
+        assert_eq!(
+            journal
+                .states(&id, 60, ms(999_500))
+                .iter()
+                .flatten()
+                .count(),
+            60
+        );
     }
 }

@@ -26,7 +26,8 @@ use crate::process::terminal::Terminals;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{
-    Acted, BalancerStatus, Event, Events, Problem, ProblemBody, Reloaded, Settings, Status, UpRequest, VERSION,
+    Acted, BalancerStatus, Event, Events, Problem, ProblemBody, Reloaded, Settings, Status,
+    UpRequest, VERSION,
 };
 
 /// A longer request body is refused.
@@ -216,7 +217,9 @@ impl Control {
             }
             (["v1", "backends", target, "fault"], &Method::POST) => {
                 let mut said = object(request).await?;
-                let off = said.remove("off").is_some_and(|off| off == Value::Bool(true));
+                let off = said
+                    .remove("off")
+                    .is_some_and(|off| off == Value::Bool(true));
                 let fault = match off && said.is_empty() {
                     true => None,
                     false => Some(Fault::read(&said).map_err(unfit)?),
@@ -266,7 +269,10 @@ impl Control {
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
             (
-                ["v1", "status" | "shutdown" | "settings" | "reload" | "events" | "history"]
+                [
+                    "v1",
+                    "status" | "shutdown" | "settings" | "reload" | "events" | "history",
+                ]
                 | ["v1", "backends", _]
                 | ["v1", "backends", _, _]
                 | ["v1", "services", _, "scale"],

@@ -129,7 +129,9 @@ impl HttpBody for Body {
             }
         }
         match this.pace.as_mut() {
-            Some(pace) => pace.poll_piece(cx).map(|piece| Some(Ok(Frame::data(piece)))),
+            Some(pace) => pace
+                .poll_piece(cx)
+                .map(|piece| Some(Ok(Frame::data(piece)))),
             None => Poll::Ready(None),
         }
     }

@@ -263,10 +263,14 @@ impl Page {
     /// An answer that a fault gives in the place of a backend.
     pub(super) fn fault(status: u16, backend: &BackendId, fault: &Fault) -> Box<Self> {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let said = format!("`{backend}` has a fault that somebody put in ({fault}); its server never saw this request");
+        let said = format!(
+            "`{backend}` has a fault that somebody put in ({fault}); its server never saw this request"
+        );
         let mut page = Self::new(status, "a fault on purpose", said);
-        page.fields.add("X-Lbdev-Fault", fault.to_string().as_bytes());
-        page.next.push(format!("lbdev fault {} off", backend.short()));
+        page.fields
+            .add("X-Lbdev-Fault", fault.to_string().as_bytes());
+        page.next
+            .push(format!("lbdev fault {} off", backend.short()));
         page
     }
 

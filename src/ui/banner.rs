@@ -112,7 +112,9 @@ pub(super) fn next(about: &About, paint: Paint) -> String {
     if let Some(first) = &about.first
         && about.managed > 1
     {
-        text.push_str(&format!("  {arrow} try   lbdev kill {first}   ·   lbdev top\n"));
+        text.push_str(&format!(
+            "  {arrow} try   lbdev kill {first}   ·   lbdev top\n"
+        ));
     }
     if about.managed > 0 && !about.demo {
         let how = match about.watched {

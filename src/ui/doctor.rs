@@ -44,7 +44,10 @@ fn finding(one: &Finding, paint: Paint) -> String {
         text.push_str(&format!("    {} {hint}\n", paint.link("hint:")));
     }
     if let Some(code) = &one.code {
-        text.push_str(&format!("    {}\n", paint.dim(&format!("lbdev explain {code}"))));
+        text.push_str(&format!(
+            "    {}\n",
+            paint.dim(&format!("lbdev explain {code}"))
+        ));
     }
     text
 }

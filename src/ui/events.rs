@@ -26,7 +26,10 @@ pub(super) fn body(event: &Event, paint: Paint) -> String {
                 (Some(to), _) => Look::of_word(to),
                 (None, _) => Look::of_word(""),
             };
-            format!("{} {text}", look.paint(paint, &format!("{} {name}", look.glyph)))
+            format!(
+                "{} {text}",
+                look.paint(paint, &format!("{} {name}", look.glyph))
+            )
         }
         "failover" => format!("{} {text}", paint.attention("→")),
         "lost" => format!("{} {text}", paint.bad("✗")),
@@ -75,10 +78,21 @@ pub(super) mod tests {
         };
         let text: String = [
             state("stopping", "killed by you (SIGKILL, pid 4301)"),
-            state("up", "up again after 0.6 s (pid 4311) · back in the rotation"),
-            event("failover", Some("web:8001"), "GET / 200 8000 closed the connection before it answered → 8001 answered"),
+            state(
+                "up",
+                "up again after 0.6 s (pid 4311) · back in the rotation",
+            ),
+            event(
+                "failover",
+                Some("web:8001"),
+                "GET / 200 8000 closed the connection before it answered → 8001 answered",
+            ),
             event("lost", None, "GET / 503 lost: lbdev answered 503"),
-            event("fault", Some("web:8000"), "has a fault from now on: latency=250ms"),
+            event(
+                "fault",
+                Some("web:8000"),
+                "has a fault from now on: latency=250ms",
+            ),
             event("settings", None, "algorithm round_robin → least_conn"),
             event("settings", Some("web:8000"), "weight is 3"),
             event("note", None, "slept 38 m"),

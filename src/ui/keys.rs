@@ -123,7 +123,11 @@ impl Keys {
             return self.done(verb, &first, view);
         }
         let names: Vec<String> = all().take(8).map(|one| one.spec.id.short()).collect();
-        let more = if view.backends.len() > names.len() { " …" } else { "" };
+        let more = if view.backends.len() > names.len() {
+            " …"
+        } else {
+            ""
+        };
         self.ask = Some(Ask {
             verb,
             known: format!("{}{more} or all", names.join(" ")),
@@ -140,7 +144,11 @@ impl Keys {
         match key {
             '\r' | '\n' => {
                 let typed = ask.typed.trim();
-                let said = if typed.is_empty() { &ask.proposed } else { typed };
+                let said = if typed.is_empty() {
+                    &ask.proposed
+                } else {
+                    typed
+                };
                 return self.done(ask.verb, said, view);
             }
             // Escape, Ctrl-U, Ctrl-G.
@@ -160,8 +168,7 @@ impl Keys {
             let words: Vec<String> = said.split_whitespace().map(str::to_owned).collect();
             return Pressed::Order(Order::Fault(words));
         }
-        let drained = (view.backends.iter())
-            .any(|one| one.spec.id.short() == said && !one.enabled);
+        let drained = (view.backends.iter()).any(|one| one.spec.id.short() == said && !one.enabled);
         let verb = match verb {
             "drain" if drained => "undrain",
             verb => verb,
@@ -173,11 +180,13 @@ impl Keys {
 
 /// Turns the bytes of a terminal into keys. What a key sends that is no letter (an arrow) is left out as a whole; letters
 /// may come in pieces.
+#[cfg(any(unix, test))]
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     rest: Vec<u8>,
 }
 
+#[cfg(any(unix, test))]
 impl Decoder {
     /// The keys in what came at once.
     pub(super) fn keys(&mut self, bytes: &[u8]) -> Vec<char> {
@@ -231,18 +240,27 @@ mod tests {
         let mut keys = Keys::default();
         let view = view(&[(8000, Phase::Up), (8001, Phase::Up), (8002, Phase::Stopped)]);
         assert_eq!(keys.press('k', &view), Pressed::Asks);
-        assert_eq!(keys.line().unwrap(), "kill which? 8000 8001 8002 or all [8000] › ");
+        assert_eq!(
+            keys.line().unwrap(),
+            "kill which? 8000 8001 8002 or all [8000] › "
+        );
         assert_eq!(keys.press('\r', &view), act("kill", "8000"));
         assert_eq!(keys.line(), None);
-        assert_eq!(press(&mut keys, "k8002\u{7f}1\r", &view), act("kill", "8001"));
-        assert_eq!(press(&mut keys, "s\r", &view), act("start", "8002"), "the one that is down");
+        assert_eq!(
+            press(&mut keys, "k8002\u{7f}1\r", &view),
+            act("kill", "8001")
+        );
+        assert_eq!(
+            press(&mut keys, "s\r", &view),
+            act("start", "8002"),
+            "the one that is down"
+        );
         assert_eq!(press(&mut keys, "rall\r", &view), act("restart", "all"));
         assert_eq!(press(&mut keys, "k\u{1b}", &view), Pressed::Asks);
         assert_eq!(keys.line(), None, "it was left");
         assert_eq!(keys.press('q', &view), Pressed::Order(Order::Quit));
-        let words = |line: &str| {
-            Pressed::Order(Order::Fault(line.split(' ').map(str::to_owned).collect()))
-        };
+        let words =
+            |line: &str| Pressed::Order(Order::Fault(line.split(' ').map(str::to_owned).collect()));
         assert_eq!(press(&mut keys, "f\r", &view), words("8000 latency=250ms"));
         assert_eq!(press(&mut keys, "f8001 off\r", &view), words("8001 off"));
         assert_eq!(keys.press('x', &view), Pressed::Nothing);
@@ -256,7 +274,11 @@ mod tests {
         assert_eq!(keys.press('d', &one), act("drain", "8000"));
         one.backends[0].enabled = false;
         assert_eq!(keys.press('d', &one), act("undrain", "8000"));
-        assert_eq!(keys.press('k', &View::default()), Pressed::Nothing, "there is none");
+        assert_eq!(
+            keys.press('k', &View::default()),
+            Pressed::Nothing,
+            "there is none"
+        );
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub mod serving;
 pub mod settings;
 pub mod starting;
 pub mod status;
-pub mod top;
 #[cfg_attr(windows, path = "terminal_windows.rs")]
 pub mod terminal;
+pub mod top;
 pub mod units;
 
 use std::io::IsTerminal;
@@ -107,8 +107,10 @@ impl Ui {
     pub fn json<T: serde::Serialize>(&self, value: &T) {
         match serde_json::to_string(value) {
             Ok(text) => self.out(&text),
-            Err(error) => self.report(
-                &Report::failed("LB007", format!("cannot write JSON: {error}"))),
+            Err(error) => self.report(&Report::failed(
+                "LB007",
+                format!("cannot write JSON: {error}"),
+            )),
         }
     }
 

@@ -143,7 +143,10 @@ impl Serving {
         let mut shown = Display::new(ui, about, &first);
         let (keys_to, mut keys) = mpsc::unbounded_channel();
         // Without them it is shown all the same.
-        let reader = feeds.orders.as_ref().and_then(|_| KeyReader::start(keys_to).ok().flatten());
+        let reader = feeds
+            .orders
+            .as_ref()
+            .and_then(|_| KeyReader::start(keys_to).ok().flatten());
         shown.has_keys = reader.is_some();
         shown.view(&first);
         let mut tick = tokio::time::interval(TICK);

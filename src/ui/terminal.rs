@@ -70,13 +70,25 @@ impl Drop for RawTerminal {
 /// How the terminal was before its keys came one by one.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Makes the terminal as it was, if [`KeyReader`] changed it. Whoever ends the process calls it, whatever becomes of others.
-pub fn restore() {
+/// The process ends: nobody changes the terminal any more.
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Makes the terminal as it was, if [`KeyReader`] changed it.
+fn restore() {
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(before) = before.take() {
+    if let Some(before) = before.take()
+        // In the background it is the shell's, which has made it its own; whoever touches it there is stopped.
+        && in_foreground()
+    {
         // One that has gone needs nothing.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
+}
+
+/// The same for good: whoever ends the process calls it, whatever becomes of the thread that reads keys.
+pub fn give_back() {
+    OVER.store(true, Ordering::SeqCst);
+    restore();
 }
 
 /// Reads single keys of this process's terminal, while it is in the foreground. Dropping it ends that and makes the terminal
@@ -192,7 +204,7 @@ fn read_keys(to: &UnboundedSender<char>, wanted: &AtomicBool, ended: &AtomicBool
 fn one_by_one(wanted: &AtomicBool) -> io::Result<()> {
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     // It may have been lent a moment ago: who did so makes it as it was after this.
-    if !wanted.load(Ordering::SeqCst) {
+    if !wanted.load(Ordering::SeqCst) || OVER.load(Ordering::SeqCst) {
         return Ok(());
     }
     let now = tcgetattr(io::stdin())?;

@@ -44,8 +44,8 @@ impl RawTerminal {
     }
 }
 
-/// Nothing of a console is changed.
-pub fn restore() {}
+/// Nothing of a console is changed, so that there is nothing to give back.
+pub fn give_back() {}
 
 /// Reads single keys of this process's console. Dropping it ends that.
 #[derive(Debug)]

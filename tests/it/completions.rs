@@ -7,7 +7,11 @@ use crate::need;
 
 /// The words that bash offers behind `lbdev WORDS`, the last of which is being typed.
 fn offered(lbdev: &Lbdev, bash: &std::path::Path, words: &[&str]) -> Vec<String> {
-    let all: Vec<String> = ["lbdev"].iter().chain(words).map(|word| format!("'{word}'")).collect();
+    let all: Vec<String> = ["lbdev"]
+        .iter()
+        .chain(words)
+        .map(|word| format!("'{word}'"))
+        .collect();
     let (line, last) = (all.join(" "), words.len());
     let script = format!(
         "PATH=\"{}:$PATH\"; source <(lbdev completions bash); COMP_WORDS=({line}); COMP_CWORD={last}; \
@@ -33,7 +37,10 @@ fn offered(lbdev: &Lbdev, bash: &std::path::Path, words: &[&str]) -> Vec<String>
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("rror"), "{said}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    text.lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 #[test]
@@ -43,14 +50,22 @@ fn bash_completes_verbs_options_and_what_runs() {
     };
     let lbdev = Lbdev::new();
     let none = offered(&lbdev, &bash, &["kill", ""]);
-    assert!(!none.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit())), "{none:?}");
+    assert!(
+        !none
+            .iter()
+            .any(|word| word.starts_with(|c: char| c.is_ascii_digit())),
+        "{none:?}"
+    );
     lbdev.demo();
     let [a, b, ..] = lbdev.ports.four().map(|port| port.to_string());
     let verbs = offered(&lbdev, &bash, &["sta"]);
     let sorted: std::collections::BTreeSet<&str> = verbs.iter().map(String::as_str).collect();
     assert_eq!(sorted, ["start", "status"].into());
     let targets = offered(&lbdev, &bash, &["kill", ""]);
-    assert!(targets.contains(&a) && targets.contains(&"all".to_owned()), "{targets:?}");
+    assert!(
+        targets.contains(&a) && targets.contains(&"all".to_owned()),
+        "{targets:?}"
+    );
     let second = offered(&lbdev, &bash, &["kill", &format!("{a},")]);
     assert!(second.iter().any(|word| word.ends_with(&b)), "{second:?}");
     assert_eq!(offered(&lbdev, &bash, &["fault", &a, "late"]), ["latency="]);
@@ -69,7 +84,11 @@ fn every_shell_has_its_script_and_man_its_page() {
         ("fish", "complete "),
         ("powershell", "Register-ArgumentCompleter"),
     ] {
-        lbdev.run(&["completions", shell]).ok().says(says).says("LBDEV_COMPLETE");
+        lbdev
+            .run(&["completions", shell])
+            .ok()
+            .says(says)
+            .says("LBDEV_COMPLETE");
     }
     let page = lbdev.run(&["man"]).ok();
     assert!(page.stdout.contains(".TH lbdev 1"), "{page}");

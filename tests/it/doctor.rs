@@ -9,13 +9,19 @@ use crate::up_django;
 fn ports_and_their_holders() {
     let lbdev = Lbdev::new();
     lbdev.demo_file("", "");
-    lbdev.run(&["doctor"]).ok().says("are free").says("no earlier lbdev");
+    lbdev
+        .run(&["doctor"])
+        .ok()
+        .says("are free")
+        .says("no earlier lbdev");
     let [a, b, ..] = lbdev.ports.four();
     let held = TcpListener::bind(("127.0.0.1", b)).unwrap();
     let found = lbdev.run(&["doctor"]);
     assert_eq!(found.code, Some(1), "{found}");
     let pid = std::process::id();
-    let found = found.says(&format!("port {b} is in use by")).says(&format!("pid {pid}"));
+    let found = found
+        .says(&format!("port {b} is in use by"))
+        .says(&format!("pid {pid}"));
     found.says("lbdev explain LB001").says("1 problem");
     let one = lbdev.run(&["doctor", &b.to_string()]);
     assert_eq!(one.code, Some(1));
@@ -23,7 +29,10 @@ fn ports_and_their_holders() {
     lbdev.run(&["doctor", &a.to_string()]).ok().says("is free");
     drop(held);
     lbdev.run(&["up", "-d", "--wait"]).ok();
-    lbdev.run(&["doctor"]).ok().says("by the lbdev of this folder");
+    lbdev
+        .run(&["doctor"])
+        .ok()
+        .says("by the lbdev of this folder");
 }
 
 #[test]
@@ -32,7 +41,10 @@ fn what_is_no_project_is_said() {
     let found = lbdev.run(&["doctor"]);
     assert_eq!(found.code, Some(1), "{found}");
     found.says("LB002").says("files may be open at once");
-    lbdev.write("lbdev.toml", "[services.web]\ncommand = \"no-such-program {port}\"\nports = 8000\n");
+    lbdev.write(
+        "lbdev.toml",
+        "[services.web]\ncommand = \"no-such-program {port}\"\nports = 8000\n",
+    );
     let found = lbdev.run(&["doctor"]);
     assert_eq!(found.code, Some(1), "{found}");
     found.says("there is no program `no-such-program`");
@@ -55,8 +67,14 @@ fn django_settings_that_break() {
         assert_eq!(state(&before, code), None, "{before:#}");
     }
     let checks = before["checks"].as_array().unwrap();
-    let django = checks.iter().find(|check| check["check"] == "django").unwrap();
-    assert!(django["text"].as_str().unwrap().starts_with("Django "), "{django}");
+    let django = checks
+        .iter()
+        .find(|check| check["check"] == "django")
+        .unwrap();
+    assert!(
+        django["text"].as_str().unwrap().starts_with("Django "),
+        "{django}"
+    );
     let settings = settings_file(&lbdev.dir);
     let mut text = std::fs::read_to_string(&settings).unwrap();
     text.push_str(
@@ -79,15 +97,23 @@ fn django_settings_that_break() {
         ("LB116", "problem"),
         ("LB117", "problem"),
     ] {
-        assert_eq!(state(&after, code).as_deref(), Some(expected), "{code}: {after:#}");
+        assert_eq!(
+            state(&after, code).as_deref(),
+            Some(expected),
+            "{code}: {after:#}"
+        );
         lbdev.run(&["explain", code]).ok().says(code).says("➜");
     }
     std::fs::write(&settings, "this is no Python").unwrap();
-    lbdev.run(&["doctor"]).says("the settings cannot be imported");
+    lbdev
+        .run(&["doctor"])
+        .says("the settings cannot be imported");
 }
 
 fn settings_file(site: &std::path::Path) -> std::path::PathBuf {
     let folders = std::fs::read_dir(site).unwrap().flatten();
     let mut files = folders.map(|folder| folder.path().join("settings.py"));
-    files.find(|file| file.is_file()).expect("the example has settings")
+    files
+        .find(|file| file.is_file())
+        .expect("the example has settings")
 }

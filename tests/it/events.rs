@@ -9,7 +9,9 @@ use crate::wait::s;
 fn events(lbdev: &Lbdev) -> Vec<Value> {
     let output = lbdev.run(&["events", "--json"]).ok();
     let lines = output.stdout.lines();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -32,22 +34,38 @@ fn what_happened_is_told_with_its_reason() {
         let all = all.iter().filter(|event| event["kind"] == "failover");
         all.cloned().collect()
     };
-    crate::wait::until(s(10), "the failover is told", || !failovers(&events(&lbdev)).is_empty());
+    crate::wait::until(s(10), "the failover is told", || {
+        !failovers(&events(&lbdev)).is_empty()
+    });
     let all = events(&lbdev);
     let failover = &failovers(&all)[0];
-    assert_eq!(failover["request"]["attempts"][0]["backend"], format!("web:{b}"));
+    assert_eq!(
+        failover["request"]["attempts"][0]["backend"],
+        format!("web:{b}")
+    );
     assert_eq!(failover["request"]["attempts"][0]["failure"], "reset");
     assert_eq!(failover["request"]["method"], "GET");
     assert_eq!(failover["request"]["status"], 200);
     let text = failover["text"].as_str().unwrap();
     assert!(text.contains("(by a fault)"), "{text}");
-    let seqs: Vec<u64> = all.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<u64> = all
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
     assert!(seqs.windows(2).all(|two| two[1] == two[0] + 1), "{seqs:?}");
     let killed = all.iter().find(|event| {
-        event["backend"] == format!("web:{a}") && event["by"] == "operator" && event["to"] == "stopping"
+        event["backend"] == format!("web:{a}")
+            && event["by"] == "operator"
+            && event["to"] == "stopping"
     });
     let killed = killed.unwrap_or_else(|| panic!("no kill in {all:#?}"));
-    assert!(killed["text"].as_str().unwrap().starts_with("killed by you (SIGKILL, pid"), "{killed}");
+    assert!(
+        killed["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("killed by you (SIGKILL, pid"),
+        "{killed}"
+    );
     assert!(killed["pid"].is_number(), "{killed}");
     let text = lbdev.run(&["events"]).ok().stdout;
     for said in [

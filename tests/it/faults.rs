@@ -13,7 +13,9 @@ fn took(lbdev: &Lbdev, path: &str) -> (http::Response, Duration) {
 
 /// One backend of four, so that each request meets it.
 fn only(lbdev: &Lbdev) -> String {
-    lbdev.run(&lbdev.with_ports("demo", &["-d", "--wait", "-n", "1"])).ok();
+    lbdev
+        .run(&lbdev.with_ports("demo", &["-d", "--wait", "-n", "1"]))
+        .ok();
     lbdev.ports.first.to_string()
 }
 
@@ -23,7 +25,10 @@ fn a_slow_backend_is_as_slow_as_was_said() {
     lbdev.set("LBDEV_PROJECT", "demo");
     lbdev.run(&lbdev_args(&lbdev)).ok();
     let [a, b, ..] = lbdev.ports.four();
-    lbdev.run(&["fault", &a.to_string(), "latency=300ms"]).ok().says("latency=300ms");
+    lbdev
+        .run(&["fault", &a.to_string(), "latency=300ms"])
+        .ok()
+        .says("latency=300ms");
     let mut slow = 0;
     for _ in 0..8 {
         let (page, took) = took(&lbdev, "/");
@@ -40,7 +45,9 @@ fn a_slow_backend_is_as_slow_as_was_said() {
     assert_eq!(slow, 2, "the order stays");
     let p50 = |port: u16| lbdev.backend(port)["p50_ms"].as_f64().unwrap();
     assert!(p50(a) > 290.0 && p50(b) < 250.0, "{} {}", p50(a), p50(b));
-    lbdev.run(&["status"]).says(&format!("{a} has a fault: latency=300ms"));
+    lbdev
+        .run(&["status"])
+        .says(&format!("{a} has a fault: latency=300ms"));
     // Restarted it is as slow; without the fault it is not.
     lbdev.run(&["restart", &a.to_string()]).ok();
     assert_eq!(lbdev.backend(a)["fault"], "latency=300ms");
@@ -58,16 +65,28 @@ fn lbdev_args(lbdev: &Lbdev) -> Vec<String> {
 fn statuses_rates_and_paths() {
     let lbdev = Lbdev::new();
     let port = only(&lbdev);
-    lbdev.run(&["fault", &port, "status=503", "path=/echo"]).ok();
+    lbdev
+        .run(&["fault", &port, "status=503", "path=/echo"])
+        .ok();
     assert_eq!(lbdev.get("/").status, 200);
     let page = lbdev.get("/echo");
     assert_eq!(page.status, 503);
-    assert_eq!(page.header("x-lbdev-backend"), Some(format!("web:{port}").as_str()));
+    assert_eq!(
+        page.header("x-lbdev-backend"),
+        Some(format!("web:{port}").as_str())
+    );
     assert_eq!(page.header("x-lbdev-fault"), Some("status=503 path=/echo"));
-    assert!(page.text().contains(&format!("lbdev fault {port} off")), "{}", page.text());
+    assert!(
+        page.text().contains(&format!("lbdev fault {port} off")),
+        "{}",
+        page.text()
+    );
     assert_eq!(lbdev.backend(lbdev.ports.first)["errors"], 1);
     // By chance: of 200 about half. That it is fewer than 60 or more than 140 has a chance below 1 in 100 million.
-    lbdev.run(&["fault", &port, "status=500", "rate=50%"]).ok().says("(was status=503");
+    lbdev
+        .run(&["fault", &port, "status=500", "rate=50%"])
+        .ok()
+        .says("(was status=503");
     let struck = (0..200).filter(|_| lbdev.get("/").status == 500).count();
     assert!((60..=140).contains(&struck), "{struck} of 200");
     lbdev.run(&["fault", "all", "off"]).ok();
@@ -111,7 +130,9 @@ fn who_hangs_goes_on_when_the_fault_ends() {
     lbdev.run(&["fault", &port, "hang"]).ok();
     let listen = lbdev.ports.listen();
     let hangs = std::thread::spawn(move || http::get(listen, "/").map(|page| page.status));
-    crate::wait::until(s(20), "it hangs", || lbdev.backend(lbdev.ports.first)["in_flight"] == 1);
+    crate::wait::until(s(20), "it hangs", || {
+        lbdev.backend(lbdev.ports.first)["in_flight"] == 1
+    });
     assert!(!hangs.is_finished());
     lbdev.run(&["fault", &port, "off"]).ok();
     assert_eq!(hangs.join().unwrap().unwrap(), 200);
@@ -120,7 +141,9 @@ fn who_hangs_goes_on_when_the_fault_ends() {
     lbdev.run(&["fault", &port, "hang"]).ok();
     let hang = |_| std::thread::spawn(move || http::get(listen, "/").map(|page| page.status));
     let all: Vec<_> = (0..2).map(hang).collect();
-    crate::wait::until(s(20), "one hangs", || lbdev.backend(lbdev.ports.first)["in_flight"] == 1);
+    crate::wait::until(s(20), "one hangs", || {
+        lbdev.backend(lbdev.ports.first)["in_flight"] == 1
+    });
     lbdev.run(&["kill", &port]).ok();
     for one in all {
         assert_eq!(one.join().unwrap().unwrap(), 200);
@@ -132,7 +155,9 @@ fn a_body_comes_as_slowly_as_was_said() {
     let lbdev = Lbdev::new();
     lbdev.write("index.html", "here");
     lbdev.write("big.txt", &"x".repeat(64 * 1024));
-    lbdev.run(&lbdev.with_ports("up", &["-d", "--wait", "-n", "1"])).ok();
+    lbdev
+        .run(&lbdev.with_ports("up", &["-d", "--wait", "-n", "1"]))
+        .ok();
     let (page, fast) = took(&lbdev, "/big.txt");
     assert_eq!(page.text().len(), 64 * 1024);
     lbdev.run(&["fault", "all", "bandwidth=64kb"]).ok();

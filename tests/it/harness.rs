@@ -232,9 +232,7 @@ impl Lbdev {
     /// Waits until all four serve.
     #[track_caller]
     pub fn until_serving(&self) {
-        let serving = holds_within(s(30), || {
-            self.run(&["status", "--json"]).code == Some(0)
-        });
+        let serving = holds_within(s(30), || self.run(&["status", "--json"]).code == Some(0));
         assert!(serving, "it does not serve");
     }
 
@@ -245,7 +243,10 @@ impl Lbdev {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.ends_with(b"\0top\0")
         };
-        let mut found = self.processes().into_iter().filter(|process| is_top(process.pid));
+        let mut found = self
+            .processes()
+            .into_iter()
+            .filter(|process| is_top(process.pid));
         found.next().expect("a top runs").pid
     }
 

@@ -26,7 +26,9 @@ fn fits(document: &Value, definition: &str) {
 /// Each line of a stream.
 fn lines(output: &Output) -> Vec<Value> {
     let lines = output.stdout.lines();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -181,10 +183,18 @@ fn a_reader_that_leaves_early_is_no_error() {
         if !ended {
             child.kill().unwrap();
         }
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         assert!(ended, "{args:?} goes on: {said}");
         assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}: {said}");
-        assert!(!said.contains("panicked") && !said.contains("error"), "{args:?}: {said}");
+        assert!(
+            !said.contains("panicked") && !said.contains("error"),
+            "{args:?}: {said}"
+        );
     }
 }
 

@@ -21,7 +21,10 @@ fn plain(lbdev: &Lbdev, screen: &str) -> String {
         (r" +\d+(\.\d)?m?s\b", " T"),
         (r"lbdev \d+\.\d+\.\d+", "lbdev V"),
         // One of four speaks for all: the first that said something.
-        (r"P\d+ │ demo server on http://127.0.0.1:P\d+/", "P0000 │ demo server on http://127.0.0.1:P0000/"),
+        (
+            r"P\d+ │ demo server on http://127.0.0.1:P\d+/",
+            "P0000 │ demo server on http://127.0.0.1:P0000/",
+        ),
     ] {
         let pattern = Regex::new(pattern).unwrap();
         text = pattern.replace_all(&text, with).into_owned();
@@ -39,7 +42,11 @@ fn demo(lbdev: &Lbdev) -> String {
 #[track_caller]
 fn until_prompt(window: &Window) {
     window.wait_for("the prompt", |screen| {
-        screen.trim_end().lines().last().is_some_and(|line| line.trim_end() == "$")
+        screen
+            .trim_end()
+            .lines()
+            .last()
+            .is_some_and(|line| line.trim_end() == "$")
     });
 }
 
@@ -82,7 +89,9 @@ fn up_and_its_keys_at_80_by_24() {
     window.types(&b.to_string());
     window.presses("BSpace");
     window.presses("Escape");
-    window.wait_for("the question is gone", |screen| !screen.contains("kill which?"));
+    window.wait_for("the question is gone", |screen| {
+        !screen.contains("kill which?")
+    });
     window.types("k");
     window.wait("kill which?");
     window.presses("Enter");
@@ -150,7 +159,10 @@ fn up_and_top_at_200_by_50() {
     window.wait(&format!("lbdev kill {b}"));
     window.wait(&format!("{b} ✗ stopped"));
     let screen = window.screen();
-    assert!(screen.contains("lbdev top · demo · round robin"), "{screen}");
+    assert!(
+        screen.contains("lbdev top · demo · round robin"),
+        "{screen}"
+    );
     assert!(screen.contains("── the last 60 s ──"), "{screen}");
     window.wait("killed by you (SIGKILL");
     window.types("q");
@@ -183,10 +195,15 @@ fn top_shows_kills_freezes_and_lets_go() {
     window.wait_for("the requests", |screen| screen.matches('█').count() >= 4);
     let shown = plain(&lbdev, &window.screen());
     // What depends on the second that it began in is left out: bars and states.
-    let fixed: Vec<&str> = shown.lines().filter(|line| !line.contains(['·', '━', '█', '◌'])).collect();
+    let fixed: Vec<&str> = shown
+        .lines()
+        .filter(|line| !line.contains(['·', '━', '█', '◌']))
+        .collect();
     // In which order they were ready.
     let ready = Regex::new(r"P000\d up after").unwrap();
-    let fixed = ready.replace_all(&fixed.join("\n"), "P up after").into_owned();
+    let fixed = ready
+        .replace_all(&fixed.join("\n"), "P up after")
+        .into_owned();
     insta::assert_snapshot!(fixed, @"
       PORT  STATE        REQ/S            NOW    P50    P99  5XX ELSEWHERE
     ── the last T ─────────────────────────────────────────────────────────────
@@ -234,10 +251,13 @@ fn top_shows_kills_freezes_and_lets_go() {
         window.runs("clear; lbdev top");
         window.wait("what happened");
         let pid = lbdev.top_pid();
-        crate::harness::kill(pid, match signal {
-            "TERM" => rustix::process::Signal::TERM,
-            _ => rustix::process::Signal::HUP,
-        });
+        crate::harness::kill(
+            pid,
+            match signal {
+                "TERM" => rustix::process::Signal::TERM,
+                _ => rustix::process::Signal::HUP,
+            },
+        );
         until_prompt(&window);
         assert_eq!(window.output("stty -g"), before, "{signal}");
     }

@@ -19,7 +19,9 @@ impl Window {
         let tmux = need::installed("tmux", "tmux is not installed")?;
         let socket = lbdev.root().join("tmux");
         let window = Window { tmux, socket };
-        let bin = std::path::Path::new(crate::harness::LBDEV).parent().unwrap();
+        let bin = std::path::Path::new(crate::harness::LBDEV)
+            .parent()
+            .unwrap();
         let path = format!(
             "{}:{}",
             bin.display(),

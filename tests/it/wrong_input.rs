@@ -21,11 +21,17 @@ fn forty_wrong_inputs_each_say_what_is_possible() {
         (&["list"], "did you mean `lbdev ls`?"),
         (&["frobnicate"], "run `lbdev --help` to see all verbs"),
         // Options.
-        (&["kill", &a, "--singal", "TERM"], "did you mean `--signal`?"),
+        (
+            &["kill", &a, "--singal", "TERM"],
+            "did you mean `--signal`?",
+        ),
         (&["restart", &a, "--roling"], "did you mean `--rolling`?"),
         (&["status", "--jsno"], "did you mean `--json`?"),
         (&["up", "--listne", "80"], "did you mean `--listen`?"),
-        (&["status", "--color", "blue"], "`auto`, `always` or `never`"),
+        (
+            &["status", "--color", "blue"],
+            "`auto`, `always` or `never`",
+        ),
         (&["drain", &a, "--off", "--everyone"], "exclude each other"),
         (&["up", "-f", "x", "-c", "y"], "exclude each other"),
         // Too few words, and too many.
@@ -49,22 +55,37 @@ fn forty_wrong_inputs_each_say_what_is_possible() {
         (&["fault", &a, "latancy=1s"], "did you mean `latency`?"),
         (&["fault", &a, "250ms"], "known: `latency`"),
         // Values and their units.
-        (&["set", "algorithm=least_con"], "did you mean `least_conn`?"),
+        (
+            &["set", "algorithm=least_con"],
+            "did you mean `least_conn`?",
+        ),
         (&["set", "retries=many"], "from 0 to 100"),
         (&["set", &a, "weight=1000"], "from 0 to 256"),
         (&["fault", &a, "latency=fast"], "write for example `200ms`"),
         (&["fault", &a, "status=99"], "write for example `503`"),
-        (&["fault", &a, "reset", "rate=20"], "write for example `20%`"),
+        (
+            &["fault", &a, "reset", "rate=20"],
+            "write for example `20%`",
+        ),
         (&["fault", &a, "reset", "status=500"], "cannot meet both"),
         (&["kill", &a, "-s", "TREM"], "did you mean `TERM`?"),
         (&["scale", "0"], "they are from 1 to 256"),
         (&["up", "-n", "zero"], "want a number from 1 to 256"),
         (&["logs", "--since", "yesterday"], "want a time like `5m`"),
         (&["logs", "--grep", "("], "hint:"),
-        (&["run", "--wait-timeout", "5parsecs", "--", "true"], "want a time like `60s`"),
+        (
+            &["run", "--wait-timeout", "5parsecs", "--", "true"],
+            "want a time like `60s`",
+        ),
         (&["doctor", "99999"], "want a port, from 1 to 65535"),
-        (&["explain", "LB999"], "run `lbdev explain` to see all of them"),
-        (&["completions", "tcsh"], "`bash`, `zsh`, `fish` or `powershell`"),
+        (
+            &["explain", "LB999"],
+            "run `lbdev explain` to see all of them",
+        ),
+        (
+            &["completions", "tcsh"],
+            "`bash`, `zsh`, `fish` or `powershell`",
+        ),
         // Files and folders.
         (&["config", "-f", "nothing.toml"], "does not exist"),
         (&["config", "-C", "nowhere"], "does not exist"),

@@ -68,13 +68,20 @@ pub(super) fn settings(config: &Config) -> Vec<Finding> {
 
 /// The same Python in the same folder with the same variables, with the script in the place of `manage.py`.
 fn asking(command: &Command, config: &Config, copies: usize) -> Option<(Command, usize)> {
-    let manage = command.argv.iter().position(|word| word.ends_with("manage.py"))?;
+    let manage = command
+        .argv
+        .iter()
+        .position(|word| word.ends_with("manage.py"))?;
     let python = command.argv[..manage].first()?;
     let url = app_url(&config.balancer.listen.url(), &config.project);
     let host = url.strip_prefix("http://").unwrap_or(&url);
     let host = host.split(['/', ':']).next().unwrap_or("localhost");
     let mut argv = vec![python.clone(), "-c".to_owned(), SCRIPT.to_owned()];
-    argv.extend([host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()]);
+    argv.extend([
+        host.to_owned(),
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+    ]);
     argv.dedup();
     let command = Command {
         argv,
@@ -98,11 +105,18 @@ fn judge(settings: &Settings, second: Option<&str>, copies: usize) -> Vec<Findin
     )];
     found.push(match second == Some(&settings.key) {
         true => Finding::ok("django", "SECRET_KEY is the same in every copy"),
-        false => Finding::problem("django", "SECRET_KEY is another one in each copy, and after each restart")
-            .hint("read it from the environment or a file: the same for all")
-            .code("LB110"),
+        false => Finding::problem(
+            "django",
+            "SECRET_KEY is another one in each copy, and after each restart",
+        )
+        .hint("read it from the environment or a file: the same for all")
+        .code("LB110"),
     });
-    let engine = settings.session_engine.rsplit('.').next().unwrap_or_default();
+    let engine = settings
+        .session_engine
+        .rsplit('.')
+        .next()
+        .unwrap_or_default();
     let in_memory = engine == "cache" && local(&settings.session_cache);
     found.push(match (settings.sessions, in_memory && several) {
         (false, _) => Finding::ok("django", "there are no sessions"),
@@ -113,24 +127,44 @@ fn judge(settings: &Settings, second: Option<&str>, copies: usize) -> Vec<Findin
     });
     match settings.caches.iter().find(|backend| local(backend)) {
         Some(_) if several => found.push(
-            Finding::problem("django", "a cache of CACHES is in the memory of each process")
-                .hint("use one that all copies share: `DatabaseCache`, `FileBasedCache`, Redis")
-                .code("LB111"),
+            Finding::problem(
+                "django",
+                "a cache of CACHES is in the memory of each process",
+            )
+            .hint("use one that all copies share: `DatabaseCache`, `FileBasedCache`, Redis")
+            .code("LB111"),
         ),
-        Some(_) | None => found.push(Finding::ok("django", "no cache is set up that only one copy has")),
+        Some(_) | None => found.push(Finding::ok(
+            "django",
+            "no cache is set up that only one copy has",
+        )),
     }
-    found.extend(settings.databases.iter().map(|database| database_finding(database, several)));
+    found.extend(
+        settings
+            .databases
+            .iter()
+            .map(|database| database_finding(database, several)),
+    );
     let refused: Vec<String> = (settings.hosts.iter())
         .filter(|(_, allowed)| !**allowed)
         .map(|(host, _)| format!("`{host}`"))
         .collect();
     found.push(match refused.is_empty() {
         true => Finding::ok("django", "ALLOWED_HOSTS has the addresses of lbdev"),
-        false => Finding::problem("django", format!("ALLOWED_HOSTS does not allow {}: they get 400", refused.join(", ")))
-            .hint("add `\".localhost\"` and `\"127.0.0.1\"` to ALLOWED_HOSTS")
-            .code("LB116"),
+        false => Finding::problem(
+            "django",
+            format!(
+                "ALLOWED_HOSTS does not allow {}: they get 400",
+                refused.join(", ")
+            ),
+        )
+        .hint("add `\".localhost\"` and `\"127.0.0.1\"` to ALLOWED_HOSTS")
+        .code("LB116"),
     });
-    let bare = settings.csrf_trusted_origins.iter().find(|origin| !origin.contains("://"));
+    let bare = settings
+        .csrf_trusted_origins
+        .iter()
+        .find(|origin| !origin.contains("://"));
     found.push(match (settings.secure_cookies.is_empty(), bare) {
         (false, _) => Finding::problem("django", format!("{} {} for HTTPS, and lbdev's address is HTTP", settings.secure_cookies.join(", "), if settings.secure_cookies.len() == 1 { "is" } else { "are" }))
             .hint("switch them on only where the site is served over HTTPS")
@@ -156,11 +190,18 @@ fn database_finding(database: &Database, several: bool) -> Finding {
     }
     if database.mode.eq_ignore_ascii_case("immediate") {
         let timeout = database.timeout.unwrap_or(5.0);
-        return Finding::ok("django", format!("SQLite takes its lock at once, and waits {timeout} s for it"));
+        return Finding::ok(
+            "django",
+            format!("SQLite takes its lock at once, and waits {timeout} s for it"),
+        );
     }
     let text = match database.timeout {
-        None => "several copies write into one SQLite file, with neither a timeout nor IMMEDIATE transactions",
-        Some(_) => "several copies write into one SQLite file, and transactions take their lock late",
+        None => {
+            "several copies write into one SQLite file, with neither a timeout nor IMMEDIATE transactions"
+        }
+        Some(_) => {
+            "several copies write into one SQLite file, and transactions take their lock late"
+        }
     };
     Finding::note("django", text)
         .hint("set `\"OPTIONS\": {\"timeout\": 20, \"transaction_mode\": \"IMMEDIATE\"}` (Django 5.1 and later)")
@@ -219,7 +260,11 @@ mod tests {
             &[],
         );
         let local = "django.core.cache.backends.locmem.LocMemCache";
-        check(|s| s.caches = vec![redis.into(), local.into()], "same", &["LB111"]);
+        check(
+            |s| s.caches = vec![redis.into(), local.into()],
+            "same",
+            &["LB111"],
+        );
         check(|s| s.databases[0].mode = String::new(), "same", &["LB115"]);
         check(|s| s.databases[0].timeout = None, "same", &[]);
         check(
@@ -227,9 +272,21 @@ mod tests {
             "same",
             &[],
         );
-        check(|s| s.hosts = [("shop.localhost".to_owned(), false)].into(), "same", &["LB116"]);
-        check(|s| s.secure_cookies = vec!["CSRF_COOKIE_SECURE".into()], "same", &["LB117"]);
-        check(|s| s.csrf_trusted_origins = vec!["shop.test".into()], "same", &["LB117"]);
+        check(
+            |s| s.hosts = [("shop.localhost".to_owned(), false)].into(),
+            "same",
+            &["LB116"],
+        );
+        check(
+            |s| s.secure_cookies = vec!["CSRF_COOKIE_SECURE".into()],
+            "same",
+            &["LB117"],
+        );
+        check(
+            |s| s.csrf_trusted_origins = vec!["shop.test".into()],
+            "same",
+            &["LB117"],
+        );
     }
 
     #[test]

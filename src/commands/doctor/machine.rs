@@ -35,10 +35,19 @@ fn loopback() -> Finding {
     let has = |address: &std::net::SocketAddr| std::net::TcpListener::bind(address).is_ok();
     match ports::loopback(0).each_ref().map(has) {
         [true, true] => Finding::ok("limits", "127.0.0.1 and ::1 can be listened on"),
-        [true, false] => Finding::note("limits", "this machine has no ::1: lbdev listens on 127.0.0.1 only"),
-        [false, true] => Finding::note("limits", "this machine has no 127.0.0.1: lbdev listens on ::1 only"),
-        [false, false] => Finding::problem("limits", "nothing can be listened on: the loopback interface is down")
-            .hint("run `ip link set lo up` as root"),
+        [true, false] => Finding::note(
+            "limits",
+            "this machine has no ::1: lbdev listens on 127.0.0.1 only",
+        ),
+        [false, true] => Finding::note(
+            "limits",
+            "this machine has no 127.0.0.1: lbdev listens on ::1 only",
+        ),
+        [false, false] => Finding::problem(
+            "limits",
+            "nothing can be listened on: the loopback interface is down",
+        )
+        .hint("run `ip link set lo up` as root"),
     }
 }
 
@@ -63,13 +72,19 @@ fn instances() -> Vec<Finding> {
                 format!("{project} ({url})")
             });
             let each: Vec<String> = each.collect();
-            found.push(Finding::ok("instances", format!("running: {}", each.join(", "))));
+            found.push(Finding::ok(
+                "instances",
+                format!("running: {}", each.join(", ")),
+            ));
         }
         Err(error) => found.push(Finding::problem("instances", error.to_string()).code("LB007")),
     }
     let stale = instance::left_over(None).unwrap_or_default();
     if stale.is_empty() {
-        found.push(Finding::ok("instances", "no earlier lbdev has left anything behind"));
+        found.push(Finding::ok(
+            "instances",
+            "no earlier lbdev has left anything behind",
+        ));
     } else {
         let many = crate::ui::plural(stale.len(), "earlier lbdev was", "earlier lbdevs were");
         let text = format!("{many} killed and may have left processes behind");
@@ -80,7 +95,9 @@ fn instances() -> Vec<Finding> {
 
 /// Tools that obey these ask a proxy for loopback too, unless they are told otherwise.
 fn proxies(var: impl Fn(&str) -> Option<String>) -> Option<Finding> {
-    let set = PROXIES.iter().find(|name| var(name).is_some_and(|value| !value.is_empty()))?;
+    let set = PROXIES
+        .iter()
+        .find(|name| var(name).is_some_and(|value| !value.is_empty()))?;
     let excepted = ["NO_PROXY", "no_proxy"].iter().any(|name| {
         let value = var(name).unwrap_or_default();
         value == "*" || value.contains("localhost")

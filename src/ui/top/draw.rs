@@ -94,7 +94,12 @@ fn screen(
 ) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let names = status::names(&status.backends);
-    let wide = names.iter().map(|name| measure_text_width(name)).max().unwrap_or(4).max(4);
+    let wide = names
+        .iter()
+        .map(|name| measure_text_width(name))
+        .max()
+        .unwrap_or(4)
+        .max(4);
     let mut lines = vec![headline(model, status, width, colors)];
     let foot = foot(model, width, colors);
     // The footer always is there; of the rest what has room, the table first.
@@ -104,26 +109,61 @@ fn screen(
         body.push(heads(wide, width, colors));
         let rows = room - 1;
         let first = first_shown(model.selected, status.backends.len(), rows);
-        let shown = status.backends.iter().zip(&names).enumerate().skip(first).take(rows);
+        let shown = status
+            .backends
+            .iter()
+            .zip(&names)
+            .enumerate()
+            .skip(first)
+            .take(rows);
         let most = most_now(model.history.as_ref());
         for (place, (backend, name)) in shown {
             let history = of(model, backend);
             let selected = place == model.selected;
-            body.push(row(backend, name, history, (wide, width, most), selected, colors));
+            body.push(row(
+                backend,
+                name,
+                history,
+                (wide, width, most),
+                selected,
+                colors,
+            ));
         }
-    } else if let Some((backend, name)) = status.backends.get(model.selected).zip(names.get(model.selected)) {
-        body.push(row(backend, name, of(model, backend), (wide, width, 0), true, colors));
+    } else if let Some((backend, name)) = status
+        .backends
+        .get(model.selected)
+        .zip(names.get(model.selected))
+    {
+        body.push(row(
+            backend,
+            name,
+            of(model, backend),
+            (wide, width, 0),
+            true,
+            colors,
+        ));
     }
     let left = room.saturating_sub(body.len());
     if left >= EVENTS_MIN + 3 {
-        body.extend(minute(model, status, &names, (wide, width), left - EVENTS_MIN, colors));
+        body.extend(minute(
+            model,
+            status,
+            &names,
+            (wide, width),
+            left - EVENTS_MIN,
+            colors,
+        ));
     }
     let left = room.saturating_sub(body.len());
     if left > 1 {
         body.push(rule("what happened", width, colors));
         let last = model.events.iter().rev().take(left - 1);
         let last: Vec<&Event> = last.collect();
-        body.extend(last.into_iter().rev().map(|event| happened(event, zone, width, colors)));
+        body.extend(
+            last.into_iter()
+                .rev()
+                .map(|event| happened(event, zone, width, colors)),
+        );
     }
     body.truncate(room);
     body.resize(room, Line::default());
@@ -136,7 +176,9 @@ fn screen(
 /// The first of so many rows, so that the selected one is among them.
 fn first_shown(selected: usize, count: usize, rows: usize) -> usize {
     let last_first = count.saturating_sub(rows);
-    selected.saturating_sub(rows.saturating_sub(1)).min(last_first)
+    selected
+        .saturating_sub(rows.saturating_sub(1))
+        .min(last_first)
 }
 
 fn of<'a>(model: &'a Model, backend: &BackendStatus) -> Option<&'a BackendHistory> {
@@ -173,7 +215,11 @@ fn headline(model: &Model, status: &Status, width: usize, colors: Colors) -> Lin
     );
     let gap = width.saturating_sub(measure_text_width(&left) + measure_text_width(&right));
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let lost = if status.balancer.failures > 0 { colors.of(Color::Red) } else { Style::new() };
+    let lost = if status.balancer.failures > 0 {
+        colors.of(Color::Red)
+    } else {
+        Style::new()
+    };
     match gap {
         // What moves is worth more than what is known.
         0 => Line::from(vec![Span::styled(right.trim_end().to_owned(), lost)]),
@@ -236,14 +282,20 @@ fn row(
     let now = history.map_or(0, |history| last(&history.requests));
     let dash = || "-".to_owned();
     let p = |read: fn(&BackendHistory) -> Option<f64>| {
-        history.and_then(read).and_then(|ms| span(Some(ms))).unwrap_or_else(dash)
+        history
+            .and_then(read)
+            .and_then(|ms| span(Some(ms)))
+            .unwrap_or_else(dash)
     };
     let cells = [
         count(now),
         match most {
             0 => String::new(),
             // The longest is ten wide.
-            most => format!(" {:<10}", "█".repeat(usize::try_from(now * 10 / most).unwrap_or(10).min(10))),
+            most => format!(
+                " {:<10}",
+                "█".repeat(usize::try_from(now * 10 / most).unwrap_or(10).min(10))
+            ),
         },
         count(backend.in_flight),
         p(|history| history.p50_ms),
@@ -305,7 +357,12 @@ fn minute(
     // A rule, and the line of lost requests.
     let fitting = room.saturating_sub(2) / 2;
     let first = first_shown(model.selected, status.backends.len(), fitting);
-    let most = history.backends.iter().flat_map(|one| tail(&one.requests, seconds)).copied().max();
+    let most = history
+        .backends
+        .iter()
+        .flat_map(|one| tail(&one.requests, seconds))
+        .copied()
+        .max();
     let most = most.unwrap_or_default();
     let shown = status.backends.iter().zip(names).skip(first).take(fitting);
     for (backend, name) in shown {
@@ -313,7 +370,10 @@ fn minute(
             continue;
         };
         let fill = " ".repeat(wide.saturating_sub(measure_text_width(name)));
-        let bars: String = tail(&one.requests, seconds).iter().map(|n| bar(*n, most)).collect();
+        let bars: String = tail(&one.requests, seconds)
+            .iter()
+            .map(|n| bar(*n, most))
+            .collect();
         lines.push(Line::from(vec![
             Span::raw(format!("   {name}{fill} ")),
             Span::styled(bars, colors.of(Color::Cyan)),
@@ -322,9 +382,16 @@ fn minute(
         spans.extend(states(one, seconds, colors));
         lines.push(Line::from(spans));
     }
-    let lost: String = tail(&history.lost, seconds).iter().map(|n| bar(*n, (*n).max(1))).collect();
+    let lost: String = tail(&history.lost, seconds)
+        .iter()
+        .map(|n| bar(*n, (*n).max(1)))
+        .collect();
     let any = tail(&history.lost, seconds).iter().any(|n| *n > 0);
-    let style = if any { colors.of(Color::Red) } else { Style::new() };
+    let style = if any {
+        colors.of(Color::Red)
+    } else {
+        Style::new()
+    };
     lines.push(Line::from(vec![
         Span::raw(format!("   {:<wide$} ", "lost")),
         Span::styled(lost, style),
@@ -375,7 +442,10 @@ fn states(one: &BackendHistory, seconds: usize, colors: Colors) -> Vec<Span<'sta
             _ => spans.push((sign.to_string(), style)),
         }
     }
-    spans.into_iter().map(|(text, style)| Span::styled(text, style)).collect()
+    spans
+        .into_iter()
+        .map(|(text, style)| Span::styled(text, style))
+        .collect()
 }
 
 fn happened(event: &Event, zone: &TimeZone, width: usize, colors: Colors) -> Line<'static> {
@@ -400,11 +470,15 @@ fn foot(model: &Model, width: usize, colors: Colors) -> Line<'static> {
                 name.get(model.selected).cloned()
             });
             let name = name.unwrap_or_default();
-            Line::raw(format!(" fault of {name}: {text}▏  Enter does it, Esc leaves"))
+            Line::raw(format!(
+                " fault of {name}: {text}▏  Enter does it, Esc leaves"
+            ))
         }
         (Mode::Algorithm, _) => {
             let all = ALGORITHMS.iter().enumerate();
-            let all: Vec<String> = all.map(|(place, name)| format!("{} {name}", place + 1)).collect();
+            let all: Vec<String> = all
+                .map(|(place, name)| format!("{} {name}", place + 1))
+                .collect();
             Line::raw(format!(" {}", all.join("  ")))
         }
         (_, Some((text, bad))) => {

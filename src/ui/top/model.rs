@@ -165,7 +165,10 @@ impl Model {
 
     fn press_normal(&mut self, key: Key) -> Option<Order> {
         self.said = None;
-        let count = self.status.as_ref().map_or(0, |status| status.backends.len());
+        let count = self
+            .status
+            .as_ref()
+            .map_or(0, |status| status.backends.len());
         match key {
             Key::Char('q') | Key::Escape => return Some(Order::Quit),
             Key::Up | Key::Char('K') => self.selected = self.selected.saturating_sub(1),
@@ -195,7 +198,11 @@ impl Model {
             'z' if backend.state == "frozen" => "thaw",
             'z' => "freeze",
             'f' => {
-                let proposed = if backend.fault.is_some() { "off" } else { FAULT };
+                let proposed = if backend.fault.is_some() {
+                    "off"
+                } else {
+                    FAULT
+                };
                 self.mode = Mode::Fault(proposed.to_owned());
                 return None;
             }
@@ -245,13 +252,21 @@ mod tests {
         assert_eq!(model.press(Key::Down), None);
         assert_eq!(model.press(Key::Char('s')), act("web:8001", "start"));
         model.press(Key::Down);
-        assert_eq!(model.press(Key::Char('r')), act("web:8001", "restart"), "there is none below");
+        assert_eq!(
+            model.press(Key::Char('r')),
+            act("web:8001", "restart"),
+            "there is none below"
+        );
         assert_eq!(model.press(Key::Char('x')), None);
         assert_eq!(model.press(Key::Char('q')), Some(Order::Quit));
         let mut frozen = backend(8000, "frozen");
         frozen.enabled = false;
         model.update(status(vec![frozen]), history(), Vec::new());
-        assert_eq!(model.press(Key::Char('z')), act("web:8000", "thaw"), "the other one is gone");
+        assert_eq!(
+            model.press(Key::Char('z')),
+            act("web:8000", "thaw"),
+            "the other one is gone"
+        );
         assert_eq!(model.press(Key::Char('d')), act("web:8000", "undrain"));
     }
 
@@ -271,7 +286,11 @@ mod tests {
         assert_eq!(order, Order::Fault { id, words });
         model.press(Key::Char('f'));
         model.press(Key::Escape);
-        assert_eq!(model.press(Key::Char('q')), Some(Order::Quit), "back to one letter, one thing");
+        assert_eq!(
+            model.press(Key::Char('q')),
+            Some(Order::Quit),
+            "back to one letter, one thing"
+        );
         model.press(Key::Char('f'));
         assert_eq!(model.press(Key::Interrupt), Some(Order::Quit));
     }
@@ -280,7 +299,10 @@ mod tests {
     fn an_algorithm_is_chosen_by_its_number() {
         let mut model = model();
         model.press(Key::Char('a'));
-        assert_eq!(model.press(Key::Char('2')), Some(Order::Algorithm("least_conn".into())));
+        assert_eq!(
+            model.press(Key::Char('2')),
+            Some(Order::Algorithm("least_conn".into()))
+        );
         model.press(Key::Char('a'));
         assert_eq!(model.press(Key::Char('9')), None);
         assert_eq!(model.press(Key::Char('2')), None, "it was not chosen");

@@ -47,7 +47,8 @@ impl Screen {
     /// When the terminal has gone.
     pub fn draw(&mut self, model: &Model) -> io::Result<()> {
         let (paint, zone) = (self.ui.out, &self.zone);
-        self.terminal.draw(|frame| draw(frame, model, paint, zone))?;
+        self.terminal
+            .draw(|frame| draw(frame, model, paint, zone))?;
         Ok(())
     }
 

@@ -24,10 +24,22 @@ fn model(count: u16) -> Model {
             id: format!("web:{}", 8000 + n),
             p50_ms: (n > 0).then_some(11.0),
             p99_ms: (n > 0).then_some(48.5),
-            requests: (0..60).map(|s| if down(s) { 0 } else if s < 44 { 78 } else { 104 }).collect(),
+            requests: (0..60)
+                .map(|s| {
+                    if down(s) {
+                        0
+                    } else if s < 44 {
+                        78
+                    } else {
+                        104
+                    }
+                })
+                .collect(),
             errors: (0..60).map(|s| u64::from(n == 1 && s == 50)).collect(),
             failed: vec![0; 60],
-            elsewhere: (0..60).map(|s| if n == 0 && s == 43 { 7 } else { 0 }).collect(),
+            elsewhere: (0..60)
+                .map(|s| if n == 0 && s == 43 { 7 } else { 0 })
+                .collect(),
             p99s_ms: vec![None; 60],
             states: (0..60)
                 .map(|s| match s {
@@ -51,12 +63,20 @@ fn model(count: u16) -> Model {
     };
     let killed = Event {
         to: Some("stopping".into()),
-        ..event("state", Some("web:8000"), "killed by you (SIGKILL, pid 4301)")
+        ..event(
+            "state",
+            Some("web:8000"),
+            "killed by you (SIGKILL, pid 4301)",
+        )
     };
     let mut model = Model::default();
     let events = vec![
         killed,
-        event("failover", Some("web:8001"), "GET / 200 8000 closed the connection before it answered → 8001 answered"),
+        event(
+            "failover",
+            Some("web:8001"),
+            "GET / 200 8000 closed the connection before it answered → 8001 answered",
+        ),
     ];
     let mut told = status(backends);
     told.balancer.failures = 2;
@@ -67,7 +87,9 @@ fn model(count: u16) -> Model {
 fn drawn(model: &Model, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let paint = Paint::new(false);
-    terminal.draw(|frame| draw(frame, model, paint, &TimeZone::UTC)).unwrap();
+    terminal
+        .draw(|frame| draw(frame, model, paint, &TimeZone::UTC))
+        .unwrap();
     let buffer = terminal.backend().buffer().clone();
     let lines = (0..height).map(|y| {
         let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
@@ -142,7 +164,10 @@ fn what_is_asked_and_said_stands_below() {
         " ↑↓ select  k kill  s start  r restart  d drain  z freeze  f fault  a algorithm  ? help  q quit"
     );
     model.press(Key::Char('f'));
-    assert_eq!(foot(&model), " fault of 8000: latency=250ms▏  Enter does it, Esc leaves");
+    assert_eq!(
+        foot(&model),
+        " fault of 8000: latency=250ms▏  Enter does it, Esc leaves"
+    );
     model.press(Key::Escape);
     model.press(Key::Char('a'));
     assert_eq!(
