@@ -88,7 +88,13 @@ fn programs(config: &Config) -> Vec<Finding> {
         let path = path.map(|(_, value)| value.clone());
         let path = path.or_else(|| std::env::var("PATH").ok());
         found.push(match which::which_in(program, path, &command.cwd) {
-            Ok(at) => Finding::ok("programs", format!("{program} is {}", instance::tilde(&at))),
+            Ok(at) => Finding::ok(
+                "programs",
+                match at.to_string_lossy() == program.as_str() {
+                    true => instance::tilde(&at),
+                    false => format!("{program} is {}", instance::tilde(&at)),
+                },
+            ),
             Err(_) => Finding::problem("programs", format!("there is no program `{program}`"))
                 .hint("install it, or correct the command: `lbdev config` shows it")
                 .code("LB013"),
@@ -116,7 +122,7 @@ fn taken(config: &Config, running: Option<&Instance>) -> Vec<Finding> {
         .filter(|port| !ports::is_free(*port))
         .collect();
     if taken.is_empty() {
-        let text = format!("{} are free", crate::ui::units::ranges(&wanted));
+        let text = format!("ports {} are free", crate::ui::units::ranges(&wanted));
         return vec![Finding::ok("ports", text)];
     }
     taken
