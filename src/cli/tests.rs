@@ -381,33 +381,26 @@ fn help_is_short_and_begins_with_the_first_minute() {
 
     No project at hand? Try `lbdev demo`.
     ");
-    for verb in [
-        "up",
-        "demo",
-        "down",
-        "status",
-        "ls",
-        "kill",
-        "start",
-        "stop",
-        "restart",
-        "drain",
-        "undrain",
-        "scale",
-        "set",
-        "fault",
-        "events",
-        "top",
-        "logs",
-        "doctor",
-        "explain",
-        "open",
-        "completions",
-        "man",
-        "init",
-        "config",
-    ] {
-        let help = text(&format!("lbdev {verb} --help"));
-        assert!(help.lines().count() < 48, "{verb}: {help}");
+    let mut all = String::new();
+    for verb in args::Args::command().get_subcommands() {
+        let name = verb.get_name();
+        let mut command = args::Args::command().term_width(100);
+        command.build();
+        let verb = command.find_subcommand_mut(name).unwrap();
+        let help = verb.render_help().to_string();
+        assert!(help.lines().count() < 56, "{name}: {help}");
+        all.push_str(&format!("$ lbdev {name} --help\n{help}\n"));
     }
+    // Blank lines have no spaces, and the file ends with one newline.
+    let all: Vec<&str> = all.lines().map(str::trim_end).collect();
+    let all = all.join("\n").trim_end().to_owned() + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help.txt");
+    if std::env::var_os("LBDEV_TEST_BLESS").is_some() {
+        std::fs::write(path, &all).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap();
+    for (line, (said, expected)) in all.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(said, expected, "line {} of src/cli/help.txt", line + 1);
+    }
+    assert_eq!(all.lines().count(), expected.lines().count());
 }

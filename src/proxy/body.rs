@@ -128,12 +128,14 @@ impl HttpBody for Body {
                 other => return Poll::Ready(other),
             }
         }
-        match this.pace.as_mut() {
-            Some(pace) => pace
-                .poll_piece(cx)
-                .map(|piece| Some(Ok(Frame::data(piece)))),
-            None => Poll::Ready(None),
+        let Some(pace) = this.pace.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let piece = ready!(pace.poll_piece(cx));
+        if this.is_end_stream() {
+            this.end(End::Whole);
         }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -185,7 +187,8 @@ impl Body {
         match &frame {
             Some(Err(broken)) => this.end(End::of(broken)),
             None => this.end(End::Whole),
-            Some(Ok(_)) if this.has_ended() => this.end(End::Whole),
+            // One that is slowed ends with its last piece.
+            Some(Ok(_)) if this.has_ended() && this.pace.is_none() => this.end(End::Whole),
             Some(Ok(_)) => {}
         }
         Poll::Ready(frame)

@@ -115,6 +115,9 @@ impl Flight {
     /// Notes which backend answers; `place` is that of its pool.
     pub(super) fn answered_by(&mut self, place: usize, lease: &Lease) {
         self.place = place;
+        if let Some(incident) = &mut self.incident {
+            incident.backend = Some(lease.member().id.clone());
+        }
         match &mut self.told {
             Told::Nothing => {}
             Told::Count(backend) => *backend = Some((place, lease.member().index)),
@@ -221,8 +224,7 @@ impl Drop for Flight {
         // Without a status nobody answered: the client left before.
         let Some(status) = self.status else { return };
         let worker = &self.client.worker;
-        if let Some(mut record) = self.incident.take() {
-            record.backend = self.lease.as_ref().map(|lease| lease.member().id.clone());
+        if let Some(record) = self.incident.take() {
             // One that waited for a backend, and then had one, is well.
             if !self.attempts.is_empty() || record.backend.is_none() {
                 worker.access.push_incident(self.access(*record, status));

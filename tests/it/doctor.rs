@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::harness::Lbdev;
+use crate::left_behind::{guardian, the_lbdev};
 use crate::up_django;
 
 #[test]
@@ -48,6 +49,25 @@ fn what_is_no_project_is_said() {
     let found = lbdev.run(&["doctor"]);
     assert_eq!(found.code, Some(1), "{found}");
     found.says("there is no program `no-such-program`");
+}
+
+/// Both lbdev and its guardian were killed: what they left is told of, and `down` ends it.
+#[test]
+fn a_stale_instance_is_told_of() {
+    let lbdev = Lbdev::new();
+    lbdev.demo_file("", "");
+    lbdev.run(&["up", "-d", "--wait"]).ok();
+    let both = [guardian(&lbdev).unwrap(), the_lbdev(&lbdev).unwrap()];
+    // Stopped first, so that neither sees the other one's end.
+    for signal in [rustix::process::Signal::STOP, rustix::process::Signal::KILL] {
+        both.iter().for_each(|pid| crate::harness::kill(*pid, signal));
+    }
+    crate::wait::until(crate::wait::s(10), "the lock is free", || {
+        lbdev.run(&["doctor"]).stdout.contains("1 earlier lbdev was killed")
+    });
+    lbdev.run(&["doctor"]).says("lbdev down --all");
+    lbdev.run(&["down", "--all"]).ok();
+    lbdev.run(&["doctor"]).ok().says("no earlier lbdev");
 }
 
 /// Real Django: as it comes, and with each setting that breaks behind a balancer.

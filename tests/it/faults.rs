@@ -26,34 +26,34 @@ fn a_slow_backend_is_as_slow_as_was_said() {
     lbdev.run(&lbdev_args(&lbdev)).ok();
     let [a, b, ..] = lbdev.ports.four();
     lbdev
-        .run(&["fault", &a.to_string(), "latency=300ms"])
+        .run(&["fault", &a.to_string(), "latency=1s"])
         .ok()
-        .says("latency=300ms");
+        .says("latency=1s");
     let mut slow = 0;
     for _ in 0..8 {
         let (page, took) = took(&lbdev, "/");
         let port = page.backend_port().unwrap();
         if port == a {
             slow += 1;
-            assert!(took >= Duration::from_millis(290), "{took:?}");
-            assert_eq!(page.header("x-lbdev-fault"), Some("latency=300ms"));
+            assert!(took >= Duration::from_millis(990), "{took:?}");
+            assert_eq!(page.header("x-lbdev-fault"), Some("latency=1s"));
         } else {
-            assert!(took < Duration::from_millis(250), "{port}: {took:?}");
+            assert!(took < Duration::from_millis(900), "{port}: {took:?}");
             assert_eq!(page.header("x-lbdev-fault"), None);
         }
     }
     assert_eq!(slow, 2, "the order stays");
     let p50 = |port: u16| lbdev.backend(port)["p50_ms"].as_f64().unwrap();
-    assert!(p50(a) > 290.0 && p50(b) < 250.0, "{} {}", p50(a), p50(b));
+    assert!(p50(a) > 980.0 && p50(b) < 900.0, "{} {}", p50(a), p50(b));
     lbdev
         .run(&["status"])
-        .says(&format!("{a} has a fault: latency=300ms"));
+        .says(&format!("{a} has a fault: latency=1s"));
     // Restarted it is as slow; without the fault it is not.
     lbdev.run(&["restart", &a.to_string()]).ok();
-    assert_eq!(lbdev.backend(a)["fault"], "latency=300ms");
+    assert_eq!(lbdev.backend(a)["fault"], "latency=1s");
     lbdev.run(&["fault", &a.to_string(), "off"]).ok();
     for _ in 0..4 {
-        assert!(took(&lbdev, "/").1 < Duration::from_millis(250));
+        assert!(took(&lbdev, "/").1 < Duration::from_millis(900));
     }
 }
 
@@ -160,9 +160,9 @@ fn a_body_comes_as_slowly_as_was_said() {
         .ok();
     let (page, fast) = took(&lbdev, "/big.txt");
     assert_eq!(page.text().len(), 64 * 1024);
-    lbdev.run(&["fault", "all", "bandwidth=64kb"]).ok();
+    lbdev.run(&["fault", "all", "bandwidth=16kb"]).ok();
     let (page, slow) = took(&lbdev, "/big.txt");
     assert_eq!(page.text().len(), 64 * 1024, "none of it is lost");
-    assert!(slow > Duration::from_millis(900), "{slow:?}");
-    assert!(fast < Duration::from_millis(700), "{fast:?}");
+    assert!(slow > Duration::from_millis(3600), "{slow:?}");
+    assert!(fast < Duration::from_millis(3000), "{fast:?}");
 }

@@ -21,7 +21,7 @@ fn times() -> usize {
 }
 
 /// lbdev itself, as it runs in the foreground or the background.
-fn the_lbdev(lbdev: &Lbdev) -> Option<u32> {
+pub fn the_lbdev(lbdev: &Lbdev) -> Option<u32> {
     let is = |found: &Found| {
         let words: Vec<&str> = found.command.split_whitespace().collect();
         found.backend.is_none() && matches!(words.get(1), Some(&("up" | "__background" | "demo")))
@@ -32,7 +32,7 @@ fn the_lbdev(lbdev: &Lbdev) -> Option<u32> {
     all.into_iter().find(is).map(|found| found.pid)
 }
 
-fn guardian(lbdev: &Lbdev) -> Option<u32> {
+pub fn guardian(lbdev: &Lbdev) -> Option<u32> {
     let mut all = lbdev.processes().into_iter();
     let found =
         all.find(|found| found.backend.is_none() && found.command.contains("__guardian"))?;
