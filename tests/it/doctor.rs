@@ -60,10 +60,14 @@ fn a_stale_instance_is_told_of() {
     let both = [guardian(&lbdev).unwrap(), the_lbdev(&lbdev).unwrap()];
     // Stopped first, so that neither sees the other one's end.
     for signal in [rustix::process::Signal::STOP, rustix::process::Signal::KILL] {
-        both.iter().for_each(|pid| crate::harness::kill(*pid, signal));
+        both.iter()
+            .for_each(|pid| crate::harness::kill(*pid, signal));
     }
     crate::wait::until(crate::wait::s(10), "the lock is free", || {
-        lbdev.run(&["doctor"]).stdout.contains("1 earlier lbdev was killed")
+        lbdev
+            .run(&["doctor"])
+            .stdout
+            .contains("1 earlier lbdev was killed")
     });
     lbdev.run(&["doctor"]).says("lbdev down --all");
     lbdev.run(&["down", "--all"]).ok();
