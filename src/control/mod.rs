@@ -2,11 +2,13 @@
 //! permissions.
 
 mod attach;
+mod bodies;
 pub mod client;
 mod door;
 pub mod frames;
 mod history;
 mod journal;
+mod refusal;
 mod router;
 mod socket;
 mod status;

@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::attach::{self, Unattached};
+use super::bodies::{asked_events, body, json, object, percent_decode};
 use super::history::history;
 use super::journal::Journal;
+use super::refusal::{Refusal, possible, problem_body, refused, unchanged, unfit};
 use super::status::{Totals, backend_status, project_state, round};
-use crate::backend::{BackendId, Intent, Signal};
+use crate::backend::{BackendId, Signal};
 use crate::config::{self, Config, Fault, LiveChange, read_weight};
-use crate::error::{Exit, Report};
+use crate::error::Report;
 use crate::pool::Pools;
 use crate::process::Meter;
 use crate::process::terminal::Terminals;
@@ -30,8 +32,6 @@ use crate::wire::{
     UpRequest, VERSION,
 };
 
-/// A longer request body is refused.
-const BODY_MAX: usize = 64 * 1024;
 /// What backends use is looked at for so long; then what was found before is told.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
@@ -104,33 +104,6 @@ struct Reloading {
 #[serde(default, deny_unknown_fields)]
 struct Drain {
     everyone: bool,
-}
-
-/// An answer that is no success.
-struct Refusal {
-    status: StatusCode,
-    report: Report,
-    /// What else is wrong.
-    more: Vec<Report>,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, report: Report) -> Self {
-        Self {
-            status,
-            report,
-            more: Vec::new(),
-        }
-    }
-}
-
-fn problem_body(report: Report) -> ProblemBody {
-    ProblemBody {
-        code: report.code.to_owned(),
-        message: report.message,
-        hint: report.hint,
-        details: report.details,
-    }
 }
 
 impl Control {
@@ -460,211 +433,6 @@ impl Control {
                 .iter()
                 .map(|backend| backend_status(backend, &self.pools, &usages, now))
                 .collect(),
-        }
-    }
-}
-
-/// The longest that somebody may wait for an event.
-const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// `after=7&wait_ms=20000`: events after which number, and how long to wait for one.
-fn asked_events(query: &str) -> Result<(u64, Duration), Refusal> {
-    let (mut after, mut wait) = (0, Duration::ZERO);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let read = match pair.split_once('=') {
-            Some(("after", number)) => number.parse().map(|number| after = number).is_ok(),
-            Some(("wait_ms", ms)) => ms
-                .parse()
-                .map(|ms| wait = Duration::from_millis(ms).min(EVENTS_WAIT_MAX))
-                .is_ok(),
-            _ => false,
-        };
-        if !read {
-            let message = format!("`{pair}` is nothing that events can be asked by");
-            return Err(unfit(
-                Report::usage("LB021", message).hint("send `after=7` and `wait_ms=20000`"),
-            ));
-        }
-    }
-    Ok((after, wait))
-}
-
-/// What Windows cannot send is refused.
-fn possible(signal: Signal) -> Result<Signal, Refusal> {
-    if signal.is_possible() {
-        return Ok(signal);
-    }
-    let name = signal.full_name();
-    let hint = match signal.intent() {
-        Intent::Freeze | Intent::Thaw => {
-            "run `lbdev drain all` to keep requests from them, or `lbdev kill all`"
-        }
-        Intent::Kill | Intent::End | Intent::Tell => {
-            "run `lbdev kill all --signal TERM` (CTRL_BREAK) or `--signal INT` (CTRL_C)"
-        }
-    };
-    let report = Report::usage("LB021", format!("{name} is not possible on Windows")).hint(hint);
-    Err(Refusal::new(StatusCode::BAD_REQUEST, report))
-}
-
-fn refused(refused: Refused) -> Refusal {
-    let report =
-        match &refused {
-            Refused::Stopping => Report::failed("LB006", refused.to_string())
-                .hint("wait for it, then run `lbdev up`"),
-            Refused::External(_) => Report::failed("LB031", refused.to_string())
-                .hint("end it where it was started; `lbdev drain` keeps requests from it"),
-            Refused::Debugged { by } => Report::failed("LB034", refused.to_string()).hint(format!(
-                "leave `lbdev debug {}` first: Ctrl-P Ctrl-Q in its terminal",
-                by.short()
-            )),
-            Refused::OtherKind(_) => Report::failed("LB031", refused.to_string())
-                .hint("run `lbdev down`, then `lbdev up`"),
-            Refused::NotUp { id, .. } => {
-                let hint = format!("run `lbdev start {}` first", id.short());
-                Report::failed("LB032", refused.to_string()).hint(hint)
-            }
-            Refused::NotBalanced(_) => {
-                let report = Report::usage("LB021", refused.to_string())
-                    .hint("run `lbdev status` to see which backends have a port");
-                return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
-            }
-            Refused::NoSuchService { known, .. } => {
-                let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-                let message = format!("{refused}; known: {}", known.join(", "));
-                let report = Report::usage("LB030", message).hint(
-                    "run `lbdev status` to see the services, the part before `:` of each backend",
-                );
-                return Refusal::new(StatusCode::NOT_FOUND, report);
-            }
-            Refused::Leaving { id, index } => Report::failed("LB030", refused.to_string()).hint(
-                format!("run `lbdev scale {}={index}` to keep it", id.service()),
-            ),
-            Refused::ExternalService { .. } => Report::failed("LB031", refused.to_string())
-                .hint("start or end them where they run; `lbdev drain` keeps requests from one"),
-            Refused::Count { .. } => {
-                let report = Report::usage("LB021", refused.to_string())
-                    .hint("run `lbdev scale 4`, or `lbdev stop all` to have none run");
-                return unfit(report);
-            }
-            Refused::NoPort => Report::failed("LB001", refused.to_string())
-                .hint("begin lower: run `lbdev down`, then `lbdev up --ports 8000-8003`"),
-            Refused::NotMade(_) => Report::failed("LB011", refused.to_string())
-                .hint("put back what was there at the start, or run `lbdev down` and `lbdev up`"),
-            Refused::AllWeightsZero { .. } => {
-                let report = Report::usage("LB021", refused.to_string()).hint(
-                    "leave one of them a weight, or run `lbdev drain` to keep requests from them",
-                );
-                return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report);
-            }
-        };
-    Refusal::new(StatusCode::CONFLICT, report)
-}
-
-/// A set-up that cannot be, with all that is wrong with it.
-fn unchanged(mut reports: Vec<Report>) -> Refusal {
-    let first = match reports.is_empty() {
-        true => Report::usage("LB021", "the set-up is not valid"),
-        false => reports.remove(0),
-    };
-    let status = match first.exit {
-        Exit::Usage => StatusCode::UNPROCESSABLE_ENTITY,
-        Exit::Failed | Exit::NothingRuns => StatusCode::CONFLICT,
-    };
-    Refusal {
-        more: reports,
-        ..Refusal::new(status, first)
-    }
-}
-
-/// A value that cannot be.
-fn unfit(report: Report) -> Refusal {
-    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, report)
-}
-
-/// A body that has to be a JSON object; an empty one is an empty object.
-async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
-    body(request).await
-}
-
-/// An empty body is the default.
-async fn body<T: Default + for<'de> Deserialize<'de>>(
-    request: Request<Incoming>,
-) -> Result<T, Refusal> {
-    let bad = |status, message: String| Refusal::new(status, Report::usage("LB021", message));
-    let collected = Limited::new(request.into_body(), BODY_MAX)
-        .collect()
-        .await
-        .map_err(|error| {
-            let status = match error.downcast_ref::<LengthLimitError>() {
-                Some(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                None => StatusCode::BAD_REQUEST,
-            };
-            bad(
-                status,
-                format!("the request's body cannot be read: {error}"),
-            )
-        })?;
-    let bytes = collected.to_bytes();
-    if bytes.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        bad(
-            StatusCode::BAD_REQUEST,
-            format!("not what was expected: {error}"),
-        )
-    })
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
-    // The documents have string keys and no maps that could fail; an empty body would be seen as broken by the client.
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
-    response
-}
-
-/// Undoes percent-encoding; what is no valid escape stays as it is.
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut place = 0;
-    while place < bytes.len() {
-        let escape = (bytes[place] == b'%')
-            .then(|| text.get(place + 1..place + 3))
-            .flatten();
-        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                place += 3;
-            }
-            None => {
-                decoded.push(bytes[place]);
-                place += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_are_undone_and_nonsense_stays() {
-        for (text, plain) in [
-            ("8000", "8000"),
-            ("web%3A8000%2C8001", "web:8000,8001"),
-            ("%zz%4", "%zz%4"),
-            ("%C3%A4", "ä"),
-        ] {
-            assert_eq!(percent_decode(text), plain);
         }
     }
 }
