@@ -9,6 +9,8 @@ use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::args::Args;
+use crate::backend::Detect;
+use crate::balance::{Algorithm, Sequence, Sticky};
 use crate::config::{FAULT_KEYS, LIVE_KEYS, WEIGHT_KEY};
 use crate::control::Client;
 use crate::error::CODES;
@@ -89,25 +91,21 @@ pub(super) fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// What can be set.
 pub(super) fn settings(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
-    let values = |key: &str| -> &[&str] {
-        match key {
-            "algorithm" => &[
-                "round_robin",
-                "least_conn",
-                "random_two",
-                "peak_ewma",
-                "ip_hash",
-                "hash",
-            ],
-            "sequence" => &["pages", "requests"],
-            "sticky" => &["off", "cookie"],
-            "detect" => &["instant", "passive", "active"],
-            "hash_key" => &["path", "header:", "cookie:"],
-            _ => &[],
-        }
+    fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
+        all.iter().map(|(name, _)| *name).collect()
+    }
+    let values = |key: &str| match key {
+        "algorithm" => names(Algorithm::NAMES),
+        "sequence" => names(Sequence::NAMES),
+        "sticky" => names(Sticky::NAMES),
+        "detect" => names(Detect::NAMES),
+        "hash_key" => vec!["path", "header:", "cookie:"],
+        _ => Vec::new(),
     };
     if let Some((key, _)) = typed.split_once('=') {
-        let words = values(key).iter().map(|value| format!("{key}={value}"));
+        let words = values(key)
+            .into_iter()
+            .map(|value| format!("{key}={value}"));
         return fitting(words, &typed);
     }
     let keys = LIVE_KEYS.into_iter().chain([WEIGHT_KEY]);

@@ -12,7 +12,7 @@ use crate::error::Report;
 use crate::instance::{self, Folder, Found, InstanceError};
 use crate::process::logs::{Follower, Record, Wanted, read};
 use crate::ui::Ui;
-use crate::ui::lines::{self, Names};
+use crate::ui::lines::{self, Names, short};
 use crate::wire::{BackendStatus, VERSION};
 
 /// Between two looks at whether lbdev still runs; after its end, so long for what is still unread.
@@ -282,11 +282,6 @@ impl Print {
         text.push('\n');
         text
     }
-}
-
-/// `8000` of `web:8000`, `worker.1` of `worker.1`: as in the foreground of `up`.
-fn short(id: &str) -> &str {
-    id.rsplit_once(':').map_or(id, |(_, port)| port)
 }
 
 #[cfg(test)]

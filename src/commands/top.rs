@@ -10,6 +10,7 @@ use crate::control::client::ClientError;
 use crate::error::Report;
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::ui::Ui;
+use crate::ui::lines::short;
 use crate::ui::top::screen::Screen;
 use crate::ui::top::{Model, Order};
 
@@ -141,8 +142,4 @@ fn in_a_line(report: &Report) -> String {
         Some(hint) => format!("{} · {hint}", report.message),
         None => report.message.clone(),
     }
-}
-
-fn short(id: &str) -> &str {
-    id.rsplit_once(':').map_or(id, |(_, port)| port)
 }

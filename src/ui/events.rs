@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::lines::short;
 use super::units::clock;
 use super::{Look, Paint};
 use crate::wire::Event;
@@ -44,11 +45,6 @@ pub(super) fn body(event: &Event, paint: Paint) -> String {
         // One from a newer lbdev.
         _ => format!("{name} {text}"),
     }
-}
-
-/// `8000` of `web:8000`.
-fn short(id: &str) -> &str {
-    id.rsplit_once(':').map_or(id, |(_, port)| port)
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl Names {
     }
 }
 
+/// `8000` of `web:8000`, `worker.1` of `worker.1`: as in the foreground of `up`.
+pub fn short(id: &str) -> &str {
+    id.rsplit_once(':').map_or(id, |(_, port)| port)
+}
+
 /// `8000 │ text`, with a newline.
 pub fn render(name: &str, text: &str, names: &Names, paint: Paint) -> String {
     let fill = " ".repeat(names.width.saturating_sub(measure_text_width(name)));

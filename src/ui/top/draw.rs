@@ -12,7 +12,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::model::{ALGORITHMS, Mode, Model};
+use super::model::{Mode, Model, algorithms};
 use crate::ui::state::Look;
 use crate::ui::units::{clock, count, latency};
 use crate::ui::{Paint, events, status};
@@ -365,7 +365,7 @@ fn foot(model: &Model, width: usize, colors: Colors) -> Line<'static> {
             ))
         }
         (Mode::Algorithm, _) => {
-            let all = ALGORITHMS.iter().enumerate();
+            let all = algorithms().enumerate();
             let all: Vec<String> = all
                 .map(|(place, name)| format!("{} {name}", place + 1))
                 .collect();

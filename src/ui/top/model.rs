@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::balance::Algorithm;
 use crate::wire::{BackendStatus, Event, History, Status};
 
 /// So many of the last events are kept.
@@ -80,15 +81,10 @@ pub struct Model {
     pub(super) said: Option<(String, bool)>,
 }
 
-/// Every algorithm by its number.
-pub(super) const ALGORITHMS: [&str; 6] = [
-    "round_robin",
-    "least_conn",
-    "random_two",
-    "peak_ewma",
-    "ip_hash",
-    "hash",
-];
+/// Every algorithm, the first of which is number 1.
+pub(super) fn algorithms() -> impl Iterator<Item = &'static str> {
+    Algorithm::NAMES.iter().map(|(name, _)| *name)
+}
 
 impl Model {
     /// Takes what the running lbdev tells now. While it is paused, nothing of it is shown.
@@ -132,9 +128,10 @@ impl Model {
             }
             Mode::Fault(text) => self.press_fault(key, text),
             Mode::Algorithm => match key {
-                Key::Char(digit @ '1'..='6') => {
+                Key::Char(digit @ '1'..='9') => {
                     let place = digit as usize - '1' as usize;
-                    Some(Order::Algorithm(ALGORITHMS[place].to_owned()))
+                    let name = algorithms().nth(place)?;
+                    Some(Order::Algorithm(name.to_owned()))
                 }
                 Key::Resized => {
                     self.mode = Mode::Algorithm;
