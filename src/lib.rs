@@ -118,8 +118,8 @@
 //!
 //! What differs between Linux, macOS and Windows is in `process::os`, `instance::os`, `control::socket` and
 //! `config::platform`: one file for each, with the same functions. On Windows `exec_windows.rs` and `pump_windows.rs` stand for
-//! [`process`]'s `exec` and `pump`, and `terminal_windows.rs` for `ui::terminal`: a run is a Job object that its first process, our `__exec`, holds, and that one is held to
-//! lbdev by a pipe. `unsafe` is in `process/os/windows/calls.rs` and nowhere else.
+//! [`process`]'s `exec` and `pump`: a run is a Job object that its first process, our `__exec`, holds, and that one is held to
+//! lbdev by a pipe. `terminal_windows.rs` stands for `ui::terminal`. `unsafe` is in `process/os/windows/calls.rs` and nowhere else.
 
 pub mod app;
 pub mod backend;
