@@ -136,6 +136,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("LB032", "a backend is not up"),
     ("LB033", "this needs a terminal"),
     ("LB034", "a backend's terminal is not to be had"),
+    (
+        "LB040",
+        "the dashboard lets nobody in who cannot show its token",
+    ),
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),

@@ -128,6 +128,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod dashboard;
 pub mod demo;
 pub mod error;
 pub mod history;

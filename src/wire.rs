@@ -4,21 +4,27 @@
 mod doctor;
 mod events;
 mod history;
+mod live;
 
 pub use doctor::{Doctor, Finding};
 pub use events::{Event, EventAttempt, EventRequest, Events};
 pub use history::{BackendHistory, History};
+pub use live::{
+    BackendPulse, BackendSecond, BackendTimeline, LogLine, Logs, Pulse, Second, SeenRequest,
+    SeenRequests, Timeline,
+};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version field of every JSON document.
 pub const VERSION: u32 = 1;
 
 /// `lbdev status --json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)] // the contract documents each field
 pub struct Status {
     pub version: u32,
@@ -29,11 +35,22 @@ pub struct Status {
     pub state: String,
     pub uptime_s: f64,
     pub balancer: BalancerStatus,
+    /// The page; `null` where there is none.
+    #[serde(default)]
+    pub dashboard: Option<DashboardStatus>,
     pub backends: Vec<BackendStatus>,
 }
 
+/// The dashboard's part of [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub struct DashboardStatus {
+    /// Without what it asks for: `lbdev open --print` adds that.
+    pub url: String,
+}
+
 /// The balancer's part of [`Status`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct BalancerStatus {
     pub url: String,
@@ -78,7 +95,7 @@ impl BalancerStatus {
 }
 
 /// One backend's row of [`Status`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct BackendStatus {
     pub id: String,
@@ -159,7 +176,7 @@ pub struct BackendStatus {
 }
 
 /// How the last process of a backend ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct LastExit {
     pub signal: Option<String>,
@@ -170,7 +187,7 @@ pub struct LastExit {
 }
 
 /// What the last check of a backend said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct LastCheck {
     pub ok: bool,
@@ -179,7 +196,7 @@ pub struct LastCheck {
 }
 
 /// The answer to a verb on backends: each as it now is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Acted {
     pub version: u32,
@@ -187,7 +204,7 @@ pub struct Acted {
 }
 
 /// The answer to a change of settings: the balancer as it now is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Settings {
     pub version: u32,
@@ -213,6 +230,12 @@ pub struct UpRequest {
     pub detect: Option<String>,
     pub workers: Option<usize>,
     pub no_watch: bool,
+    #[serde(default)]
+    pub no_dashboard: bool,
+    #[serde(default)]
+    pub dashboard_listen: Option<String>,
+    #[serde(default)]
+    pub dashboard_hosts: Vec<String>,
     pub services: Vec<String>,
 }
 
@@ -238,7 +261,7 @@ pub struct Reloaded {
 }
 
 /// An error, over the socket and under `--json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Problem {
     pub version: u32,
@@ -249,7 +272,7 @@ pub struct Problem {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct ProblemBody {
     pub code: String,
@@ -273,6 +296,9 @@ pub struct Instance {
     pub url: String,
     pub socket: String,
     pub started: jiff::Timestamp,
+    /// Where the dashboard is, without its token; `None` where there is none.
+    #[serde(default)]
+    pub dashboard: Option<String>,
     /// Tells one resolved set-up from another: `up` on a running instance compares it.
     pub setup: String,
     /// The folder itself, by which it is found after it was moved; 0 where that is not known.

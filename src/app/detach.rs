@@ -225,7 +225,11 @@ pub(super) async fn follow_start(
     // Of one that was there before, its start is no news.
     let mut screen = match followed {
         Followed::Ours(_) => {
-            let about = ui::About::new(config, Some(super::preflight::said(config)));
+            let url = folder.read().and_then(|instance| instance.dashboard);
+            let about = ui::About {
+                dashboard: super::serve::page_link(config, url.as_deref(), folder, ui),
+                ..ui::About::new(config, Some(super::preflight::said(config)))
+            };
             Some(ui::Starting::new(*ui, about))
         }
         Followed::Theirs(_) => None,

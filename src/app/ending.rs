@@ -26,6 +26,7 @@ impl Running {
             guardian,
             sessions,
             door,
+            page_door,
             lock,
             ..
         } = self;
@@ -82,7 +83,7 @@ impl Running {
             }
             state = shutdown.reached(Level::Exit) => return (state.level, state.reason),
         }
-        drop(door);
+        drop((door, page_door));
         let dismissed = tokio::task::spawn_blocking(move || {
             process::end_strays();
             guardian.dismiss();

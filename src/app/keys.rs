@@ -23,6 +23,8 @@ pub(super) struct Obeyer {
     pub(super) lock: Arc<Lock>,
     /// Where the application answers.
     pub(super) url: String,
+    /// Where the dashboard is, if there is one.
+    pub(super) dashboard: Option<String>,
     pub(super) dir: std::path::PathBuf,
 }
 
@@ -54,8 +56,14 @@ impl Obeyer {
                 shown?;
             }
             Order::Open => {
-                self.notes.tell(format!("opening {}", self.url));
-                commands::in_browser(&self.url)?;
+                let url = self.dashboard.as_ref().unwrap_or(&self.url);
+                self.notes.tell(format!("opening {url}"));
+                let token = self.lock.folder().dashboard_token();
+                match token.filter(|_| self.dashboard.is_some()) {
+                    Some(token) => commands::in_browser(&format!("{url}#{token}"))
+                        .map_err(|_| commands::no_browser(url))?,
+                    None => commands::in_browser(url).map_err(|_| commands::no_browser(url))?,
+                }
             }
             Order::Quit => self.shutdown.interrupt(),
         }

@@ -2,6 +2,7 @@
 
 use crate::backend::Kind;
 use crate::config::Config;
+use crate::dashboard::{self, Unbound};
 use crate::error::Report;
 use crate::instance;
 use crate::process::ports::{self, PortError, Wanted};
@@ -43,6 +44,52 @@ pub(super) fn ports(config: &Config, command: String) -> Result<Bound, Vec<Repor
             Err(refused)
         }
     }
+}
+
+/// Binds the dashboard's port, where there is to be one. Without one it goes on, unless somebody said which.
+pub(super) fn page(config: &Config, typed: &str) -> Result<Page, Report> {
+    let wanted = &config.dashboard;
+    if !wanted.enabled {
+        return Ok(Page::default());
+    }
+    let mut ours = managed_ports(config);
+    ours.push(config.balancer.listen.port);
+    let error = match dashboard::bind(wanted, &ours) {
+        Ok(bound) => {
+            return Ok(Page {
+                bound: Some(bound),
+                note: None,
+            });
+        }
+        Err(error) => error,
+    };
+    let code = match &error {
+        Unbound::InUse { .. } | Unbound::NoneFree { .. } => "LB001",
+        Unbound::Other { .. } => "LB008",
+    };
+    let why = match &error {
+        Unbound::InUse { port } if ours.contains(port) => {
+            format!("port {port} is wanted by the dashboard and by the balancer or a backend")
+        }
+        Unbound::Other { source, .. } => format!("the dashboard {error}: {source}"),
+        error => format!("the dashboard cannot be there: {error}"),
+    };
+    match wanted.named {
+        true => Err(Report::failed(code, why).hint(format!(
+            "run `{typed} --no-dashboard`, or name another port with `--dashboard-listen`"
+        ))),
+        false => Ok(Page {
+            bound: None,
+            note: Some(format!("there is no dashboard this time: {why}")),
+        }),
+    }
+}
+
+/// The dashboard's sockets, or why there are none.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) bound: Option<dashboard::Bound>,
+    pub(super) note: Option<String>,
 }
 
 /// Makes sure that nobody listens on these ports.

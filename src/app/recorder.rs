@@ -237,6 +237,7 @@ mod tests {
             waited: Duration::ZERO,
             fault: false,
             backend: answered_by.map(id),
+            chosen: None,
             attempts: failed.iter().map(attempt).collect(),
         }
     }

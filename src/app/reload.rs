@@ -303,11 +303,15 @@ fn later(before: &Config, now: &Config) -> Vec<String> {
         ("queue.max", old.queue_max != new.queue_max),
         ("retry.budget", old.retry.budget != new.retry.budget),
     ];
+    let stays = |key: &str| format!("{key} stays as it is until `lbdev down` and `lbdev up`");
     let keys = keys.into_iter().filter(|(_, differs)| *differs);
-    keys.map(|(key, _)| {
-        format!("`{key}` of [balancer] stays as it is until `lbdev down` and `lbdev up`")
-    })
-    .collect()
+    let mut notes: Vec<String> = keys
+        .map(|(key, _)| stays(&format!("`{key}` of [balancer]")))
+        .collect();
+    if before.dashboard != now.dashboard {
+        notes.push(stays("the dashboard"));
+    }
+    notes
 }
 
 #[cfg(test)]

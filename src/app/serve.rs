@@ -18,9 +18,12 @@ use super::saves::{self, Watches};
 use super::tasks::Tasks;
 use super::{Start, files, given_up, guard, keys, pitfalls, preflight, recorder, sessions};
 use crate::config::{Config, Request, Route};
-use crate::control::{self, About, Client, Control, Door, Journal, Reload};
+use crate::control::{
+    self, About, Client, Control, Door, Feed, Journal, Key, Page, Reload, Timeline,
+};
+use crate::dashboard;
 use crate::error::Report;
-use crate::instance::{self, Lock};
+use crate::instance::{self, Folder, Lock};
 use crate::pool::{AccessLog, Pools};
 use crate::probe::Network;
 use crate::process::{Guardians, Launcher, output};
@@ -56,6 +59,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     // Where the system refuses, it goes on with what it has.
     let _ = process::raise_files();
     let typed = start.typed_without(&["--ports", "--listen"]);
+    let typed_page = start.typed_without(&["--dashboard-listen"]);
     let Start {
         mut config,
         folder,
@@ -74,6 +78,12 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         let _ = std::fs::remove_file(folder.boot_log());
     }
     let bound = preflight::ports(&config, typed)?;
+    let page = preflight::page(&config, &typed_page).map_err(|report| vec![report])?;
+    config.notes.extend(page.note);
+    let bound = Sockets {
+        balancer: bound,
+        page: page.bound,
+    };
     let runtime = commands::runtime().map_err(|report| vec![report])?;
     let then = options.then.clone().map(|words| Then {
         words,
@@ -86,6 +96,12 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         running.raw_logs = options.raw_logs;
         running.until_ended(then).await
     })
+}
+
+/// What listens before anything starts.
+struct Sockets {
+    balancer: Bound,
+    page: Option<dashboard::Bound>,
 }
 
 /// The parts of a running instance.
@@ -110,6 +126,10 @@ pub(super) struct Running {
     /// What the parts of it have to say that run by themselves.
     pub(super) troubles: mpsc::UnboundedReceiver<Report>,
     pub(super) door: Door,
+    /// The one for browsers.
+    pub(super) page_door: Option<dashboard::Door>,
+    /// Where the dashboard is.
+    page: Option<String>,
     pub(super) lock: Arc<Lock>,
     pub(super) background: bool,
     /// Lines of frameworks about requests are shown as well.
@@ -137,10 +157,14 @@ impl Running {
         mut config: Config,
         request: Request,
         lock: Lock,
-        bound: Bound,
+        sockets: Sockets,
         background: bool,
         ui: Ui,
     ) -> Result<Self, Report> {
+        let Sockets {
+            balancer: bound,
+            page,
+        } = sockets;
         let shutdown = Shutdown::default();
         shutdown
             .listen()
@@ -191,8 +215,27 @@ impl Running {
             started: Instant::now(),
             config: current.clone(),
         };
-        let control = Control {
+        let page = page.and_then(|bound| match Key::of(lock.clone()) {
+            Ok(key) => Some((bound, Arc::new(key))),
+            Err(error) => {
+                let note =
+                    format!("there is no dashboard this time: its key cannot be kept ({error})");
+                config.notes.push(note);
+                None
+            }
+        });
+        let page_url = page.as_ref().map(|(bound, _)| bound.url());
+        let timeline = Timeline::start(supervisor.view(), pools.clone(), journal.clone());
+        let control = Arc::new(Control {
             about,
+            timeline,
+            access: access.clone(),
+            output: output.clone(),
+            feed: Feed::default(),
+            page: page.as_ref().map(|(bound, key)| Page {
+                url: bound.url(),
+                key: key.clone(),
+            }),
             supervisor: supervisor.clone(),
             pools: pools.clone(),
             journal: journal.clone(),
@@ -200,9 +243,17 @@ impl Running {
             terminals,
             shutdown: shutdown.clone(),
             reloads,
-        };
-        let door = control::open(lock.folder().socket(), Arc::new(control))
+        });
+        control.produce();
+        let door = control::open(lock.folder().socket(), control.clone())
             .map_err(|error| machine("open its control socket", &error))?;
+        let page_door = match page {
+            None => None,
+            Some((bound, key)) => Some(
+                dashboard::open(bound, &config.dashboard, control, key)
+                    .map_err(|error| machine("open its dashboard", &error))?,
+            ),
+        };
         let sticky_key = lock
             .cookie_key()
             .map_err(|error| machine("get random bytes", &error))?;
@@ -226,6 +277,7 @@ impl Running {
             url,
             socket: lock.folder().socket().display().to_string(),
             started: jiff::Timestamp::now(),
+            dashboard: page_url.clone(),
             setup: super::setup(&config, lock.folder()),
             device: identity.0,
             inode: identity.1,
@@ -268,6 +320,8 @@ impl Running {
             sessions,
             troubles,
             door,
+            page_door,
+            page: page_url,
             lock,
             background,
             raw_logs: false,
@@ -297,6 +351,12 @@ impl Running {
                 self.ui,
                 ui::About {
                     raw_logs: self.raw_logs,
+                    dashboard: page_link(
+                        &config,
+                        self.page.as_deref(),
+                        self.lock.folder(),
+                        &self.ui,
+                    ),
                     ..ui::About::new(&config, Some(preflight::said(&config)))
                 },
                 feeds,
@@ -314,6 +374,7 @@ impl Running {
                 shutdown: self.shutdown.clone(),
                 lock: self.lock.clone(),
                 url: keys::app_url(&config),
+                dashboard: self.page.clone(),
                 dir: config.dir.clone(),
             };
             tokio::spawn(obeyer.run(orders));
@@ -442,6 +503,20 @@ impl Running {
             Err(failed)
         }
     }
+}
+
+/// How a banner shows the dashboard. Its token goes to a terminal only.
+pub(super) fn page_link(
+    config: &Config,
+    url: Option<&str>,
+    folder: &Folder,
+    ui: &Ui,
+) -> Option<ui::PageLink> {
+    Some(ui::PageLink {
+        url: url?.to_owned(),
+        token: folder.dashboard_token().filter(|_| ui.err_terminal),
+        wide: config.dashboard.is_wide(),
+    })
 }
 
 fn machine(what: &str, error: &dyn std::error::Error) -> Report {

@@ -150,6 +150,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every one there is.
+    pub const ALL: [Phase; 9] = [
+        Self::Starting,
+        Self::Up,
+        Self::Unhealthy,
+        Self::Draining,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Frozen,
+        Self::Backoff,
+        Self::Failed,
+    ];
+
     /// The word for it on every screen and in `--json`.
     pub fn word(self) -> &'static str {
         match self {

@@ -103,6 +103,8 @@ pub(super) enum Typed {
         /// How long the servers may take to be ready: 60s, 500ms, 2m
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
         wait_timeout: Duration,
+        #[command(flatten)]
+        page: Page,
         /// Only these services
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
@@ -310,11 +312,20 @@ pub(super) enum Typed {
         #[arg(value_name = "CODE", add = ArgValueCompleter::new(complete::codes))]
         code: Option<String>,
     },
-    /// Open the application in a browser
+    /// Open the dashboard in a browser
+    #[command(
+        after_help = "The address that it prints lets in whoever has it: it ends with a key. Anyone who may read it can kill and\nstart this project's servers. --new-token makes another key, and the one before opens nothing any more."
+    )]
     Open {
-        /// Only print its address
+        /// Only print its address, with the key that it asks for
         #[arg(long)]
         print: bool,
+        /// The application instead
+        #[arg(long, conflicts_with = "new_token")]
+        app: bool,
+        /// Another key first; pages with the one before are let go
+        #[arg(long)]
+        new_token: bool,
     },
     /// Print what makes a shell complete lbdev's verbs, options and running backends
     #[command(
@@ -411,9 +422,25 @@ pub(super) struct Running {
     /// Also show the lines in which a framework tells of requests
     #[arg(long)]
     pub(super) raw_logs: bool,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// How long --wait waits: 60s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(super) wait_timeout: Duration,
+}
+
+/// The dashboard.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Page {
+    /// No page that shows the traffic
+    #[arg(long)]
+    pub(super) no_dashboard: bool,
+    /// Where that page listens: 8090, or with care 0.0.0.0:8090
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "no_dashboard")]
+    pub(super) dashboard_listen: Option<String>,
+    /// A further name under which browsers may ask for it, such as the one of a forwarded port
+    #[arg(long, value_name = "NAME[:PORT]", conflicts_with = "no_dashboard")]
+    pub(super) dashboard_host: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -152,10 +152,14 @@ pub enum Task {
         /// Which, as typed; `None` is all.
         code: Option<String>,
     },
-    /// Show the application in a browser.
+    /// Show the dashboard in a browser.
     Open {
         /// Only its address.
         print: bool,
+        /// The application instead.
+        app: bool,
+        /// With another key from now on.
+        new_token: bool,
     },
     /// Take over what `lbdev.toml` says by now.
     Reload,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::args::{Args, Color, Running, Shape, Source, Typed};
+use super::args::{Args, Color, Page, Running, Shape, Source, Typed};
 use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
 use crate::config::request::Request;
 use crate::ui::ColorChoice;
@@ -39,13 +39,14 @@ impl Args {
                 shape,
                 source,
                 wait_timeout,
+                page,
                 services,
                 then,
             } => Verb::Up(Box::new(UpOptions {
                 request: Request {
                     services,
                     no_watch: true,
-                    ..source.apply(shape.request(dir))
+                    ..page.apply(source.apply(shape.request(dir)))
                 },
                 detach: false,
                 wait: true,
@@ -114,7 +115,15 @@ impl Args {
             Typed::Top => Verb::Task(Task::Top),
             Typed::Doctor { port } => Verb::Task(Task::Doctor { port }),
             Typed::Explain { code } => Verb::Task(Task::Explain { code }),
-            Typed::Open { print } => Verb::Task(Task::Open { print }),
+            Typed::Open {
+                print,
+                app,
+                new_token,
+            } => Verb::Task(Task::Open {
+                print,
+                app,
+                new_token,
+            }),
             Typed::Completions { shell } => Verb::Completions(shell.name()),
             Typed::Man => Verb::Man,
             Typed::Logs {
@@ -178,12 +187,23 @@ impl Source {
     }
 }
 
+impl Page {
+    fn apply(self, request: Request) -> Request {
+        Request {
+            no_dashboard: self.no_dashboard,
+            dashboard_listen: self.dashboard_listen,
+            dashboard_hosts: self.dashboard_host,
+            ..request
+        }
+    }
+}
+
 impl Running {
     fn options(self, request: Request) -> Box<UpOptions> {
         Box::new(UpOptions {
             request: Request {
                 no_watch: self.no_watch,
-                ..request
+                ..self.page.apply(request)
             },
             // As in `docker compose up --wait`.
             detach: self.detach || self.wait,

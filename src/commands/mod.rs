@@ -22,7 +22,7 @@ mod top;
 
 use std::future::Future;
 
-pub(crate) use browser::in_browser;
+pub(crate) use browser::{in_browser, no_browser};
 pub(crate) use fault::read as read_fault;
 pub(crate) use left_over::end_left_over;
 pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
@@ -76,7 +76,12 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),
         Task::Explain { code } => explain::explain(code.as_deref(), ui),
-        Task::Open { print } => block_on(browser::open(place, print, ui)),
+        Task::Open {
+            app: true, print, ..
+        } => block_on(browser::open_app(place, print, ui)),
+        Task::Open {
+            print, new_token, ..
+        } => block_on(browser::open(place, print, new_token, ui)),
         Task::Logs(options) => block_on(logs::logs(place, &options, ui)),
         Task::Reload => {
             return runtime()

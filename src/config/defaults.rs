@@ -11,6 +11,11 @@ pub const LISTEN: Listen = Listen {
     host: ListenHost::Localhost,
     port: 8080,
 };
+/// Beside the balancer's 8080, and nobody's backend. The next free one does as well.
+pub const DASHBOARD: Listen = Listen {
+    host: ListenHost::Localhost,
+    port: 8090,
+};
 /// Enough to see an order, few enough to fit on one screen and in a laptop's memory.
 pub const BACKENDS: usize = 4;
 /// 8000 is where `manage.py runserver` and many others listen when started alone.

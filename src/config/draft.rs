@@ -13,6 +13,7 @@ use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Draft {
     pub balancer: BalancerDraft,
+    pub dashboard: DashboardDraft,
     pub services: Vec<ServiceDraft>,
 }
 
@@ -48,6 +49,14 @@ pub(super) struct BalancerDraft {
     pub allow_hosts: Option<At<Vec<HostPattern>>>,
     pub trust_forwarded: Option<At<bool>>,
     pub workers: Option<At<u64>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct DashboardDraft {
+    pub enabled: Option<At<bool>>,
+    pub listen: Option<At<Listen>>,
+    /// Only options say them.
+    pub hosts: Option<At<Vec<String>>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

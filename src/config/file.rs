@@ -9,13 +9,11 @@ use std::net::SocketAddr;
 
 use toml::de::DeTable;
 
+use super::dashboard;
 use super::draft::Draft;
 use super::problem::{At, Fault, Problem, Where};
 use super::schema::Keys;
 use super::table::{Sink, Table};
-
-/// Keys that other versions know.
-const LATER_TOP: &[&str] = &["dashboard"];
 
 /// Resolves a host name of `external`.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str, u16) -> Vec<SocketAddr>;
@@ -53,6 +51,9 @@ pub(super) fn describe() -> Keys {
     if let Some(table) = top.table("balancer") {
         balancer::read(table.value);
     }
+    if let Some(table) = top.table("dashboard") {
+        dashboard::read(table.value);
+    }
     top.shape_each("services", |service| {
         service::read_table(service, At::nowhere(String::new()), &|_, _| Vec::new());
     });
@@ -75,15 +76,19 @@ pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
     let balancer = top
         .table("balancer")
         .map(|table| balancer::read(table.value));
+    let dashboard = top
+        .table("dashboard")
+        .map(|table| dashboard::read(table.value));
     let mut services = Vec::new();
     if let Some(tables) = top.table("services") {
         for (name, value) in tables.value.each() {
             services.extend(service::read(&tables.value, name, value, lookup));
         }
     }
-    top.close(LATER_TOP);
+    top.close(&[]);
     let draft = Draft {
         balancer: balancer.unwrap_or_default(),
+        dashboard: dashboard.unwrap_or_default(),
         services,
     };
     (draft, sink.into_inner())

@@ -1,6 +1,7 @@
 //! The flags of the command line, over whatever the set-up was taken from.
 
 use super::choice::one_service;
+use super::dashboard;
 use super::defaults::{MOST_BACKENDS, SERVICE, WORKERS_RANGE};
 use super::draft::{Draft, PortsDraft, ServiceDraft};
 use super::file::Lookup;
@@ -80,7 +81,7 @@ pub(super) fn service(
 }
 
 /// A value of an option that cannot be.
-fn bad(option: &'static str, source: ValueError) -> Fault {
+pub(super) fn bad(option: &'static str, source: ValueError) -> Fault {
     Fault {
         at: Where::Option(option),
         problem: Problem::Value {
@@ -101,6 +102,7 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
             Err(source) => faults.push(bad("--listen", source)),
         }
     }
+    dashboard::apply(request, &mut draft.dashboard, faults);
     let balancer = &mut draft.balancer;
     let (algorithm, sticky, detect) = (&request.algorithm, &request.sticky, &request.detect);
     let known = Algorithm::NAMES;

@@ -64,6 +64,12 @@ pub fn json(config: &Config) -> Value {
             "trust_forwarded": balancer.trust_forwarded,
             "workers": balancer.workers,
         },
+        "dashboard": {
+            "enabled": config.dashboard.enabled,
+            "listen": listen_text(config.dashboard.listen),
+            "named": config.dashboard.named,
+            "hosts": config.dashboard.hosts,
+        },
         "services": config.services.iter().map(service_json).collect::<Vec<_>>(),
     })
 }

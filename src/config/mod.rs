@@ -2,6 +2,7 @@
 //! the business of [`file`] and [`resolve`], and no clap or serde type comes past here.
 
 mod choice;
+mod dashboard;
 pub mod defaults;
 mod draft;
 mod env_file;
@@ -35,6 +36,7 @@ mod tasks;
 mod value;
 mod words;
 
+pub use dashboard::Dashboard;
 pub use fault::{FAULT_KEYS, Fault, Instead};
 pub use hosts::{HostError, HostList, HostPattern};
 pub use init::{PLACEHOLDER, init};
@@ -77,6 +79,8 @@ pub struct Config {
     pub notes: Vec<String>,
     /// The front.
     pub balancer: Balancer,
+    /// The page and its API.
+    pub dashboard: Dashboard,
     /// What stands behind it, in the order written.
     pub services: Vec<Service>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{BalancerDraft, Draft, ServiceDraft};
+use super::draft::{BalancerDraft, DashboardDraft, Draft, ServiceDraft};
 use super::problem::{At, Source, Where};
 
 /// By key (`balancer.listen`, `services.web.command`), where its value was said. What is not in it is a default.
@@ -45,6 +45,14 @@ impl Origins {
             origins: Self::default(),
         };
         all.balancer(&draft.balancer);
+        let DashboardDraft {
+            enabled,
+            listen,
+            hosts,
+        } = &draft.dashboard;
+        all.add("dashboard.enabled".to_owned(), enabled);
+        all.add("dashboard.listen".to_owned(), listen);
+        all.add("dashboard.hosts".to_owned(), hosts);
         for service in &draft.services {
             all.service(service);
         }

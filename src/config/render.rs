@@ -10,7 +10,9 @@ use super::value::{
     listen_text, name_of, ports_text, ready_text, route_text, size_text,
 };
 use super::words::{Scene, escape};
-use super::{BackendSpec, Balancer, Command, Config, Need, Origins, Service, Task, WatchMode};
+use super::{
+    BackendSpec, Balancer, Command, Config, Dashboard, Need, Origins, Service, Task, WatchMode,
+};
 use crate::backend::{Kind, Ready};
 
 /// The set-up as an `lbdev.toml` with every default written out. Read again, it is the same set-up.
@@ -38,6 +40,8 @@ fn written(config: &Config, behind: Behind<'_>) -> String {
     }
     out.push('\n');
     balancer(&mut out, &config.balancer, behind);
+    out.push('\n');
+    dashboard(&mut out, &config.dashboard, behind);
     for each in &config.services {
         out.push('\n');
         service(&mut out, config, each, behind);
@@ -111,6 +115,24 @@ fn balancer(out: &mut String, balancer: &Balancer, behind: Behind<'_>) {
             out,
             &format!("{key} = {value}{}", behind(&format!("balancer.{key}"))),
         );
+    }
+}
+
+/// What only an option can say, and what nobody said, stands in comments: read again, it is the same set-up.
+fn dashboard(out: &mut String, dashboard: &Dashboard, behind: Behind<'_>) {
+    out.push_str("[dashboard]\n");
+    let enabled = behind("dashboard.enabled");
+    line(out, &format!("enabled = {}{enabled}", dashboard.enabled));
+    let mark = match dashboard.named && !dashboard.is_wide() {
+        true => "",
+        false => "# ",
+    };
+    let address = quoted(&listen_text(dashboard.listen));
+    let listen = behind("dashboard.listen");
+    line(out, &format!("{mark}listen = {address}{listen}"));
+    if !dashboard.hosts.is_empty() {
+        let hosts = dashboard.hosts.join(" and ");
+        line(out, &format!("# --dashboard-host {hosts}"));
     }
 }
 

@@ -35,6 +35,12 @@ pub struct Request {
     pub workers: Option<usize>,
     /// `--no-watch`: saved files restart nothing.
     pub no_watch: bool,
+    /// `--no-dashboard`.
+    pub no_dashboard: bool,
+    /// `--dashboard-listen ADDRESS`.
+    pub dashboard_listen: Option<String>,
+    /// `--dashboard-host NAME[:PORT]`, as often as wanted.
+    pub dashboard_hosts: Vec<String>,
     /// Only these services, and what they need.
     pub services: Vec<String>,
 }
@@ -67,6 +73,9 @@ impl From<Request> for UpRequest {
             detect: request.detect,
             workers: request.workers,
             no_watch: request.no_watch,
+            no_dashboard: request.no_dashboard,
+            dashboard_listen: request.dashboard_listen,
+            dashboard_hosts: request.dashboard_hosts,
             services: request.services,
         }
     }
@@ -89,6 +98,9 @@ impl From<UpRequest> for Request {
             detect: request.detect,
             workers: request.workers,
             no_watch: request.no_watch,
+            no_dashboard: request.no_dashboard,
+            dashboard_listen: request.dashboard_listen,
+            dashboard_hosts: request.dashboard_hosts,
             services: request.services,
         }
     }

@@ -15,7 +15,7 @@ use super::request::Request;
 use super::service::{self, Kitchen};
 use super::surroundings::Surroundings;
 use super::value::route_text;
-use super::{Balancer, Config, HostList, Route, Service, flags, needs, ports};
+use super::{Balancer, Config, Dashboard, HostList, Route, Service, flags, needs, ports};
 use crate::error::Report;
 
 /// Resolves what a person asked for.
@@ -192,6 +192,7 @@ pub(super) fn make(
         origin: choice.origin,
         notes: choice.notes,
         balancer,
+        dashboard: Dashboard::made(&choice.draft.dashboard),
         services,
     };
     (config, origins)

@@ -130,14 +130,22 @@ impl<'a> Table<'a> {
             self.wrong_type(key, value, wanted);
             return None;
         };
+        self.parse_text(key, place(value), text, parse)
+    }
+
+    /// A value that stands `at` a place, as text.
+    pub(super) fn parse_text<T>(
+        &self,
+        key: &str,
+        at: Where,
+        text: &str,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<At<T>> {
         match parse(text) {
-            Ok(parsed) => Some(At {
-                value: parsed,
-                at: place(value),
-            }),
+            Ok(value) => Some(At { value, at }),
             Err(source) => {
                 let key = key.to_owned();
-                self.fault(place(value), Problem::Value { key, source });
+                self.fault(at, Problem::Value { key, source });
                 None
             }
         }

@@ -40,6 +40,14 @@ pub(super) enum ValueError {
     )]
     Listen { text: String },
     #[error(
+        "with `{text}` other machines could use the dashboard, which starts and ends processes"
+    )]
+    Wide { text: String },
+    #[error(
+        "`{text}` is not a host that a browser could ask for; write for example `laptop.local` or `laptop.local:9090`"
+    )]
+    DashboardHost { text: String },
+    #[error(
         "`{text}` is not a server's address; write for example `8000`, `8000-8003`, `127.0.0.1:7000` or `[::1]:7001`"
     )]
     Server { text: String },

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
@@ -14,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::bodies::Body;
 use super::frames::{Frame, PROTOCOL};
 use crate::backend::{BackendId, Kind};
 use crate::error::Report;
@@ -50,7 +50,7 @@ pub(super) async fn attach(
     request: Request<Incoming>,
     supervisor: &Handle,
     terminals: &Arc<Terminals>,
-) -> Result<Response<Full<Bytes>>, Unattached> {
+) -> Result<Response<Body>, Unattached> {
     let id = one(ids, &request)?;
     let view = supervisor.view().borrow().clone();
     let backend = view.backends.iter().find(|backend| backend.spec.id == *id);
@@ -78,7 +78,7 @@ pub(super) async fn debug(
     request: Request<Incoming>,
     supervisor: &Handle,
     terminals: &Arc<Terminals>,
-) -> Result<Response<Full<Bytes>>, Unattached> {
+) -> Result<Response<Body>, Unattached> {
     let id = one(ids, &request)?.clone();
     let view = supervisor.view().borrow().clone();
     let external = |kind: Kind| kind == Kind::External;
@@ -114,8 +114,8 @@ fn one<'a>(ids: &'a [BackendId], request: &Request<Incoming>) -> Result<&'a Back
     }
 }
 
-fn switching() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn switching() -> Response<Body> {
+    let mut response = Response::new(Full::default().boxed_unsync());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

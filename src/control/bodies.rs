@@ -1,16 +1,23 @@
 //! What comes with a request and goes with an answer: JSON, targets in paths, questions in queries.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::feed::Topic;
 use super::refusal::{Refusal, unfit};
 use crate::error::Report;
+use crate::process::output::TAIL;
+
+/// The body of an answer: a document, or a stream of events.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A longer request body is refused.
 const BODY_MAX: usize = 64 * 1024;
@@ -52,15 +59,22 @@ pub(super) async fn body<T: Default + for<'de> Deserialize<'de>>(
     })
 }
 
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // The documents have string keys and no maps that could fail; an empty body would be seen as broken by the client.
     let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    whole(status, "application/json", body)
+}
+
+/// A whole body of this type.
+pub(super) fn whole(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    let kind = header::HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
@@ -87,26 +101,105 @@ pub(super) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// `after=7&wait_ms=20000`: events after which number, and how long to wait for one.
-pub(super) fn asked_events(query: &str) -> Result<(u64, Duration), Refusal> {
-    let (mut after, mut wait) = (0, Duration::ZERO);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let read = match pair.split_once('=') {
-            Some(("after", number)) => number.parse().map(|number| after = number).is_ok(),
-            Some(("wait_ms", ms)) => ms
-                .parse()
-                .map(|ms| wait = Duration::from_millis(ms).min(EVENTS_WAIT_MAX))
-                .is_ok(),
-            _ => false,
+/// What events are asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EventsAsked {
+    /// Those after this number.
+    pub(super) after: u64,
+    /// How long to wait for the first.
+    pub(super) wait: Duration,
+    /// What a stream is about.
+    pub(super) topics: Vec<Topic>,
+}
+
+/// `after=7&wait_ms=20000`, and of a stream `with=events,status`.
+pub(super) fn asked_events(query: &str, stream: bool) -> Result<EventsAsked, Refusal> {
+    let mut asked = EventsAsked {
+        after: 0,
+        wait: Duration::ZERO,
+        topics: vec![Topic::Events],
+    };
+    for (key, value) in pairs(query) {
+        let read = match key {
+            "after" => number(&value).map(|number| asked.after = number),
+            "wait_ms" if !stream => {
+                number(&value).map(|ms| asked.wait = Duration::from_millis(ms).min(EVENTS_WAIT_MAX))
+            }
+            "with" if stream => topics(&value).map(|topics| asked.topics = topics),
+            _ => None,
         };
-        if !read {
-            let message = format!("`{pair}` is nothing that events can be asked by");
-            return Err(unfit(
-                Report::usage("LB021", message).hint("send `after=7` and `wait_ms=20000`"),
-            ));
+        if read.is_none() {
+            let hint = match stream {
+                true => "send `after=7` and `with=events,status,pulse,timeline,requests,logs`",
+                false => "send `after=7` and `wait_ms=20000`",
+            };
+            return Err(not_asked("events", key, &value, hint));
         }
     }
-    Ok((after, wait))
+    Ok(asked)
+}
+
+fn topics(text: &str) -> Option<Vec<Topic>> {
+    let mut topics = Vec::new();
+    for name in text.split(',') {
+        let (_, topic) = Topic::NAMES.iter().find(|(known, _)| *known == name)?;
+        if !topics.contains(topic) {
+            topics.push(*topic);
+        }
+    }
+    Some(topics)
+}
+
+/// `after=7`: requests after which number.
+pub(super) fn asked_requests(query: &str) -> Result<u64, Refusal> {
+    let mut after = 0;
+    for (key, value) in pairs(query) {
+        match (key, number(&value)) {
+            ("after", Some(number)) => after = number,
+            _ => return Err(not_asked("requests", key, &value, "send `after=7`")),
+        }
+    }
+    Ok(after)
+}
+
+/// `target=8000&lines=20`: whose lines, and how many of each.
+pub(super) fn asked_logs(query: &str) -> Result<(Option<String>, usize), Refusal> {
+    let (mut target, mut lines) = (None, TAIL);
+    for (key, value) in pairs(query) {
+        let most = |number: &u64| (1..=TAIL as u64).contains(number);
+        match key {
+            "target" => target = Some(value),
+            "lines" if number(&value).is_some_and(|number| most(&number)) => {
+                lines = number(&value)
+                    .and_then(|number| usize::try_from(number).ok())
+                    .unwrap_or(TAIL);
+            }
+            _ => {
+                let hint = "send `target=8000` and `lines=20`, which is at most 50";
+                return Err(not_asked("logs", key, &value, hint));
+            }
+        }
+    }
+    Ok((target, lines))
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key, percent_decode(value))
+    })
+}
+
+/// Digits only: what is too large for anything is as much as there is.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+fn not_asked(what: &str, key: &str, value: &str, hint: &str) -> Refusal {
+    let message = format!("`{key}={value}` is nothing that {what} can be asked by");
+    unfit(Report::usage("LB021", message).hint(hint))
 }
 
 #[cfg(test)]

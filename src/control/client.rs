@@ -95,6 +95,16 @@ impl Client {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
+    /// Has the dashboard ask for another token from now on; who may read it finds it in the state folder.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no dashboard.
+    pub async fn new_dashboard_token(&self) -> Result<(), ClientError> {
+        let path = "/v1/dashboard/token";
+        let _: Value = self.ask(Method::POST, path, None).await?;
+        Ok(())
+    }
+
     /// What happened after the event of this number; waits up to `wait` for the first.
     ///
     /// # Errors

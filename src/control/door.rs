@@ -11,8 +11,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::AbortHandle;
 
-use super::Control;
 use super::socket::{self, Listener};
+use super::{Caller, Control};
 
 /// A client that sends nothing is let go after this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,8 +54,9 @@ async fn serve(mut listener: Listener, control: Arc<Control>) {
         };
         let control = control.clone();
         tokio::spawn(async move {
-            let service =
-                service_fn(|request| async { Ok::<_, Infallible>(control.answer(request).await) });
+            let service = service_fn(|request| async {
+                Ok::<_, Infallible>(control.answer(request, Caller::CommandLine).await)
+            });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);

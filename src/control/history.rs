@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
-use super::status::round;
+use super::status::ms;
 use crate::history::{Minute, SECONDS, Traffic, quantiles};
 use crate::pool::{Pools, since_start};
 use crate::supervisor::View;
@@ -87,7 +87,7 @@ fn one(
 
 fn in_ms<const N: usize>(durations: Option<[Duration; N]>) -> [Option<f64>; N] {
     match durations {
-        Some(durations) => durations.map(|one| Some(round(one.as_secs_f64() * 1e3, 3))),
+        Some(durations) => durations.map(|one| Some(ms(one))),
         None => [None; N],
     }
 }

@@ -1,14 +1,16 @@
 //! Why something is not done, as an answer: the status, the code, the hint.
 
-use hyper::StatusCode;
+use hyper::{Response, StatusCode};
 
+use super::bodies::{Body, json};
 use crate::backend::{Intent, Signal};
 use crate::error::{Exit, Report};
 use crate::supervisor::Refused;
-use crate::wire::ProblemBody;
+use crate::wire::{Problem, ProblemBody, VERSION};
 
 /// An answer that is no success.
-pub(super) struct Refusal {
+#[derive(Debug)]
+pub struct Refusal {
     pub(super) status: StatusCode,
     pub(super) report: Report,
     /// What else is wrong.
@@ -16,16 +18,32 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, report: Report) -> Self {
+    /// With one reason.
+    pub fn new(status: StatusCode, report: Report) -> Self {
         Self {
             status,
             report,
             more: Vec::new(),
         }
     }
+
+    /// As both doors answer it.
+    pub fn into_response(self) -> Response<Body> {
+        let error = problem_body(self.report);
+        let mut errors: Vec<ProblemBody> = self.more.into_iter().map(problem_body).collect();
+        if !errors.is_empty() {
+            errors.insert(0, error.clone());
+        }
+        let problem = Problem {
+            version: VERSION,
+            error,
+            errors,
+        };
+        json(self.status, &problem)
+    }
 }
 
-pub(super) fn problem_body(report: Report) -> ProblemBody {
+fn problem_body(report: Report) -> ProblemBody {
     ProblemBody {
         code: report.code.to_owned(),
         message: report.message,

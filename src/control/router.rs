@@ -5,31 +5,37 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::attach::{self, Unattached};
-use super::bodies::{asked_events, body, json, object, percent_decode};
+use super::bodies::{
+    Body, EventsAsked, asked_events, asked_logs, asked_requests, body, json, object,
+    percent_decode, whole,
+};
+use super::feed::{self, Feed};
 use super::history::history;
 use super::journal::Journal;
-use super::refusal::{Refusal, possible, problem_body, refused, unchanged, unfit};
+use super::key::Key;
+use super::refusal::{Refusal, possible, refused, unchanged, unfit};
 use super::status::{Totals, backend_status, project_state, round};
+use super::timeline::Timeline;
+use super::{metrics, openapi};
 use crate::backend::{BackendId, Signal};
 use crate::config::{self, Config, Fault, LiveChange, read_weight};
 use crate::error::Report;
-use crate::pool::Pools;
+use crate::pool::{AccessLog, Pools};
 use crate::process::Meter;
+use crate::process::output::Store;
 use crate::process::terminal::Terminals;
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{
-    Acted, BalancerStatus, Event, Events, Problem, ProblemBody, Reloaded, Settings, Status,
-    UpRequest, VERSION,
+    Acted, BalancerStatus, DashboardStatus, Event, Events, Reloaded, Settings, Status, UpRequest,
+    VERSION,
 };
 
 /// What backends use is looked at for so long; then what was found before is told.
@@ -67,6 +73,16 @@ pub struct Control {
     pub pools: Arc<Pools>,
     /// What happened.
     pub journal: Arc<Journal>,
+    /// The last ten minutes.
+    pub timeline: Arc<Timeline>,
+    /// What became of requests.
+    pub access: Arc<AccessLog>,
+    /// What the backends wrote.
+    pub output: Arc<Store>,
+    /// Who reads events.
+    pub feed: Feed,
+    /// The dashboard, where there is one.
+    pub page: Option<Page>,
     /// What the backends' processes use.
     pub meter: Meter,
     /// Terminals of backends that have one.
@@ -75,6 +91,46 @@ pub struct Control {
     pub shutdown: Shutdown,
     /// Who changes the set-up.
     pub reloads: mpsc::Sender<Reload>,
+}
+
+/// Who asks: each comes through a door of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Our own command line, over the socket.
+    CommandLine,
+    /// A browser, or a program that has the token.
+    Browser,
+}
+
+/// The dashboard of an instance.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Where it is, without its key.
+    pub url: String,
+    /// What it asks for.
+    pub key: Arc<Key>,
+}
+
+/// What only the command line may ask for: a terminal, an end, another set-up (it could hold a command), another key.
+fn is_for_the_socket(segments: &[&str]) -> bool {
+    matches!(
+        segments,
+        ["v1", "shutdown" | "reload"]
+            | ["v1", "dashboard", ..]
+            | ["v1", "backends", _, "attach" | "debug"]
+    )
+}
+
+fn nothing_at(path: &str) -> Refusal {
+    let report = Report::usage("LB021", format!("there is nothing at {path}"));
+    Refusal::new(StatusCode::NOT_FOUND, report)
+}
+
+/// Whether it asks for a stream of events.
+fn wants_stream(request: &Request<Incoming>) -> bool {
+    let accepts = request.headers().get_all(header::ACCEPT).iter();
+    let mut accepts = accepts.filter_map(|accept| accept.to_str().ok());
+    accepts.any(|accept| accept.contains("text/event-stream"))
 }
 
 /// The body of a `kill`.
@@ -107,34 +163,33 @@ struct Drain {
 }
 
 impl Control {
-    /// Answers one request.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match self.route(request).await {
-            Ok(response) => response,
-            Err(Refusal {
-                status,
-                report,
-                more,
-            }) => {
-                let error = problem_body(report);
-                let mut errors: Vec<ProblemBody> = more.into_iter().map(problem_body).collect();
-                if !errors.is_empty() {
-                    errors.insert(0, error.clone());
-                }
-                let problem = Problem {
-                    version: VERSION,
-                    error,
-                    errors,
-                };
-                json(status, &problem)
-            }
-        }
+    /// Produces what event streams tell, while anybody reads one and lbdev lives.
+    pub fn produce(self: &Arc<Self>) {
+        tokio::spawn(feed::produce(self.clone()));
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+    /// Answers one request.
+    pub async fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Response<Body> {
+        let answer = self.route(request, caller).await;
+        answer.unwrap_or_else(Refusal::into_response)
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let method = request.method().clone();
+        let query = request.uri().query().unwrap_or_default();
+        if caller == Caller::Browser && is_for_the_socket(&segments) {
+            return Err(nothing_at(&path));
+        }
         match (segments.as_slice(), &method) {
             (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),
             (["v1", "history"], &Method::GET) => {
@@ -142,8 +197,35 @@ impl Control {
                 let history = history(&view, &self.pools, &self.journal, Instant::now());
                 Ok(json(StatusCode::OK, &history))
             }
+            (["v1", "timeline"], &Method::GET) => {
+                Ok(json(StatusCode::OK, &self.timeline.document()))
+            }
+            (["v1", "requests"], &Method::GET) => {
+                let after = asked_requests(query)?;
+                Ok(json(StatusCode::OK, &feed::requests(self, after)))
+            }
+            (["v1", "logs"], &Method::GET) => {
+                let (target, lines) = asked_logs(query)?;
+                let ids = target.map(|target| self.targets(&target)).transpose()?;
+                let logs = feed::tails(self, ids.as_deref(), lines);
+                Ok(json(StatusCode::OK, &logs))
+            }
+            (["v1", "openapi.json"], &Method::GET) => Ok(json(StatusCode::OK, openapi::document())),
+            (["metrics"], &Method::GET) => {
+                let text = metrics::metrics(self, &self.status().await);
+                Ok(whole(StatusCode::OK, metrics::CONTENT_TYPE, text))
+            }
+            (["v1", "dashboard", "token"], &Method::POST) => self.renew_key(),
+            (["v1", "events"], &Method::GET) if wants_stream(&request) => {
+                let mut asked = asked_events(query, true)?;
+                // A browser's own reader says where it was when it comes again.
+                let seen = request.headers().get("last-event-id");
+                let seen = seen.and_then(|seen| seen.to_str().ok()?.parse().ok());
+                asked.after = seen.unwrap_or(asked.after);
+                feed::stream(self, asked).await
+            }
             (["v1", "events"], &Method::GET) => {
-                let (after, wait) = asked_events(request.uri().query().unwrap_or_default())?;
+                let EventsAsked { after, wait, .. } = asked_events(query, false)?;
                 let (events, last) = self.journal.wait_after(after, wait).await;
                 let events = Events {
                     version: VERSION,
@@ -244,8 +326,11 @@ impl Control {
             (
                 [
                     "v1",
-                    "status" | "shutdown" | "settings" | "reload" | "events" | "history",
+                    "status" | "shutdown" | "settings" | "reload" | "events" | "history"
+                    | "timeline" | "requests" | "logs" | "openapi.json",
                 ]
+                | ["metrics"]
+                | ["v1", "dashboard", "token"]
                 | ["v1", "backends", _]
                 | ["v1", "backends", _, _]
                 | ["v1", "services", _, "scale"],
@@ -254,11 +339,25 @@ impl Control {
                 let report = Report::usage("LB021", format!("{method} is not for {path}"));
                 Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, report))
             }
-            _ => {
-                let report = Report::usage("LB021", format!("there is nothing at {path}"));
-                Err(Refusal::new(StatusCode::NOT_FOUND, report))
-            }
+            _ => Err(nothing_at(&path)),
         }
+    }
+
+    /// Another key for the dashboard: whoever had the one before has to get it anew.
+    fn renew_key(&self) -> Result<Response<Body>, Refusal> {
+        let Some(page) = &self.page else {
+            let report = Report::failed("LB040", "this lbdev has no dashboard")
+                .hint("run `lbdev down`, then `lbdev up` without `--no-dashboard`");
+            return Err(Refusal::new(StatusCode::CONFLICT, report));
+        };
+        page.key.renew().map_err(|error| {
+            let message = format!("the dashboard's key cannot be changed: {error}");
+            Refusal::new(StatusCode::CONFLICT, Report::failed("LB007", message))
+        })?;
+        Ok(json(
+            StatusCode::OK,
+            &serde_json::json!({ "version": VERSION }),
+        ))
     }
 
     /// Puts a fault into what goes to these backends, or takes it out. Those that have no port get no requests, and are passed
@@ -428,6 +527,9 @@ impl Control {
                 3,
             ),
             balancer: self.balancer(),
+            dashboard: self.page.as_ref().map(|page| DashboardStatus {
+                url: page.url.clone(),
+            }),
             backends: view
                 .backends
                 .iter()

@@ -1,7 +1,7 @@
 //! `status`: what supervisor and pools know, as one document.
 
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::backend::{By, Exit, ExitStatus, Kind, Phase, signal_name};
 use crate::pool::{Member, Pools};
@@ -75,7 +75,7 @@ pub(super) fn backend_status(
         .as_deref()
         .and_then(|snapshot| snapshot.members.iter().find(|member| member.id == spec.id));
     let latency = member.and_then(|member| member.tally.latency(now));
-    let ms = |place: usize| latency.map(|latency| round(latency[place].as_secs_f64() * 1e3, 3));
+    let ms = |place: usize| latency.map(|latency| self::ms(latency[place]));
     let counted = |read: fn(&Member) -> u64| member.map_or(0, |member| read(member));
     let uptime = backend
         .launched
@@ -156,13 +156,18 @@ fn last_exit(exit: &Exit) -> LastExit {
 }
 
 /// To the millisecond: more says nothing.
-fn timestamp(at: SystemTime) -> jiff::Timestamp {
+pub(super) fn timestamp(at: SystemTime) -> jiff::Timestamp {
     let millis = at
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
         .as_millis();
     let millis = i64::try_from(millis).unwrap_or_default();
     jiff::Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+/// In milliseconds, to a thousandth.
+pub(super) fn ms(duration: Duration) -> f64 {
+    round(duration.as_secs_f64() * 1e3, 3)
 }
 
 pub(super) fn round(value: f64, digits: i32) -> f64 {

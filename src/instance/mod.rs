@@ -3,11 +3,11 @@
 //! The lock says that lbdev runs, and it vanishes with the process, whatever ended it. The socket that connects says that it
 //! answers. Files alone say nothing: stale ones never block a start.
 
-mod cookie_key;
 mod find;
 mod lock;
 mod os;
 mod place;
+mod secrets;
 
 use std::io;
 use std::path::PathBuf;

@@ -76,6 +76,11 @@ impl Folder {
         self.path.join("cookie.key")
     }
 
+    /// What the dashboard asks for.
+    pub fn dashboard_token_file(&self) -> PathBuf {
+        self.path.join("dashboard.key")
+    }
+
     /// What was said of the project once, and is not said again.
     pub fn told_file(&self) -> PathBuf {
         self.path.join("told.json")

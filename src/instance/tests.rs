@@ -13,6 +13,7 @@ fn instance(folder: &Folder, project: &str, dir: &Path) -> wire::Instance {
         project: project.into(),
         dir: dir.display().to_string(),
         pid: std::process::id(),
+        dashboard: None,
         url: "http://localhost:8080".into(),
         socket: folder.socket().display().to_string(),
         started: jiff::Timestamp::UNIX_EPOCH,

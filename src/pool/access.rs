@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::recent::Recent;
 use crate::backend::BackendId;
+use crate::balance::Algorithm;
 
 /// Why one attempt at one backend came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +99,19 @@ pub struct Attempt {
     pub after: Duration,
 }
 
+/// Why a request went to the backend that it went to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// The algorithm chose.
+    By(Algorithm),
+    /// The algorithm chose among the backups, as nobody else takes requests.
+    Backup(Algorithm),
+    /// Its page came from there (`sequence = "pages"`).
+    LikeItsPage,
+    /// Its client sticks to it (`sticky`), or has it named for it.
+    Stuck,
+}
+
 /// One request, when its response has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
@@ -116,6 +131,8 @@ pub struct Access {
     pub fault: bool,
     /// Who answered; `None` when lbdev itself did.
     pub backend: Option<BackendId>,
+    /// Why that one, where one answered.
+    pub chosen: Option<Chosen>,
     /// What was tried in vain, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -216,6 +233,7 @@ pub struct AccessLog {
     dropped: AtomicU64,
     arrived: Notify,
     incidents: Incidents,
+    recent: Recent,
 }
 
 /// Requests that did not go well at once, whoever reads the others: they are few, unless much goes wrong.
@@ -250,6 +268,21 @@ impl AccessLog {
             true if self.only_counts.load(Ordering::Relaxed) => Detail::Counts,
             true => Detail::Each,
         }
+    }
+
+    /// Whether a request that begins `now` is to be kept for [`AccessLog::recent`].
+    pub fn wants_recent(&self, now: Instant) -> bool {
+        self.recent.wants(now)
+    }
+
+    /// Keeps one that was wanted, or that nobody should miss.
+    pub fn keep_recent(&self, access: Access) {
+        self.recent.keep(access);
+    }
+
+    /// The last requests after this number, each with its own: all of them while they are few, else a sample.
+    pub fn recent(&self, after: u64) -> Vec<(u64, Access)> {
+        self.recent.after(after)
     }
 
     /// From now on somebody reads.
@@ -368,6 +401,7 @@ mod tests {
                 waited: Duration::ZERO,
                 fault: false,
                 backend: None,
+                chosen: None,
                 attempts: Vec::new(),
             });
         }

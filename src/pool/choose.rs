@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Lease, Member, Pool, Snapshot, Tried, Turn};
+use super::{Chosen, Lease, Member, Pool, Snapshot, Tried, Turn};
 
 impl Pool {
     /// The next eligible backend that was not tried yet and has room, with a lease on it. One order for all threads.
@@ -39,11 +39,11 @@ impl Pool {
     pub(super) fn choose(&self, turn: Turn, tried: &Tried, now: Instant) -> Option<Lease> {
         loop {
             let snapshot = self.snapshot.load();
-            let index = self.choose_from(&snapshot, turn, tried, now)?;
+            let (index, chosen) = self.choose_from(&snapshot, turn, tried, now)?;
             let member = snapshot.members.get(index)?;
             // Somebody else may have had its last place, or a drain that began since the view was read may not have counted
             // this lease: ask again.
-            if let Some(lease) = Lease::take(member, now)
+            if let Some(lease) = Lease::take(member, now, chosen)
                 && !member.life.is_draining()
             {
                 if let Turn::Page(client) = turn {
@@ -60,7 +60,7 @@ impl Pool {
         turn: Turn,
         tried: &Tried,
         now: Instant,
-    ) -> Option<usize> {
+    ) -> Option<(usize, Chosen)> {
         let backups = snapshot.is_for_backups(tried);
         if let Turn::Asset(client) = turn
             && let Some(index) = self.pages.of(client)
@@ -69,16 +69,22 @@ impl Pool {
             && member.takes_requests()
             && member.is_open(tried)
         {
-            return Some(index);
+            return Some((index, Chosen::LikeItsPage));
         }
         if let Turn::Stuck(index) = turn
             && let Some(member) = snapshot.members.get(index)
             && member.takes_stuck_requests()
             && member.is_open(tried)
         {
-            return Some(index);
+            return Some((index, Chosen::Stuck));
         }
-        (snapshot.pickers).next(snapshot, backups, (turn, tried, now))
+        let pickers = &snapshot.pickers;
+        let index = pickers.next(snapshot, backups, (turn, tried, now))?;
+        let by = match backups {
+            true => Chosen::Backup,
+            false => Chosen::By,
+        };
+        Some((index, by(pickers.algorithm)))
     }
 
     /// Asks the shadow of the pickers, which does not know who is gone.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::traffic::{Marks, Traffic};
-use super::{AttemptFailure, Pool, Tried};
+use super::{AttemptFailure, Chosen, Pool, Took, Tried};
 use crate::backend::{BackendId, Phase, RunId};
 use crate::balance::Latency;
 use crate::config::Fault;
@@ -195,6 +195,7 @@ pub struct Tally {
     retried_elsewhere: AtomicU64,
     spared: AtomicU64,
     minute: Mutex<Minute<Seconds>>,
+    took: Took,
     pub(super) traffic: Traffic,
     /// Whether there is a fault: each request looks.
     faulty: AtomicBool,
@@ -252,6 +253,11 @@ impl Tally {
         self.minute().latency(SECONDS, since_start(now))
     }
 
+    /// How long its answers took since the start, from the pick to the response head.
+    pub fn took(&self) -> &Took {
+        &self.took
+    }
+
     /// Its last minute, second by second; moments in it are those of [`since_start`].
     pub fn minute(&self) -> MutexGuard<'_, Minute<Seconds>> {
         self.minute.lock().unwrap_or_else(PoisonError::into_inner)
@@ -292,11 +298,12 @@ pub fn since_start(now: Instant) -> Duration {
 pub struct Lease {
     member: Arc<Member>,
     since: Instant,
+    chosen: Chosen,
 }
 
 impl Lease {
     /// `None` when the member has as many requests as it may, however many threads ask at once.
-    pub(super) fn take(member: &Arc<Member>, since: Instant) -> Option<Self> {
+    pub(super) fn take(member: &Arc<Member>, since: Instant, chosen: Chosen) -> Option<Self> {
         let in_flight = &member.life.in_flight;
         match member.max_connections {
             0 => {
@@ -312,6 +319,7 @@ impl Lease {
         Some(Self {
             member: member.clone(),
             since,
+            chosen,
         })
     }
 
@@ -325,11 +333,17 @@ impl Lease {
         self.since
     }
 
+    /// Why it was.
+    pub fn chosen(&self) -> Chosen {
+        self.chosen
+    }
+
     /// It sent a response head with this status `now`.
     pub fn answered(&self, status: u16, now: Instant) {
         let tally = &self.member.tally;
         tally.requests.fetch_add(1, Ordering::Relaxed);
         let (took, at) = (now.saturating_duration_since(self.since), since_start(now));
+        tally.took.add(took);
         let mut minute = tally.minute();
         let second = minute.at(at);
         second.answered += 1;

@@ -9,7 +9,9 @@ mod member;
 mod pages;
 mod picker;
 mod queue;
+mod recent;
 mod snapshot;
+mod took;
 mod traffic;
 mod turn;
 
@@ -21,11 +23,15 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-pub use access::{Access, AccessLog, Attempt, AttemptFailure, Batch, Count, Counter, Detail};
+pub use access::{
+    Access, AccessLog, Attempt, AttemptFailure, Batch, Chosen, Count, Counter, Detail,
+};
 pub use member::{Lease, Life, Member, Tally, since_start};
 pub use pages::ClientKey;
 pub use queue::{Lack, Unavailable};
+pub use recent::RECENT;
 pub use snapshot::Snapshot;
+pub use took::{BOUNDS, Took};
 pub use turn::{Tried, Turn};
 
 use crate::backend::{BackendId, Detect, PassivePolicy, RunId};

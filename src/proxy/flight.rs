@@ -11,7 +11,7 @@ use super::h1::Target;
 use super::upstream::Call;
 use super::worker::Worker;
 use crate::backend::BackendId;
-use crate::pool::{Access, Attempt, AttemptFailure, Detail, Lease};
+use crate::pool::{Access, Attempt, AttemptFailure, Chosen, Detail, Lease};
 
 /// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(super) struct Flight {
     /// The status that the client got.
     status: Option<u16>,
     told: Told,
+    /// For the last requests that anybody may look at.
+    recent: Option<Box<Record>>,
     /// What is needed to tell of it, since not all is well with it.
     incident: Option<Box<Record>>,
 }
@@ -65,24 +67,41 @@ struct Record {
     method: Method,
     target: String,
     backend: Option<BackendId>,
+    chosen: Option<Chosen>,
+}
+
+impl Record {
+    fn new(at: SystemTime, method: &Method, target: &str) -> Box<Self> {
+        Box::new(Self {
+            at,
+            method: method.clone(),
+            target: cut(target),
+            backend: None,
+            chosen: None,
+        })
+    }
+
+    fn answered_by(&mut self, lease: &Lease) {
+        self.backend = Some(lease.member().id.clone());
+        self.chosen = Some(lease.chosen());
+    }
 }
 
 impl Flight {
     pub(super) fn new(client: Rc<Client>, method: &Method, target: &Target) -> Box<Self> {
-        let told = match client.worker.access.detail() {
+        let started = Instant::now();
+        let access = &client.worker.access;
+        let record = || Record::new(SystemTime::now(), method, target.as_str());
+        let recent = access.wants_recent(started).then(record);
+        let told = match access.detail() {
             Detail::Nothing => Told::Nothing,
             Detail::Counts => Told::Count(None),
-            Detail::Each => Told::Each(Box::new(Record {
-                at: SystemTime::now(),
-                method: method.clone(),
-                target: cut(target.as_str()),
-                backend: None,
-            })),
+            Detail::Each => Told::Each(recent.clone().unwrap_or_else(record)),
         };
         client.begin_request();
         Box::new(Self {
             client,
-            started: Instant::now(),
+            started,
             attempts: Vec::new(),
             waited: Duration::ZERO,
             timed: false,
@@ -91,6 +110,7 @@ impl Flight {
             lease: None,
             status: None,
             told,
+            recent,
             incident: None,
         })
     }
@@ -115,13 +135,13 @@ impl Flight {
     /// Notes which backend answers; `place` is that of its pool.
     pub(super) fn answered_by(&mut self, place: usize, lease: &Lease) {
         self.place = place;
-        if let Some(incident) = &mut self.incident {
-            incident.backend = Some(lease.member().id.clone());
+        for record in [&mut self.incident, &mut self.recent].into_iter().flatten() {
+            record.answered_by(lease);
         }
         match &mut self.told {
             Told::Nothing => {}
             Told::Count(backend) => *backend = Some((place, lease.member().index)),
-            Told::Each(record) => record.backend = Some(lease.member().id.clone()),
+            Told::Each(record) => record.answered_by(lease),
         }
     }
 
@@ -177,14 +197,8 @@ impl Flight {
     /// Not all is well with it: it is told of in the end, whoever reads of others.
     pub(super) fn trouble(&mut self, method: &Method, target: &str) {
         self.incident.get_or_insert_with(|| {
-            Box::new(Record {
-                at: SystemTime::now()
-                    .checked_sub(self.started.elapsed())
-                    .unwrap_or(SystemTime::UNIX_EPOCH),
-                method: method.clone(),
-                target: cut(target),
-                backend: None,
-            })
+            let at = SystemTime::now().checked_sub(self.started.elapsed());
+            Record::new(at.unwrap_or(SystemTime::UNIX_EPOCH), method, target)
         });
     }
 
@@ -198,6 +212,7 @@ impl Flight {
             waited: self.waited,
             fault: self.fault,
             backend: record.backend,
+            chosen: record.chosen,
             attempts: self.attempts.clone(),
         }
     }
@@ -227,8 +242,16 @@ impl Drop for Flight {
         if let Some(record) = self.incident.take() {
             // One that waited for a backend, and then had one, is well.
             if !self.attempts.is_empty() || record.backend.is_none() {
-                worker.access.push_incident(self.access(*record, status));
+                let access = self.access(*record, status);
+                if self.recent.is_none() {
+                    worker.access.keep_recent(access.clone());
+                }
+                worker.access.push_incident(access);
             }
+        }
+        if let Some(record) = self.recent.take() {
+            let access = self.access(*record, status);
+            worker.access.keep_recent(access);
         }
         match std::mem::replace(&mut self.told, Told::Nothing) {
             Told::Nothing => {}

@@ -255,6 +255,7 @@ mod tests {
             waited: Duration::ZERO,
             fault: false,
             backend: backend.map(id),
+            chosen: None,
             attempts: attempts
                 .iter()
                 .map(|&(port, failure)| Attempt {

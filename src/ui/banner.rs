@@ -22,6 +22,10 @@ pub struct About {
     pub services: usize,
     /// Where the balancer listens, as [`Listen::url`](crate::config::Listen::url) gives it.
     pub url: String,
+    /// The dashboard, where there is one.
+    pub dashboard: Option<PageLink>,
+    /// Keys work: one of them opens it.
+    pub keys: bool,
     /// What was checked before anything started: `ports 8000-8003, 8080 are free · .venv/bin/python`.
     pub preflight: Option<String>,
     /// Notes of the configuration.
@@ -34,6 +38,34 @@ pub struct About {
     pub raw_logs: bool,
     /// A backend as a person types it, for the example of a kill.
     pub first: Option<String>,
+}
+
+/// How to get to the dashboard.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageLink {
+    /// Where it is.
+    pub url: String,
+    /// What it asks for, where a terminal shows this: it becomes a part of the link, and is not seen.
+    pub token: Option<String>,
+    /// Other machines can reach it.
+    pub wide: bool,
+}
+
+/// Not its token.
+impl std::fmt::Debug for PageLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl PageLink {
+    fn render(&self, paint: Paint) -> String {
+        let shown = paint.link(&self.url);
+        match &self.token {
+            Some(token) => paint.leads_to(&shown, &format!("{}#{token}", self.url)),
+            None => shown,
+        }
+    }
 }
 
 impl About {
@@ -50,6 +82,8 @@ impl About {
             services: config.services.len(),
             external: backends().count() - managed().count(),
             url: config.balancer.listen.url(),
+            dashboard: None,
+            keys: false,
             preflight,
             demo: config.project == "demo",
             notes: config.notes.clone(),
@@ -108,12 +142,27 @@ pub fn ready(about: &About, serving: usize, paint: Paint) -> String {
 pub(super) fn next(about: &About, paint: Paint) -> String {
     let arrow = paint.good("➜");
     let app = paint.link(&app_url(&about.url, &about.project));
-    let mut text = format!("\n  {arrow} app   {app}\n");
+    let mut text = format!("\n  {arrow} app        {app}\n");
+    if let Some(page) = &about.dashboard {
+        let link = page.render(paint);
+        let how = match about.keys {
+            true => "o opens it",
+            false => "lbdev open",
+        };
+        text.push_str(&format!(
+            "  {arrow} dashboard  {link}   {}\n",
+            paint.dim(how)
+        ));
+        if page.wide {
+            let warning = "  ! other machines can reach the dashboard: whoever has its token starts and ends processes here";
+            text.push_str(&format!("{}\n", paint.bad(warning)));
+        }
+    }
     if let Some(first) = &about.first
         && about.managed > 1
     {
         text.push_str(&format!(
-            "  {arrow} try   lbdev kill {first}   ·   lbdev top\n"
+            "  {arrow} try        lbdev kill {first}   ·   lbdev top\n"
         ));
     }
     if about.managed > 0 && !about.demo {
@@ -121,7 +170,7 @@ pub(super) fn next(about: &About, paint: Paint) -> String {
             true => "save a file: its backends restart one by one",
             false => "lbdev restart all --rolling  takes up what you saved",
         };
-        text.push_str(&format!("  {arrow} edit  {how}\n"));
+        text.push_str(&format!("  {arrow} edit       {how}\n"));
     }
     text
 }
@@ -164,6 +213,12 @@ mod tests {
             watched: false,
             raw_logs: false,
             url: "http://localhost:8080".into(),
+            keys: false,
+            dashboard: Some(PageLink {
+                url: "http://127.0.0.1:8090/".into(),
+                token: Some("secret".into()),
+                wide: false,
+            }),
             preflight: Some("ports 8000-8003, 8080 are free".into()),
             notes: vec!["`Procfile` is here too: `lbdev up --from procfile`".into()],
             first: Some("8000".into()),
@@ -186,6 +241,7 @@ mod tests {
         lbdev: ready http://localhost:8080 (4/4)
         ");
         let external = About {
+            dashboard: None,
             managed: 0,
             external: 2,
             notes: vec![],

@@ -86,6 +86,14 @@ impl Paint {
         self.with(Style::new().cyan(), text)
     }
 
+    /// Text that leads somewhere when it is clicked on, in terminals that know OSC 8; others show the text.
+    pub(super) fn leads_to(self, text: &str, target: &str) -> String {
+        match self.on {
+            true => format!("\u{1b}]8;;{target}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
+            false => text.to_owned(),
+        }
+    }
+
     /// `✓`
     pub fn check(self) -> String {
         self.good("✓")

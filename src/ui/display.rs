@@ -106,6 +106,7 @@ impl Display {
             self.started_well = serving == view.backends.len() && self.screen.moves();
             self.screen.settle();
             if serving > 0 && !view.stopping {
+                self.about.keys = self.has_keys;
                 self.screen.err(&ready(&self.about, serving, self.ui.err));
                 if self.has_keys {
                     let line = self.ui.err.dim(keys::LINE);

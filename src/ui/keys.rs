@@ -40,7 +40,7 @@ pub(super) enum Pressed {
 
 /// The keys, where they work: in the last lines of a start.
 pub(super) const LINE: &str =
-    "k kill  s start  r restart  d drain  f fault  t top  o open  h help  q quit";
+    "k kill  s start  r restart  d drain  f fault  t top  o page  h help  q quit";
 
 /// What `h` shows.
 const HELP: &str = "  k  kill a backend, as a crash would; it stays down until it is started
@@ -50,7 +50,7 @@ const HELP: &str = "  k  kill a backend, as a crash would; it stays down until i
   f  put a fault into its requests: 8000 latency=250ms, 8000 off
   a  show, or hide, the lines in which a framework tells of requests
   t  the live screen
-  o  open the application in a browser
+  o  open the dashboard in a browser
   q  stop everything, as Ctrl-C does
 ";
 

@@ -105,6 +105,7 @@ mod tests {
             url: "http://localhost:8080".into(),
             socket: "/s".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
+            dashboard: None,
             setup: String::new(),
             device: 0,
             inode: u64::from(project == "hangs"),

@@ -31,7 +31,7 @@ pub mod units;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-pub use banner::About;
+pub use banner::{About, PageLink};
 pub use color::{ColorChoice, Paint};
 pub use keys::Order;
 pub use serving::{End, Feeds, Running, Said, Serving};

@@ -1,9 +1,10 @@
 //! `lbdev events --json` and `/v1/events`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened. `text` says it all in words; the rest is for programs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Event {
     pub version: u32,
@@ -38,7 +39,7 @@ pub struct Event {
 }
 
 /// A request that was not answered at its first try.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct EventRequest {
     pub method: String,
@@ -50,7 +51,7 @@ pub struct EventRequest {
 }
 
 /// A try that came to nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct EventAttempt {
     pub backend: String,
@@ -59,7 +60,7 @@ pub struct EventAttempt {
 }
 
 /// Events after a number, oldest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Events {
     pub version: u32,

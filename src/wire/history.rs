@@ -1,9 +1,10 @@
 //! `/v1/history`: the last minute, second by second.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What happened in each of the last whole seconds, the oldest first. The present one is not among them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct History {
     pub version: u32,
@@ -19,7 +20,7 @@ pub struct History {
 }
 
 /// One backend's part of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct BackendHistory {
     pub id: String,

@@ -13,7 +13,14 @@ const FLOORS: [&[&str]; 6] = [
     &["backend", "balance", "history"],
     &["config", "recognise", "error", "wire"],
     &["pool", "process", "probe", "watch", "instance", "shutdown"],
-    &["proxy", "supervisor", "control", "demo", "tomcat"],
+    &[
+        "proxy",
+        "supervisor",
+        "control",
+        "dashboard",
+        "demo",
+        "tomcat",
+    ],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
 ];
@@ -21,7 +28,8 @@ const FLOORS: [&[&str]; 6] = [
 /// Crates (by the beginning of their names) that only some modules know.
 const ONLY: &[(&str, &[&str])] = &[
     ("duct", &["process"]),
-    ("hyper", &["proxy", "control", "demo"]),
+    ("hyper", &["proxy", "control", "dashboard", "demo"]),
+    ("schemars", &["wire", "control::openapi"]),
     ("reqwest", &["probe", "control::client"]),
     ("ctrlc", &["shutdown"]),
     ("indicatif", &["ui"]),

@@ -86,17 +86,10 @@ fn listen(table: &Table<'_>) -> Option<At<Listen>> {
     });
     let found = table.get("listen")?;
     match found.get_ref() {
-        DeValue::Integer(number) => match value::listen(&number.to_string()) {
-            Ok(listen) => Some(At {
-                value: listen,
-                at: place(found),
-            }),
-            Err(source) => {
-                let key = "listen".to_owned();
-                table.fault(place(found), Problem::Value { key, source });
-                None
-            }
-        },
+        DeValue::Integer(number) => {
+            let text = number.to_string();
+            table.parse_text("listen", place(found), &text, value::listen)
+        }
         _ => table.parse_value(
             "listen",
             found,

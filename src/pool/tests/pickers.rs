@@ -57,10 +57,10 @@ proptest! {
                     one.share = facts.weight * if facts.ramping { 3 } else { 10 };
                     one.max_connections = facts.limit;
                 });
-                held.extend((0..facts.busy).map(|_| Lease::take(&one, now).unwrap()));
+                held.extend((0..facts.busy).map(|_| Lease::take(&one, now, Chosen::Stuck).unwrap()));
                 if let Some(latency) = facts.latency {
                     let lease = but(&one, |one| one.max_connections = 0);
-                    let lease = Lease::take(&lease, now).unwrap();
+                    let lease = Lease::take(&lease, now, Chosen::Stuck).unwrap();
                     lease.answered(200, now + Duration::from_millis(latency));
                 }
                 if facts.tried {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Balancer, Route};
-use crate::pool::{Pool, Pools, Tried, Turn};
+use crate::pool::{Chosen, Pool, Pools, Tried, Turn};
 
 fn member(index: usize, run: RunId, tally: Arc<crate::pool::Tally>) -> Arc<Member> {
     Arc::new(Member {
@@ -34,7 +34,7 @@ fn pools(detect: Detect, count: usize) -> Pools {
 /// A lease on the first backend, whoever's turn it is.
 fn lease(pool: &Pool) -> Lease {
     let first = pool.snapshot().members[0].clone();
-    Lease::take(&first, Instant::now()).unwrap()
+    Lease::take(&first, Instant::now(), Chosen::Stuck).unwrap()
 }
 
 fn is_in(pool: &Pool, index: usize) -> bool {

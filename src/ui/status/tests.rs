@@ -56,6 +56,7 @@ pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
         pid: 4300,
         state: "serving".into(),
         uptime_s: 724.2,
+        dashboard: None,
         balancer: BalancerStatus {
             url: "http://localhost:8080".into(),
             engine: "builtin".into(),

@@ -1,0 +1,415 @@
+//! `/v1/openapi.json`: what both doors answer, as OpenAPI 3.1. Schemas are made from the documents' own types, so that the two
+//! cannot differ.
+
+use std::sync::LazyLock;
+
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::feed::Topic;
+use crate::backend::Detect;
+use crate::backend::Signal;
+use crate::balance::{Algorithm, Sequence, Sticky};
+use crate::config::defaults::{MOST_BACKENDS, RETRIES_RANGE, WEIGHT_RANGE};
+use crate::wire;
+
+/// The document. It is the same for every instance.
+pub(super) fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
+    &DOCUMENT
+}
+
+/// One operation.
+struct Operation {
+    path: &'static str,
+    method: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    /// What it takes besides what its path names.
+    query: Vec<Value>,
+    body: Option<Value>,
+    /// By content type.
+    answer: Map<String, Value>,
+}
+
+fn make() -> Value {
+    let settings = SchemaSettings::draft2020_12();
+    let mut schemas = settings
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .for_serialize()
+        .into_generator();
+    let operations = operations(&mut schemas);
+    let problem = schemas.subschema_for::<wire::Problem>();
+    let refusal = |text: &str| {
+        json!({
+            "description": text,
+            "content": { "application/json": { "schema": problem } },
+        })
+    };
+    let mut paths = Map::new();
+    for one in operations {
+        let changes = one.method != "get";
+        let mut responses = Map::new();
+        responses.insert(
+            "200".to_owned(),
+            json!({ "description": "Done.", "content": one.answer }),
+        );
+        for (status, text) in [
+            ("400", "The request cannot be read, or its body is no JSON."),
+            (
+                "401",
+                "The token is missing, or is not this project's (over TCP).",
+            ),
+            (
+                "403",
+                "Another page asks, or the host is not one of the dashboard's (over TCP).",
+            ),
+            ("422", "What was asked for cannot be."),
+        ] {
+            responses.insert(status.to_owned(), refusal(text));
+        }
+        if one.path.contains('{') {
+            responses.insert(
+                "404".to_owned(),
+                refusal("There is no such backend or service."),
+            );
+        }
+        if changes {
+            responses.insert("409".to_owned(), refusal("It cannot be done now."));
+            responses.insert("413".to_owned(), refusal("The body is longer than 64 KiB."));
+            responses.insert(
+                "415".to_owned(),
+                refusal("The body is not said to be JSON (over TCP)."),
+            );
+        }
+        if one.path == "/v1/events" {
+            responses.insert(
+                "503".to_owned(),
+                refusal("Too many event streams are open."),
+            );
+        }
+        let mut parameters = path_parameters(one.path);
+        parameters.extend(one.query);
+        let mut operation = json!({
+            "operationId": one.id,
+            "summary": one.summary,
+            "parameters": parameters,
+            "responses": responses,
+        });
+        if let Some(body) = one.body {
+            operation["requestBody"] = json!({
+                "required": false,
+                "content": { "application/json": { "schema": body } },
+            });
+        }
+        let path = paths.entry(one.path).or_insert_with(|| json!({}));
+        path[one.method] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "lbdev",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "What lbdev answers at its control socket (no token: only its owner may open it), and at the dashboard's address.",
+        },
+        "security": [{ "token": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.take_definitions(false),
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "What stands behind `#` in what `lbdev open --print` prints.",
+                },
+            },
+        },
+    })
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let described = |name| match name {
+        "target" => "A port, a service, an id like `web:8000`, a comma list, or `all`.",
+        _ => "The name of a service.",
+    };
+    let parameter = |name| {
+        json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": described(name),
+            "schema": { "type": "string", "minLength": 1 },
+        })
+    };
+    names.map(parameter).collect()
+}
+
+fn query(name: &str, text: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "required": false, "description": text, "schema": schema })
+}
+
+fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
+    all.iter().map(|(name, _)| *name).collect()
+}
+
+/// An object that has these keys and no others.
+fn object(properties: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    let of_type = |kind: &str, schema: Value| {
+        Map::from_iter([(kind.to_owned(), json!({ "schema": schema }))])
+    };
+    let status = schemas.subschema_for::<wire::Status>().to_value();
+    let history = schemas.subschema_for::<wire::History>().to_value();
+    let timeline = schemas.subschema_for::<wire::Timeline>().to_value();
+    let requests = schemas.subschema_for::<wire::SeenRequests>().to_value();
+    let logs = schemas.subschema_for::<wire::Logs>().to_value();
+    let events = schemas.subschema_for::<wire::Events>().to_value();
+    let acted = schemas.subschema_for::<wire::Acted>().to_value();
+    let settings = schemas.subschema_for::<wire::Settings>().to_value();
+    // They come over the stream only.
+    schemas.subschema_for::<wire::Second>();
+    schemas.subschema_for::<wire::Pulse>();
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let json_type = "application/json";
+    let get = |path, id, summary, query, answer| Operation {
+        path,
+        method: "get",
+        id,
+        summary,
+        query,
+        body: None,
+        answer: of_type(json_type, answer),
+    };
+    let mut all = vec![
+        get(
+            "/v1/status",
+            "status",
+            "Everything there is to see.",
+            vec![],
+            status,
+        ),
+        get(
+            "/v1/history",
+            "history",
+            "The last minute, second by second.",
+            vec![],
+            history,
+        ),
+        get(
+            "/v1/timeline",
+            "timeline",
+            "The last ten minutes, second by second.",
+            vec![],
+            timeline,
+        ),
+        get(
+            "/v1/requests",
+            "requests",
+            "The last requests: all while they are few, else a sample.",
+            vec![query(
+                "after",
+                "Only those after this number.",
+                number.clone(),
+            )],
+            requests,
+        ),
+        get(
+            "/v1/logs",
+            "logs",
+            "The last lines that backends wrote.",
+            vec![
+                query(
+                    "target",
+                    "Only of these: as for the other operations.",
+                    json!({ "type": "string", "minLength": 1 }),
+                ),
+                query(
+                    "lines",
+                    "So many of each, at most 50.",
+                    json!({ "type": "integer", "minimum": 1, "maximum": 50 }),
+                ),
+            ],
+            logs,
+        ),
+        get(
+            "/v1/backends/{target}",
+            "backends",
+            "Some backends.",
+            vec![],
+            acted.clone(),
+        ),
+        get(
+            "/v1/openapi.json",
+            "openapi",
+            "This document.",
+            vec![],
+            json!({ "type": "object" }),
+        ),
+    ];
+    let mut stream = get(
+        "/v1/events",
+        "events",
+        "What happened: a document, or with `Accept: text/event-stream` a stream that begins with what there is, then `live`, and goes on. Events of it are `event`, `status`, `pulse`, `timeline`, `second`, `requests`, `logs`, and `missed` before it ends because its reader was too slow.",
+        vec![
+            query("after", "Only events after this number.", number),
+            query(
+                "wait_ms",
+                "How long to wait for the first, at most 30000; not for streams.",
+                json!({ "type": "integer", "minimum": 0 }),
+            ),
+            query(
+                "with",
+                "What a stream is about: a comma list; `events` if it is not said.",
+                json!({
+                    "type": "string",
+                    "pattern": topics_pattern(),
+                }),
+            ),
+        ],
+        events,
+    );
+    stream.answer.insert(
+        "text/event-stream".to_owned(),
+        json!({ "schema": { "type": "string" } }),
+    );
+    all.push(stream);
+    all.push(Operation {
+        path: "/metrics",
+        method: "get",
+        id: "metrics",
+        summary: "The counters in Prometheus' text format.",
+        query: vec![],
+        body: None,
+        answer: of_type("text/plain", json!({ "type": "string" })),
+    });
+    let change = |path, method, id, summary, body, answer| Operation {
+        path,
+        method,
+        id,
+        summary,
+        query: vec![],
+        body: Some(body),
+        answer: of_type(json_type, answer),
+    };
+    let signals: Vec<&str> = Signal::names().collect();
+    let nothing = || object(json!({}));
+    for (path, id, summary, body) in [
+        (
+            "/v1/backends/{target}/kill",
+            "kill",
+            "A signal to all its processes, KILL if none is said.",
+            object(json!({
+                "signal": { "type": "string", "description": format!("With or without SIG: {}, or a number.", signals.join(", ")) },
+                "restart": { "type": "boolean", "description": "The restart policy may bring it back." },
+            })),
+        ),
+        (
+            "/v1/backends/{target}/start",
+            "start",
+            "Starts what is down.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/stop",
+            "stop",
+            "Lets requests in flight finish, then ends it.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/restart",
+            "restart",
+            "Lets requests in flight finish, ends it, starts it.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/drain",
+            "drain",
+            "No new requests for it.",
+            object(json!({
+                "everyone": { "type": "boolean", "description": "Clients that stick to it go elsewhere too." },
+            })),
+        ),
+        (
+            "/v1/backends/{target}/undrain",
+            "undrain",
+            "Requests for it again.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/freeze",
+            "freeze",
+            "Its processes hang, and its port accepts.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/thaw",
+            "thaw",
+            "They go on.",
+            nothing(),
+        ),
+        (
+            "/v1/backends/{target}/fault",
+            "fault",
+            "A fault is put into what goes to it, or taken out.",
+            object(json!({
+                "off": { "type": "boolean", "description": "No fault any more; alone." },
+                "latency": { "type": "string", "examples": ["250ms"] },
+                "jitter": { "type": "string", "examples": ["50ms"] },
+                "status": { "type": ["string", "integer"], "examples": [503] },
+                "reset": { "type": "boolean" },
+                "hang": { "type": "boolean" },
+                "bandwidth": { "type": "string", "examples": ["64kb"] },
+                "rate": { "type": "string", "examples": ["20%"] },
+                "path": { "type": "string", "examples": ["/api"] },
+            })),
+        ),
+    ] {
+        all.push(change(path, "post", id, summary, body, acted.clone()));
+    }
+    all.push(change(
+        "/v1/backends/{target}",
+        "patch",
+        "set_of_backend",
+        "Changes its weight.",
+        object(json!({ "weight": { "type": "integer", "minimum": WEIGHT_RANGE.start(), "maximum": WEIGHT_RANGE.end() } })),
+        acted.clone(),
+    ));
+    all.push(change(
+        "/v1/services/{name}/scale",
+        "post",
+        "scale",
+        "So many backends from now on.",
+        object(
+            json!({ "backends": { "type": "integer", "minimum": 1, "maximum": MOST_BACKENDS } }),
+        ),
+        acted,
+    ));
+    all.push(change(
+        "/v1/settings",
+        "patch",
+        "set",
+        "Changes settings of the balancer, all of them or none.",
+        object(json!({
+            "algorithm": { "enum": names(Algorithm::NAMES) },
+            "hash_key": { "type": "string", "examples": ["path", "header:X-User", "cookie:sessionid"] },
+            "sequence": { "enum": names(Sequence::NAMES) },
+            "sticky": { "enum": names(Sticky::NAMES) },
+            "detect": { "enum": names(Detect::NAMES) },
+            "retries": { "type": "integer", "minimum": RETRIES_RANGE.start(), "maximum": RETRIES_RANGE.end() },
+            "allow_hosts": { "type": ["string", "array"], "items": { "type": "string" } },
+        })),
+        settings,
+    ));
+    all
+}
+
+fn topics_pattern() -> String {
+    let one = names(Topic::NAMES).join("|");
+    format!("^({one})(,({one}))*$")
+}
