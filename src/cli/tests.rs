@@ -324,7 +324,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
     // Not as wide as the terminal that the test runs in.
     use clap::CommandFactory;
     let help = args::Args::command().term_width(100).render_help();
-    insta::assert_snapshot!(help, @"
+    insta::assert_snapshot!(help, @r"
     N copies of your project's server behind a load balancer, on your own machine: kill one, and the
     page goes on
 
@@ -359,7 +359,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
       config       Show the set-up with every default filled in
       doctor       Look for what will go wrong: ports, limits, settings that break behind a balancer
       explain      Say what a code means: what happened, why, what to do
-      open         Open the application in a browser
+      open         Open the dashboard in a browser
       completions  Print what makes a shell complete lbdev's verbs, options and running backends
       man          Print the manual page
       help         Print this message or the help of the given subcommand(s)

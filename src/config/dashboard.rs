@@ -75,7 +75,7 @@ pub(super) fn read(table: Table<'_>) -> DashboardDraft {
         listen: listen(&table),
         hosts: None,
     };
-    table.close(&[]);
+    table.close();
     draft
 }
 

@@ -85,7 +85,7 @@ pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
             services.extend(service::read(&tables.value, name, value, lookup));
         }
     }
-    top.close(&[]);
+    top.close();
     let draft = Draft {
         balancer: balancer.unwrap_or_default(),
         dashboard: dashboard.unwrap_or_default(),

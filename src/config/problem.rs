@@ -58,8 +58,6 @@ pub(super) enum Problem {
         table: String,
         like: Option<String>,
     },
-    #[error("`{key}` in {table} is not in this version of lbdev yet")]
-    KeyNotYet { key: String, table: String },
     #[error("`{key}` must be {wanted}, not {found}")]
     WrongType {
         key: String,
@@ -311,7 +309,6 @@ impl Problem {
             Problem::Syntax { instead, .. } => {
                 (instead.as_ref()).map(|instead| format!("write `{instead}`"))
             }
-            Problem::KeyNotYet { .. } => Some("take it out".into()),
             Problem::NeedsWatch { .. } => Some("add one: `watch = [\"**/*.py\"]`".into()),
             Problem::ReadyNeedsPort { .. } => Some(
                 "write `ready = \"log:TEXT\"` with a text that it writes when it is ready".into(),

@@ -93,6 +93,7 @@ fn of(shape: &Shape, section: &str) -> Value {
 fn described(section: &str, key: &str) -> Option<String> {
     let head = match section {
         "balancer" => "[balancer]",
+        "dashboard" => "[dashboard]",
         "services.*" => "[services.web]",
         _ => return None,
     };

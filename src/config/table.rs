@@ -333,8 +333,8 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Says what else is in the table. `later` are keys that other versions know.
-    pub(super) fn close(self, later: &[&str]) {
+    /// Says what else is in the table.
+    pub(super) fn close(self) {
         if self.is_description() {
             return;
         }
@@ -344,17 +344,10 @@ impl<'a> Table<'a> {
             if known.contains(&name) {
                 continue;
             }
-            let (key_text, table) = (name.to_owned(), self.name.clone());
-            let problem = match later.contains(&name) {
-                true => Problem::KeyNotYet {
-                    key: key_text,
-                    table,
-                },
-                false => Problem::UnknownKey {
-                    like: alike(name, known.iter().copied()).map(str::to_owned),
-                    key: key_text,
-                    table,
-                },
+            let problem = Problem::UnknownKey {
+                like: alike(name, known.iter().copied()).map(str::to_owned),
+                key: name.to_owned(),
+                table: self.name.clone(),
             };
             self.sink.borrow_mut().push(Fault {
                 at: Where::File(key.span()),

@@ -59,10 +59,6 @@ pub(super) fn metrics(control: &Control, status: &Status) -> String {
     text.sample(name, &[], status.uptime_s);
 
     type Read = fn(&crate::wire::BackendStatus) -> f64;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "Prometheus has nothing but floats"
-    )]
     let each: [(&str, &str, &str, Read); 9] = [
         (
             "lbdev_backend_requests_total",

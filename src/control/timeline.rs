@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 use super::journal::Journal;
-use super::status::ms;
+use super::status::{ms, round};
 use crate::history::quantiles;
 use crate::pool::{Pools, since_start};
 use crate::supervisor::View;
@@ -52,7 +52,10 @@ impl Timeline {
                     return;
                 }
                 let now = Instant::now();
-                let at = jiff::Timestamp::now().as_second() - 1;
+                // The second that is over began so long ago.
+                let part = since_start(now).as_secs_f64().fract();
+                let wall = jiff::Timestamp::now().as_millisecond() as f64 / 1e3;
+                let at = round(wall - part - 1.0, 3);
                 let seen = view.borrow().clone();
                 kept.push(second(at, &seen, &pools, &journal, now));
             }
@@ -88,13 +91,12 @@ impl Timeline {
 }
 
 fn columns(kept: &[Arc<Second>]) -> Document {
-    let last = kept.last().map_or(0, |second| second.at);
-    let oldest = last - i64::try_from(KEPT).unwrap_or(i64::MAX) + 1;
-    let first = kept.first().map_or(0, |second| second.at.max(oldest));
-    let count = match kept.is_empty() {
-        true => 0,
-        false => usize::try_from(last - first + 1).unwrap_or_default(),
-    };
+    let ends = kept.first().zip(kept.last());
+    let (first, count) = ends.map_or((0.0, 0), |(first, last)| {
+        let seconds = whole(last.at - first.at).min(KEPT - 1);
+        let oldest = last.at - seconds as f64;
+        (first.at.max(oldest), seconds + 1)
+    });
     let mut document = Document {
         version: VERSION,
         first,
@@ -104,11 +106,9 @@ fn columns(kept: &[Arc<Second>]) -> Document {
         backends: Vec::new(),
     };
     for second in kept {
-        let Ok(place) = usize::try_from(second.at - first) else {
-            continue;
-        };
-        if place >= count {
-            // A clock that was set back.
+        let place = whole(second.at - first);
+        // Too old, or of a clock that was set back.
+        if second.at < first - 0.5 || place >= count {
             continue;
         }
         document.p50_ms[place] = second.p50_ms;
@@ -139,8 +139,13 @@ fn columns(kept: &[Arc<Second>]) -> Document {
     document
 }
 
+/// The nearest whole number of seconds; none below zero.
+fn whole(seconds: f64) -> usize {
+    seconds.round().clamp(0.0, 1e9) as usize
+}
+
 /// The last whole second.
-fn second(at: i64, view: &View, pools: &Pools, journal: &Journal, now: Instant) -> Second {
+fn second(at: f64, view: &View, pools: &Pools, journal: &Journal, now: Instant) -> Second {
     let now = since_start(now);
     let all = pools.all();
     let mut lost = 0;
@@ -190,7 +195,7 @@ fn second(at: i64, view: &View, pools: &Pools, journal: &Journal, now: Instant) 
 mod tests {
     use super::*;
 
-    fn at(at: i64, ids: &[(&str, u64)]) -> Arc<Second> {
+    fn at(at: f64, ids: &[(&str, u64)]) -> Arc<Second> {
         let backends = ids.iter().map(|(id, requests)| BackendSecond {
             id: (*id).to_owned(),
             requests: *requests,
@@ -210,12 +215,12 @@ mod tests {
     fn seconds_become_columns_and_gaps_are_empty() {
         assert_eq!(columns(&[]).p50_ms.len(), 0);
         let kept = [
-            at(100, &[("a", 1)]),
-            at(101, &[("a", 2), ("b", 3)]),
-            at(104, &[("b", 4)]),
+            at(100.0, &[("a", 1)]),
+            at(101.0, &[("a", 2), ("b", 3)]),
+            at(104.0, &[("b", 4)]),
         ];
         let document = columns(&kept);
-        assert_eq!(document.first, 100);
+        assert_eq!(document.first, 100.0);
         assert_eq!(document.lost, [1, 1, 0, 0, 1]);
         assert_eq!(document.backends[0].requests, [1, 2, 0, 0, 0]);
         assert_eq!(document.backends[1].requests, [0, 3, 0, 0, 4]);
@@ -224,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_long_sleep_is_no_long_document() {
-        let kept = [at(100, &[("a", 1)]), at(100_000, &[("a", 2)])];
+        let kept = [at(100.0, &[("a", 1)]), at(100_000.0, &[("a", 2)])];
         let document = columns(&kept);
         assert_eq!(document.lost.len(), KEPT);
         assert_eq!(document.backends[0].requests[KEPT - 1], 2);
@@ -235,17 +240,20 @@ mod tests {
             0
         );
         // A clock that was set back breaks nothing.
-        let document = columns(&[at(100, &[("a", 1)]), at(90, &[("a", 2)])]);
-        assert_eq!(document.backends.len(), 0);
+        let document = columns(&[at(100.0, &[("a", 1)]), at(90.0, &[("a", 2)])]);
+        assert_eq!(document.lost.len(), 1);
     }
 
     #[test]
     fn ten_minutes_are_kept() {
         let timeline = Timeline::default();
-        for n in 0..KEPT as i64 + 50 {
-            timeline.push(Second::clone(&at(n, &[("a", 1)])));
+        for n in 0..KEPT + 50 {
+            // The clocks are not quite the same.
+            let began = 7.25 + n as f64 * 1.000_01;
+            timeline.push(Second::clone(&at(began, &[("a", 1)])));
         }
         let document = timeline.document();
-        assert_eq!((document.first, document.lost.len()), (50, KEPT));
+        assert_eq!(document.lost.len(), KEPT);
+        assert_eq!(document.lost.iter().sum::<u64>(), KEPT as u64);
     }
 }

@@ -228,15 +228,16 @@ mod tests {
     #[test]
     fn the_first_and_the_last_lines() {
         let paint = Paint::new(false);
-        insta::assert_snapshot!(format!("{}{}", opening(&about(), paint), ready(&about(), 4, paint)), @"
+        insta::assert_snapshot!(format!("{}{}", opening(&about(), paint), ready(&about(), 4, paint)), @r"
           lbdev 0.1.0   mysite · Django (manage.py) · 4 backends (copies of your server) · round robin
 
           ! `Procfile` is here too: `lbdev up --from procfile`
           ✓ ports 8000-8003, 8080 are free
 
-          ➜ app   http://mysite.localhost:8080/
-          ➜ try   lbdev kill 8000   ·   lbdev top
-          ➜ edit  lbdev restart all --rolling  takes up what you saved
+          ➜ app        http://mysite.localhost:8080/
+          ➜ dashboard  http://127.0.0.1:8090/   lbdev open
+          ➜ try        lbdev kill 8000   ·   lbdev top
+          ➜ edit       lbdev restart all --rolling  takes up what you saved
 
         lbdev: ready http://localhost:8080 (4/4)
         ");
@@ -248,11 +249,11 @@ mod tests {
             preflight: None,
             ..about()
         };
-        insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)), @"
+        insta::assert_snapshot!(format!("{}{}", opening(&external, paint), ready(&external, 1, paint)), @r"
           lbdev 0.1.0   mysite · Django (manage.py) · 2 backends (not started by lbdev) · round robin
 
 
-          ➜ app   http://mysite.localhost:8080/
+          ➜ app        http://mysite.localhost:8080/
 
         lbdev: ready http://localhost:8080 (1/2)
         ");

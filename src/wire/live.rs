@@ -69,8 +69,8 @@ pub struct LogLine {
 #[allow(missing_docs)]
 pub struct Timeline {
     pub version: u32,
-    /// The first second, in seconds since 1970.
-    pub first: i64,
+    /// When the first second began, in seconds since 1970.
+    pub first: f64,
     /// Of all answers of a second, over all backends.
     pub p50_ms: Vec<Option<f64>>,
     pub p99_ms: Vec<Option<f64>>,
@@ -98,8 +98,8 @@ pub struct BackendTimeline {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub struct Second {
-    /// In seconds since 1970.
-    pub at: i64,
+    /// When it began, in seconds since 1970.
+    pub at: f64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub lost: u64,

@@ -43,18 +43,18 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         draft.retry_deadline = retry.duration("deadline", Duration::ZERO);
         draft.non_idempotent = retry.boolean("non_idempotent");
         draft.retry_statuses = statuses(&retry);
-        retry.close(&[]);
+        retry.close();
     }
     if let Some(passive) = table.table("passive") {
         let passive = passive.value;
         draft.passive_failures = passive.integer("failures", &PASSIVE_RANGE);
         draft.passive_window = passive.duration("window", SHORTEST);
-        passive.close(&[]);
+        passive.close();
     }
     if let Some(queue) = table.table("queue") {
         draft.queue_max = queue.value.integer("max", &QUEUE_RANGE);
         draft.queue_timeout = queue.value.duration("timeout", Duration::ZERO);
-        queue.value.close(&[]);
+        queue.value.close();
     }
     if let Some(timeouts) = table.table("timeouts") {
         let timeouts = timeouts.value;
@@ -64,9 +64,9 @@ pub(super) fn read(table: Table<'_>) -> BalancerDraft {
         draft.client_head = timeouts.limit("client_head");
         draft.backend_head = timeouts.limit("backend_head");
         draft.body = timeouts.limit("body");
-        timeouts.close(&[]);
+        timeouts.close();
     }
-    table.close(&[]);
+    table.close();
     draft
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read<'a>(
     }
     let table = tables.as_table(&name.value, &name.value, found)?.value;
     let draft = read_table(&table, name, lookup);
-    table.close(&[]);
+    table.close();
     Some(draft)
 }
 
@@ -242,7 +242,7 @@ fn health(table: At<Table<'_>>) -> At<HealthDraft> {
         status: expected_status(&inner),
         body: inner.parsed("body", "a string", value::expected_body),
     };
-    inner.close(&[]);
+    inner.close();
     At {
         value,
         at: table.at,
@@ -284,7 +284,7 @@ fn restart(table: At<Table<'_>>) -> At<RestartDraft> {
         ),
         max: inner.integer("max", &RESTARTS_RANGE),
     };
-    inner.close(&[]);
+    inner.close();
     At {
         value,
         at: table.at,
@@ -297,7 +297,7 @@ fn stop(table: At<Table<'_>>) -> At<StopDraft> {
         signal: inner.parsed("signal", "a signal such as \"TERM\"", value::stop_signal),
         timeout: inner.duration("timeout", Duration::ZERO),
     };
-    inner.close(&[]);
+    inner.close();
     At {
         value,
         at: table.at,
@@ -327,7 +327,7 @@ fn weights(table: &Table<'_>) -> Vec<WeightDraft> {
     let one = |(port, found): (At<String>, _)| {
         let entry = backends.as_table(&port.value, &port.value, found)?.value;
         let draft = weight(&entry, port);
-        entry.close(&[]);
+        entry.close();
         Some(draft)
     };
     backends.each().filter_map(one).collect()

@@ -169,7 +169,8 @@ fn hosts() {
 fn keys_of_the_file() {
     let template = include_str!("../../../templates/lbdev.toml");
     let (_, rest) = template.split_once("[balancer]\n").unwrap();
-    let (balancer, rest) = rest.split_once("[services.web]\n").unwrap();
+    let (balancer, rest) = rest.split_once("[dashboard]\n").unwrap();
+    let (_, rest) = rest.split_once("[services.web]\n").unwrap();
     let (service, _) = rest.split_once("\n## ").unwrap();
     let keys = |text: &'static str| -> Vec<&str> {
         let keys = text.lines().filter_map(|line| {

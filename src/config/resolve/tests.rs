@@ -626,10 +626,6 @@ error[LB020]: lbdev.toml:12:45: `backend_head` must be at least 10ms
 error[LB020]: lbdev.toml:13:11: `workers` must be from 1 to 64, not 99999999999999999999
   13 | workers = 99999999999999999999
      |           ^^^^^^^^^^^^^^^^^^^^
-error[LB020]: lbdev.toml:15:2: `dashboard` in the file is not in this version of lbdev yet
-  15 | [dashboard]
-     |  ^^^^^^^^^
-  hint: take it out
 error[LB020]: lbdev.toml:18:11: a service cannot be called `all`: a name is letters, digits, `-` and `_`, begins with a letter, is not `all`, and has at most 40 letters
   18 | [services.all]
      |           ^^^

@@ -19,7 +19,7 @@ function row(event: LbEvent): HTMLLIElement {
   const mark = event.to ? `${glyph(event.to)} ` : event.kind === "lost" ? "✗ " : event.kind === "failover" ? "↷ " : "";
   return h(
     "li",
-    { class: `event ${event.kind}` },
+    { class: `event kind-${event.kind}` },
     h("span", { class: "time" }, clock(event.at)),
     h("span", {}, `${mark}${name}${event.text}`),
   );

@@ -6,8 +6,6 @@ import { store } from "./store";
 import type { LbEvent } from "./types";
 import { color, glyph, mood, short } from "./words";
 
-const ROW = 40;
-const TOP = 14;
 /** Backends that fit into the picture. */
 const MOST = 16;
 /** Dots a second at most. */
@@ -34,6 +32,9 @@ interface End {
 
 const ends = new Map<string, End>();
 let width = 0;
+let height = 0;
+/** The room that the backends' names and numbers take. */
+let widest = 0;
 let before = new Map<string, number>();
 let beforeAt = 0;
 /** Requests that no dot was drawn for yet, by backend. */
@@ -46,36 +47,34 @@ export function build(): void {
   picture.append(lines, client, balancer, waiting, labels);
   new ResizeObserver(([entry]) => {
     width = entry?.contentRect.width ?? 0;
+    height = entry?.contentRect.height ?? 0;
     lay();
   }).observe(picture);
 }
 
-const mid = (): number => (TOP + ends.size * ROW) / 2 + TOP / 2;
-const left = (): number => 62;
-const middle = (): number => width * 0.36;
-const right = (): number => width - Math.min(220, width * 0.45);
+const left = (): number => client.offsetWidth;
+const middle = (): number => left() + (right() - left()) * 0.42;
+const right = (): number => width - widest - 4;
 
 function lay(): void {
-  const height = Math.max(120, TOP * 2 + ends.size * ROW);
-  picture.style.height = `${height}px`;
+  picture.style.setProperty("--rows", String(Math.max(3, ends.size)));
+  if (width === 0) return;
+  widest = Math.max(0, ...[...ends.values()].map((end) => end.item.offsetWidth));
   attribute(lines, "viewBox", `0 0 ${width} ${height}`);
   attribute(lines, "width", String(width));
   attribute(lines, "height", String(height));
   const y = height / 2;
-  for (const [node, x] of [
-    [client, left() - 30],
-    [balancer, middle()],
-  ] as const) {
-    node.style.left = `${x}px`;
-    node.style.top = `${y}px`;
-  }
+  client.style.top = `${y}px`;
+  balancer.style.left = `${middle()}px`;
+  balancer.style.top = `${y}px`;
   waiting.style.left = `${middle()}px`;
-  waiting.style.top = `${y + 26}px`;
-  let place = 0;
-  const first = (height - ends.size * ROW) / 2;
+  waiting.style.top = `${y + balancer.offsetHeight}px`;
+  const row = Math.min(height / Math.max(1, ends.size), 90);
+  const first = y - (row * ends.size) / 2;
   lines.replaceChildren(svg("path", { d: `M${left()} ${y}H${middle()}`, class: "wire" }));
+  let place = 0;
   for (const end of ends.values()) {
-    end.y = first + place * ROW + ROW / 2;
+    end.y = first + (place + 0.5) * row;
     end.item.style.top = `${end.y}px`;
     end.item.style.left = `${right()}px`;
     attribute(end.line, "d", `M${middle()} ${y}L${right()} ${end.y}`);
@@ -162,7 +161,7 @@ function fly(id: string, delay: number): void {
   const dot = free.pop() ?? h("i", { class: "dot" });
   dot.style.background = color(store.place(id));
   picture.append(dot);
-  const y = picture.clientHeight / 2;
+  const y = height / 2;
   const at = (x: number, y: number, opacity = 1) => ({ transform: `translate(${x}px, ${y}px)`, opacity });
   const frames = [at(left(), y, 0.3), at(middle(), y), at(right(), end.y), at(right(), end.y, 0)];
   const flight = dot.animate(frames, { duration: FLIGHT, delay, easing: "linear", fill: "both" });
@@ -183,7 +182,7 @@ export function incident(event: LbEvent, quiet: boolean): void {
   const lost = event.kind === "lost";
   const mark = h("b", { class: "cross" }, event.count > 1 ? `✗ ×${event.count}` : "✗");
   mark.style.left = `${from ? right() - 14 : middle()}px`;
-  mark.style.top = `${from ? from.y : mid() - 24}px`;
+  mark.style.top = `${from ? from.y : height / 2 - 30}px`;
   const added: Element[] = [mark];
   picture.append(mark);
   const to = event.backend ? ends.get(event.backend) : undefined;

@@ -72,13 +72,13 @@ function options(height: number, series: uPlot.Series[], unit: (value: number) =
   return {
     width,
     height,
-    padding: [6, 8, 0, 0],
+    padding: [6, Math.round(size * 1.6), 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, y: false, points: { show: false } },
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
     series: [{}, ...series],
     axes: [
-      { stroke: text, font, grid, ticks: grid, size: Math.round(size * 1.6), values: (_, splits) => splits.map((one) => clock(one * 1000).slice(0, 8)), space: size * 6 },
+      { stroke: text, font, grid, ticks: grid, size: Math.round(size * 1.9), values: (_, splits) => splits.map((one) => clock(one * 1000).slice(0, 8)), space: size * 6 },
       { stroke: text, font, grid, ticks: grid, size: gutter, values: (_, splits) => splits.map(unit), space: size * 1.6 },
     ],
     hooks: { setCursor: [(plot) => point(plot.cursor.idx ?? null, plot)] },
@@ -203,7 +203,7 @@ function drawStates(begin: number, span: number): void {
     for (const event of store.events) {
       if (event.backend !== id || event.kind !== "state" || !event.to || event.from === event.to) continue;
       const at = Date.parse(event.at) / 1000;
-      if (at < begin || !["up", "stopped", "failed", "frozen", "draining", "unhealthy"].includes(event.to)) continue;
+      if (at < begin || !["stopped", "failed", "frozen", "draining", "unhealthy"].includes(event.to)) continue;
       const mark = svg("text", { x: x(at).toFixed(1), y: (place * row + row - 4).toFixed(1), class: "mark" });
       mark.textContent = glyph(event.to);
       shapes.push(mark);
