@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::live::whole_number;
 use super::problem::{Problem, Where};
 use super::resolve::report_of;
 use super::value::{self, ValueError, alike, duration_text, size_text};
@@ -180,7 +181,10 @@ fn text<T>(
 ) -> Result<T, Report> {
     let text = match said {
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => match whole_number(number) {
+            Some(whole) => whole.to_string(),
+            None => number.to_string(),
+        },
         Value::Bool(true) | Value::Null => String::new(),
         Value::Bool(false) | Value::Array(_) | Value::Object(_) => said.to_string(),
     };

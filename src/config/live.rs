@@ -1,6 +1,6 @@
 //! What is changed while requests are answered: from names and values, as somebody sends them, to a [`LiveChange`].
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::defaults::{RETRIES_RANGE, WEIGHT_RANGE};
 use super::problem::{Problem, Where};
@@ -260,7 +260,7 @@ fn hosts(key: &str, said: &Value) -> Result<Vec<HostPattern>, Report> {
 /// A whole number, or the text of one.
 fn number(key: &str, said: &Value, range: &std::ops::RangeInclusive<u64>) -> Result<u32, Report> {
     let read = match said {
-        Value::Number(number) => number.as_u64(),
+        Value::Number(number) => whole_number(number),
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         Value::String(_) => None,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
@@ -280,6 +280,16 @@ fn number(key: &str, said: &Value, range: &std::ops::RangeInclusive<u64>) -> Res
         };
         report_of(problem, Where::Nowhere)
     })
+}
+
+/// A number that has no fraction is a whole one, however it is written (JSON Schema 2020-12 §6.1.1): `4.0` is 4.
+pub fn whole_number(number: &Number) -> Option<u64> {
+    let float = || {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        // Beyond that not every whole number is one.
+        (0.0..=9e15).contains(&float).then_some(float as u64)
+    };
+    number.as_u64().or_else(float)
 }
 
 fn wrong_type(key: &str, wanted: &'static str, said: &Value) -> Report {

@@ -43,6 +43,7 @@ pub use init::{PLACEHOLDER, init};
 pub use json::{fingerprint, json, json_with_origins};
 pub use live::{
     LIVE_KEYS, LiveChange, WEIGHT_KEY, read_weight, unknown_of_backend, unknown_setting,
+    whole_number,
 };
 pub use more::More;
 pub use origins::Origins;

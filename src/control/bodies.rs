@@ -51,7 +51,10 @@ pub(super) async fn body<T: Default + for<'de> Deserialize<'de>>(
     if bytes.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    // An array of its values would do for a struct as well, by serde's rules.
+    let read = serde_json::from_slice::<Map<String, Value>>(&bytes)
+        .and_then(|object| T::deserialize(Value::Object(object)));
+    read.map_err(|error| {
         bad(
             StatusCode::BAD_REQUEST,
             format!("not what was expected: {error}"),
@@ -112,27 +115,24 @@ pub(super) struct EventsAsked {
     pub(super) topics: Vec<Topic>,
 }
 
-/// `after=7&wait_ms=20000`, and of a stream `with=events,status`.
-pub(super) fn asked_events(query: &str, stream: bool) -> Result<EventsAsked, Refusal> {
+/// `after=7`, of a document `wait_ms=20000`, of a stream `with=events,status`.
+pub(super) fn asked_events(query: &str) -> Result<EventsAsked, Refusal> {
     let mut asked = EventsAsked {
         after: 0,
         wait: Duration::ZERO,
         topics: vec![Topic::Events],
     };
+    let wait = |ms| Duration::from_millis(ms).min(EVENTS_WAIT_MAX);
     for (key, value) in pairs(query) {
         let read = match key {
             "after" => number(&value).map(|number| asked.after = number),
-            "wait_ms" if !stream => {
-                number(&value).map(|ms| asked.wait = Duration::from_millis(ms).min(EVENTS_WAIT_MAX))
-            }
-            "with" if stream => topics(&value).map(|topics| asked.topics = topics),
+            "wait_ms" => number(&value).map(|ms| asked.wait = wait(ms)),
+            "with" => topics(&value).map(|topics| asked.topics = topics),
             _ => None,
         };
         if read.is_none() {
-            let hint = match stream {
-                true => "send `after=7` and `with=events,status,pulse,timeline,requests,logs`",
-                false => "send `after=7` and `wait_ms=20000`",
-            };
+            let hint = "send `after=7`, `wait_ms=20000`, or for a stream \
+                        `with=events,status,pulse,timeline,requests,logs`";
             return Err(not_asked("events", key, &value, hint));
         }
     }

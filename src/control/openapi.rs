@@ -68,7 +68,7 @@ fn make() -> Value {
         ] {
             responses.insert(status.to_owned(), refusal(text));
         }
-        if one.path.contains('{') {
+        if one.path.contains('{') || one.id == "logs" {
             responses.insert(
                 "404".to_owned(),
                 refusal("There is no such backend or service."),
@@ -98,7 +98,7 @@ fn make() -> Value {
         });
         if let Some(body) = one.body {
             operation["requestBody"] = json!({
-                "required": false,
+                "required": true,
                 "content": { "application/json": { "schema": body } },
             });
         }
@@ -158,6 +158,74 @@ fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
 /// An object that has these keys and no others.
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+/// The same, and this key has to be there.
+fn required(key: &str, properties: Value) -> Value {
+    let mut schema = object(properties);
+    schema["required"] = json!([key]);
+    schema
+}
+
+/// The same with so many keys at least.
+fn some(properties: Value, least: usize) -> Value {
+    let mut schema = object(properties);
+    schema["minProperties"] = json!(least);
+    schema
+}
+
+/// What can be done to requests: one of these, to some of them.
+fn fault() -> Value {
+    let latency =
+        json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}ms$", "examples": ["250ms"] });
+    let bandwidth =
+        json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}kb$", "examples": ["64kb"] });
+    let kinds = [
+        (
+            "latency",
+            latency.clone(),
+            "They wait so long before they are sent; with `jitter` (no more than that) each differently.",
+        ),
+        (
+            "bandwidth",
+            bandwidth,
+            "Their answers come with so much a second at most.",
+        ),
+        (
+            "status",
+            json!({ "type": "integer", "minimum": 200, "maximum": 599 }),
+            "An answer with this status, which the backend never gave.",
+        ),
+        (
+            "reset",
+            json!({ "const": true }),
+            "Their connection is reset.",
+        ),
+        (
+            "hang",
+            json!({ "const": true }),
+            "Nothing comes, for as long as the fault lasts.",
+        ),
+    ];
+    let rate = json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$", "description": "So many of them." });
+    let path = json!({ "type": "string", "pattern": "^/[A-Za-z0-9._~/-]{0,60}$", "description": "Those for it or below it." });
+    let mut all = vec![required("off", json!({ "off": { "const": true } }))];
+    for (key, value, text) in kinds {
+        let mut one = required(
+            key,
+            json!({ "latency": latency, "rate": rate, "path": path }),
+        );
+        one["properties"][key] = value;
+        one["description"] = text.into();
+        all.push(one);
+    }
+    json!({ "anyOf": all })
+}
+
+/// A host name, those below one, or all.
+fn host_pattern() -> String {
+    let label = "[A-Za-z]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?";
+    format!(r"^(\*|(\*?\.)?{label}(\.{label}){{0,5}})$")
 }
 
 fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
@@ -305,7 +373,7 @@ fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             "kill",
             "A signal to all its processes, KILL if none is said.",
             object(json!({
-                "signal": { "type": "string", "description": format!("With or without SIG: {}, or a number.", signals.join(", ")) },
+                "signal": { "enum": signals, "description": "`KILL`; with or without `SIG`, of any case. A number does too." },
                 "restart": { "type": "boolean", "description": "The restart policy may bring it back." },
             })),
         ),
@@ -357,17 +425,7 @@ fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             "/v1/backends/{target}/fault",
             "fault",
             "A fault is put into what goes to it, or taken out.",
-            object(json!({
-                "off": { "type": "boolean", "description": "No fault any more; alone." },
-                "latency": { "type": "string", "examples": ["250ms"] },
-                "jitter": { "type": "string", "examples": ["50ms"] },
-                "status": { "type": ["string", "integer"], "examples": [503] },
-                "reset": { "type": "boolean" },
-                "hang": { "type": "boolean" },
-                "bandwidth": { "type": "string", "examples": ["64kb"] },
-                "rate": { "type": "string", "examples": ["20%"] },
-                "path": { "type": "string", "examples": ["/api"] },
-            })),
+            fault(),
         ),
     ] {
         all.push(change(path, "post", id, summary, body, acted.clone()));
@@ -377,7 +435,7 @@ fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         "patch",
         "set_of_backend",
         "Changes its weight.",
-        object(json!({ "weight": { "type": "integer", "minimum": WEIGHT_RANGE.start(), "maximum": WEIGHT_RANGE.end() } })),
+        required("weight", json!({ "weight": { "type": "integer", "minimum": WEIGHT_RANGE.start(), "maximum": WEIGHT_RANGE.end() } })),
         acted.clone(),
     ));
     all.push(change(
@@ -385,7 +443,8 @@ fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         "post",
         "scale",
         "So many backends from now on.",
-        object(
+        required(
+            "backends",
             json!({ "backends": { "type": "integer", "minimum": 1, "maximum": MOST_BACKENDS } }),
         ),
         acted,
@@ -395,15 +454,26 @@ fn operations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         "patch",
         "set",
         "Changes settings of the balancer, all of them or none.",
-        object(json!({
+        some(json!({
             "algorithm": { "enum": names(Algorithm::NAMES) },
-            "hash_key": { "type": "string", "examples": ["path", "header:X-User", "cookie:sessionid"] },
+            "hash_key": {
+                "type": "string",
+                "pattern": "^(path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]{1,60})$",
+                "examples": ["path", "header:X-User", "cookie:sessionid"],
+            },
             "sequence": { "enum": names(Sequence::NAMES) },
             "sticky": { "enum": names(Sticky::NAMES) },
             "detect": { "enum": names(Detect::NAMES) },
             "retries": { "type": "integer", "minimum": RETRIES_RANGE.start(), "maximum": RETRIES_RANGE.end() },
-            "allow_hosts": { "type": ["string", "array"], "items": { "type": "string" } },
-        })),
+            "allow_hosts": {
+                "description": "In place of those before; as a text with commas between them.",
+                "anyOf": [
+                    { "type": "array", "items": { "type": "string", "pattern": host_pattern() } },
+                    { "type": "string", "pattern": host_pattern() },
+                    { "const": "" },
+                ],
+            },
+        }), 1),
         settings,
     ));
     all

@@ -1,6 +1,6 @@
 //! Why something is not done, as an answer: the status, the code, the hint.
 
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, header};
 
 use super::bodies::{Body, json};
 use crate::backend::{Intent, Signal};
@@ -15,6 +15,8 @@ pub struct Refusal {
     pub(super) report: Report,
     /// What else is wrong.
     pub(super) more: Vec<Report>,
+    /// The methods that would do.
+    allow: Option<&'static str>,
 }
 
 impl Refusal {
@@ -24,7 +26,13 @@ impl Refusal {
             status,
             report,
             more: Vec::new(),
+            allow: None,
         }
+    }
+
+    pub(super) fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
     }
 
     /// As both doors answer it.
@@ -39,7 +47,12 @@ impl Refusal {
             error,
             errors,
         };
-        json(self.status, &problem)
+        let mut response = json(self.status, &problem);
+        if let Some(allow) = self.allow {
+            let allow = header::HeaderValue::from_static(allow);
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
     }
 }
 

@@ -121,9 +121,36 @@ fn is_for_the_socket(segments: &[&str]) -> bool {
     )
 }
 
+/// Which methods a path has (RFC 9110 §15.5.6 wants them told), if it is one.
+fn methods(segments: &[&str]) -> Option<&'static str> {
+    match segments {
+        ["metrics"]
+        | [
+            "v1",
+            "status" | "events" | "history" | "timeline" | "requests" | "logs" | "openapi.json",
+        ] => Some("GET"),
+        ["v1", "settings"] => Some("PATCH"),
+        ["v1", "backends", _] => Some("GET, PATCH"),
+        ["v1", "shutdown" | "reload"]
+        | ["v1", "dashboard", "token"]
+        | ["v1", "backends", _, _]
+        | ["v1", "services", _, "scale"] => Some("POST"),
+        _ => None,
+    }
+}
+
 fn nothing_at(path: &str) -> Refusal {
     let report = Report::usage("LB021", format!("there is nothing at {path}"));
     Refusal::new(StatusCode::NOT_FOUND, report)
+}
+
+/// Whether its body is said to be JSON, once.
+fn is_json(request: &Request<Incoming>) -> bool {
+    let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let (kind, second) = (kinds.next(), kinds.next());
+    let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
+    second.is_none()
+        && kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Whether it asks for a stream of events.
@@ -145,7 +172,7 @@ struct Kill {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Scale {
-    backends: Option<u32>,
+    backends: Option<serde_json::Number>,
 }
 
 /// The body of a `reload`.
@@ -190,6 +217,13 @@ impl Control {
         if caller == Caller::Browser && is_for_the_socket(&segments) {
             return Err(nothing_at(&path));
         }
+        let changes = matches!(method, Method::POST | Method::PATCH)
+            && methods(&segments).is_some_and(|known| known.contains(method.as_str()));
+        if caller == Caller::Browser && changes && !is_json(&request) {
+            let report = Report::failed("LB040", "a change has to be `application/json`")
+                .hint("send `Content-Type: application/json`");
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, report));
+        }
         match (segments.as_slice(), &method) {
             (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),
             (["v1", "history"], &Method::GET) => {
@@ -217,7 +251,7 @@ impl Control {
             }
             (["v1", "dashboard", "token"], &Method::POST) => self.renew_key(),
             (["v1", "events"], &Method::GET) if wants_stream(&request) => {
-                let mut asked = asked_events(query, true)?;
+                let mut asked = asked_events(query)?;
                 // A browser's own reader says where it was when it comes again.
                 let seen = request.headers().get("last-event-id");
                 let seen = seen.and_then(|seen| seen.to_str().ok()?.parse().ok());
@@ -225,7 +259,7 @@ impl Control {
                 feed::stream(self, asked).await
             }
             (["v1", "events"], &Method::GET) => {
-                let EventsAsked { after, wait, .. } = asked_events(query, false)?;
+                let EventsAsked { after, wait, .. } = asked_events(query)?;
                 let (events, last) = self.journal.wait_after(after, wait).await;
                 let events = Events {
                     version: VERSION,
@@ -291,8 +325,10 @@ impl Control {
             }
             (["v1", "services", service, "scale"], &Method::POST) => {
                 let Scale { backends } = body(request).await?;
-                let count = backends.ok_or_else(|| {
-                    let message = "the number of `backends` is missing";
+                let count = backends.as_ref().and_then(config::whole_number);
+                let count = count.and_then(|count| u32::try_from(count).ok());
+                let count = count.ok_or_else(|| {
+                    let message = "the number of `backends` is missing, or is none";
                     unfit(Report::usage("LB021", message).hint("send `{\"backends\": 4}`"))
                 })?;
                 let service = percent_decode(service);
@@ -323,23 +359,13 @@ impl Control {
                 }
                 Ok(json(StatusCode::OK, &self.acted(&after)))
             }
-            (
-                [
-                    "v1",
-                    "status" | "shutdown" | "settings" | "reload" | "events" | "history"
-                    | "timeline" | "requests" | "logs" | "openapi.json",
-                ]
-                | ["metrics"]
-                | ["v1", "dashboard", "token"]
-                | ["v1", "backends", _]
-                | ["v1", "backends", _, _]
-                | ["v1", "services", _, "scale"],
-                _,
-            ) => {
-                let report = Report::usage("LB021", format!("{method} is not for {path}"));
-                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, report))
-            }
-            _ => Err(nothing_at(&path)),
+            (other, _) => Err(match methods(other) {
+                Some(allowed) => {
+                    let report = Report::usage("LB021", format!("{method} is not for {path}"));
+                    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, report).allow(allowed)
+                }
+                None => nothing_at(&path),
+            }),
         }
     }
 

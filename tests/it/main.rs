@@ -33,6 +33,7 @@ mod bad_input;
 mod completions;
 mod contract;
 mod corpus;
+mod dashboard;
 mod detect;
 mod differential;
 mod docs;

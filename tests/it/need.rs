@@ -27,6 +27,40 @@ pub fn gunicorn() -> Option<PathBuf> {
     or_skip(found.clone(), "gunicorn is not installed")
 }
 
+/// A Python of the tests' own that has what else they ask for.
+pub fn python_that_imports(names: &str) -> Option<PathBuf> {
+    let found = python_with(&format!("import {names}"));
+    or_skip(found, &format!("Python has not all of {names}"))
+}
+
+/// Node, and the modules that `tests/run` has installed.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub program: PathBuf,
+    pub modules: PathBuf,
+}
+
+/// Node with Playwright, axe, and what makes the dashboard's page.
+pub fn node() -> Option<Node> {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/npm/node_modules");
+    let has = |name: &str| modules.join(name).join("package.json").is_file();
+    let all = [
+        "playwright-core",
+        "axe-core",
+        "esbuild",
+        "typescript",
+        "uplot",
+    ];
+    let found = all.iter().all(|name| has(name)).then(|| {
+        let program = on_path("node")?;
+        Some(Node { program, modules })
+    });
+    or_skip(
+        found.flatten(),
+        "Node, or Playwright and what makes the page, is not installed",
+    )
+}
+
 /// The one that was named, or the one of the tests' own venv, if it can do this.
 fn python_with(imports: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env/venv/bin/python");

@@ -16,6 +16,8 @@ fn plain(lbdev: &Lbdev, screen: &str) -> String {
     text = text.replace(&lbdev.ports.listen().to_string(), "P8080");
     for (pattern, with) in [
         (r"\d\d:\d\d:\d\d", "00:00:00"),
+        // The next free port.
+        (r"(dashboard  http://127.0.0.1:)\d+", "${1}P8090"),
         (r"pid +\d+", "pid N"),
         (r"\d+(\.\d+)? (ms|s)\b", "T"),
         (r" +\d+(\.\d)?m?s\b", " T"),
@@ -61,7 +63,7 @@ fn up_and_its_keys_at_80_by_24() {
     window.wait("q quit");
     window.wait("of the others");
     let shown = plain(&lbdev, &window.screen());
-    insta::assert_snapshot!(shown, @"
+    insta::assert_snapshot!(shown, @r"
       lbdev V   demo · the built-in demo backend · 4 backends (copies of your se
     rver) · round robin
 
@@ -71,12 +73,13 @@ fn up_and_its_keys_at_80_by_24() {
       ✓ P0002 ready  T  pid N
       ✓ P0003 ready  T  pid N
 
-      ➜ app   http://demo.localhost:P8080/
-      ➜ try   lbdev kill P0000   ·   lbdev top
+      ➜ app        http://demo.localhost:P8080/
+      ➜ dashboard  http://127.0.0.1:P8090/   o opens it
+      ➜ try        lbdev kill P0000   ·   lbdev top
 
     lbdev: ready http://localhost:P8080 (4/4)
 
-      k kill  s start  r restart  d drain  f fault  t top  o open  h help  q quit
+      k kill  s start  r restart  d drain  f fault  t top  o page  h help  q quit
 
     P0000 │ demo server on http://127.0.0.1:P0000/
     … and 3 lines of the others: `lbdev logs`
