@@ -56,7 +56,9 @@ const left = (): number => client.offsetWidth;
 const middle = (): number => left() + (right() - left()) * 0.42;
 const right = (): number => width - widest - 4;
 
-function lay(): void {
+/** Puts everything in its place. What is under way had another one. */
+export function lay(): void {
+  for (const dot of picture.querySelectorAll(".dot")) dot.remove();
   picture.style.setProperty("--rows", String(Math.max(3, ends.size)));
   if (width === 0) return;
   widest = Math.max(0, ...[...ends.values()].map((end) => end.item.offsetWidth));

@@ -172,6 +172,7 @@ function themes(): void {
     attribute(root, "data-projector", on ? "true" : null);
     toggle("projector", on);
     localStorage.setItem("projector", on ? "on" : "off");
+    flow.lay();
     timeline.restyle();
   };
   project(localStorage.getItem("projector") === "on");

@@ -57,7 +57,9 @@ class Row {
     attribute(this.state, "data-mood", mood(one.state));
     const notes = [one.fault ? `fault: ${one.fault}` : "", one.why ?? ""];
     if (one.weight !== 1) notes.unshift(`weight ${one.weight}`);
-    say(this.why, notes.filter(Boolean).join(" · "));
+    const all = notes.filter(Boolean).join(" · ");
+    say(this.why, all);
+    attribute(this.why, "title", all);
     const texts = [
       String(one.requests),
       share > 0 ? `${(share * 100).toFixed(1)}%` : "-",
