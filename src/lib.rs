@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
-//! | 3 | [`proxy`], [`supervisor`], [`control`], [`demo`], [`tomcat`] | the running parts |
+//! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`] | the resources they share |
 //! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
 //! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
@@ -38,6 +38,7 @@
 //! | **task** | what runs once before or after a service; no backend |
 //! | **fault** ([`config::Fault`]) | what the balancer does on purpose to requests for one backend |
 //! | **incident** | a request that was not answered at its first try, or not at all |
+//! | **sample** | requests that are kept to be looked at: all while they are few, of a flood some, and all that had trouble |
 //! | **journal** ([`control::Journal`]) | the last events, and who was in which state during the last minute |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
@@ -77,6 +78,14 @@
 //! span are read from counts. The data path reports incidents to the access log, whoever reads the other requests; [`app`] tells
 //! them and the supervisor's changes to the journal, [`control`] adds what somebody changed. `status`, `history` and `events` are
 //! documents of the socket ([`wire`]); `lbdev top` draws them ([`ui`]), `lbdev events` prints them.
+//!
+//! # Two doors
+//!
+//! One router ([`control::Control`]) answers what can be asked, through two doors. The socket's lets in whoever may open the file.
+//! [`dashboard`]'s is TCP for browsers: its guard decides by a request's head alone who is let in, and what only the command line may ask
+//! for (an end, another set-up, a terminal) is not there. The page is TypeScript (`src/dashboard/web`), built into `src/dashboard/assets`
+//! and embedded. It reads one stream (`control::feed`): a snapshot, then what changes, from one producer for all who read; a reader that
+//! is too slow is let go, and nobody waits for it. What the page draws comes from counters, not from the sample of requests.
 //!
 //! In the foreground of `up` single keys come one by one (`ui::terminal`), while lbdev is in front; what they ask for is decided
 //! without a terminal (`ui::keys`) and done over our own socket, as the verbs do it. `t` starts `lbdev top` as a process of its

@@ -1,6 +1,6 @@
 //! The page and its API for browsers: the same router as the control socket's, behind a door that lets nobody else in.
 //!
-//! Whoever comes through it can start and end processes, so that it is treated as code execution: each rule of [`guard`] is
+//! Whoever comes through it can start and end processes, so that it is treated as code execution: each rule of its guard is
 //! there because a tool like this one was got at without it.
 
 mod assets;

@@ -156,7 +156,7 @@ await shows(other, second, "up");
 await lbdev("down");
 await until("the page says so", async () => (await other.locator("#offline").textContent()).includes("lbdev up"));
 assert.ok(await other.locator("#offline").isVisible());
-assert.equal(await button(other, first, "Kill").getAttribute("aria-disabled"), "true");
+await until("nothing can be done", async () => (await button(other, first, "Kill").getAttribute("aria-disabled")) === "true");
 await lbdev("up", "-d", "--wait", "--ports", `${ports[0]}-${ports[3]}`, "--listen", new URL(env.APP).port, "--dashboard-listen", new URL(env.DASHBOARD).port);
 await until("it comes back by itself", async () => !(await other.locator("#offline").isVisible()));
 await shows(other, first, "up");
