@@ -40,7 +40,7 @@ pub(super) enum ValueError {
     )]
     Listen { text: String },
     #[error(
-        "with `{text}` other machines could use the dashboard, which starts and ends processes"
+        "with `{text}` other machines could use the dashboard, which starts and ends processes: no file may say that, only `--dashboard-listen {text}`"
     )]
     Wide { text: String },
     #[error(

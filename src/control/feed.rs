@@ -281,7 +281,7 @@ async fn produce_for_some(control: &Arc<Control>) {
                 if feed.wants(Topic::Status) && (changed || status_due <= Instant::now()) {
                     view.mark_unchanged();
                     status_due = Instant::now() + STATUS;
-                    feed.send(Topic::Status, sse("status", None, &control.status().await));
+                    feed.send(Topic::Status, sse("status", None, &control.quick_status()));
                 }
             }
         }

@@ -28,9 +28,9 @@ use crate::backend::{BackendId, Signal};
 use crate::config::{self, Config, Fault, LiveChange, read_weight};
 use crate::error::Report;
 use crate::pool::{AccessLog, Pools};
-use crate::process::Meter;
 use crate::process::output::Store;
 use crate::process::terminal::Terminals;
+use crate::process::{Meter, Usages};
 use crate::shutdown::{Reason, Shutdown};
 use crate::supervisor::{BackendView, Handle, Refused, Verb, resolve_target};
 use crate::wire::{
@@ -538,7 +538,16 @@ impl Control {
 
     /// The whole document.
     pub async fn status(&self) -> Status {
-        let usages = self.meter.now(LOOK_MAX).await;
+        self.status_with(&self.meter.now(LOOK_MAX).await)
+    }
+
+    /// With what the backends use as it was found last, some seconds ago at most: a look at all processes costs more than all
+    /// the rest.
+    pub(super) fn quick_status(&self) -> Status {
+        self.status_with(&self.meter.last())
+    }
+
+    fn status_with(&self, usages: &Usages) -> Status {
         let now = Instant::now();
         let view = self.supervisor.view().borrow().clone();
         Status {
@@ -559,7 +568,7 @@ impl Control {
             backends: view
                 .backends
                 .iter()
-                .map(|backend| backend_status(backend, &self.pools, &usages, now))
+                .map(|backend| backend_status(backend, &self.pools, usages, now))
                 .collect(),
         }
     }

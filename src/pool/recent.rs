@@ -9,15 +9,17 @@ use super::{Access, since_start};
 
 /// So many are kept.
 pub const RECENT: usize = 200;
-/// Of those that begin within one slot of time, so many are looked at.
-const EACH_SLOT: u64 = 10;
+/// So many that come together are all looked at: a page with everything it loads.
+const BURST: u64 = 100;
+/// Of those that go on to come, so many in each slot of time.
+const EACH_SLOT: u64 = 5;
 /// The length of a slot, in milliseconds.
 const SLOT_MS: u64 = 100;
 
 /// The last requests that were looked at. Not one allocation is made for the others.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// The slot that is now, and below it how many of its requests were looked at: one word, so that no lock is needed.
+    /// A token bucket: the slot that is now, and below it the tokens that are left, as one word, so that no lock is needed.
     slot: AtomicU64,
     kept: Mutex<Kept>,
 }
@@ -38,13 +40,19 @@ impl Recent {
     fn wants_at(&self, slot: u64) -> bool {
         const BITS: u32 = 8;
         let seen = self.slot.load(Ordering::Relaxed);
-        let (of, count) = (seen >> BITS, seen & ((1 << BITS) - 1));
-        if of == slot && count >= EACH_SLOT {
+        let (of, left) = (seen >> BITS, seen & ((1 << BITS) - 1));
+        let more = slot.saturating_sub(of).saturating_mul(EACH_SLOT);
+        // At first it is full.
+        let left = match seen {
+            0 => BURST,
+            _ => left.saturating_add(more).min(BURST),
+        };
+        if left == 0 {
             return false;
         }
         // Two threads at once may keep one more than they should, or one less: nothing depends on it.
-        let count = if of == slot { count + 1 } else { 1 };
-        self.slot.store((slot << BITS) | count, Ordering::Relaxed);
+        self.slot
+            .store((slot << BITS) | (left - 1), Ordering::Relaxed);
         true
     }
 
@@ -92,11 +100,14 @@ mod tests {
     fn a_flood_is_sampled_and_few_are_all_kept() {
         let recent = Recent::default();
         let wanted = |slot| (0..1000).filter(|_| recent.wants_at(slot)).count() as u64;
-        assert_eq!(wanted(0), EACH_SLOT, "at the beginning of time");
-        assert_eq!(wanted(7), EACH_SLOT);
-        assert_eq!(wanted(8), EACH_SLOT);
-        for slot in 9..100 {
-            assert!(recent.wants_at(slot));
+        assert_eq!(wanted(50), BURST, "what comes together");
+        assert_eq!(wanted(50), 0);
+        assert_eq!(wanted(51), EACH_SLOT);
+        assert_eq!(wanted(53), 2 * EACH_SLOT);
+        assert_eq!(wanted(52), 0, "a clock that goes back");
+        assert_eq!(wanted(5000), BURST);
+        for slot in 9000..9200 {
+            assert!((0..EACH_SLOT).all(|_| recent.wants_at(slot)));
         }
     }
 

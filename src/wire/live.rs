@@ -11,7 +11,7 @@ use super::EventAttempt;
 #[allow(missing_docs)]
 pub struct SeenRequests {
     pub version: u32,
-    /// All there were while they are few; of many a sample: at most a hundred a second, and each that needed another try.
+    /// All there were while they are few; of many a sample: about fifty a second, and each that needed another try.
     pub requests: Vec<SeenRequest>,
     /// The number of the last one: what to ask for those after.
     pub last: u64,

@@ -35,3 +35,12 @@ export function attribute(element: Element, name: string, value: string | null):
   if (value === null) element.removeAttribute(name);
   else element.setAttribute(name, value);
 }
+
+const probe = h("i", { hidden: "" });
+
+/** A colour as a canvas wants it, of the theme that is on: `rgb(…)`. */
+export function paint(color: string): string {
+  if (!probe.isConnected) document.body.append(probe);
+  probe.style.color = color;
+  return getComputedStyle(probe).color;
+}

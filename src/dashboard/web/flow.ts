@@ -1,7 +1,7 @@
 // The flow: client, balancer, backends, and a dot for each request. What there is to animate is worked out from the counters, so
 // that no dot is made up: above some dots a second one stands for several, and says so.
 
-import { attribute, h, say, svg, the } from "./dom";
+import { attribute, h, paint, say, svg, the } from "./dom";
 import { store } from "./store";
 import type { LbEvent } from "./types";
 import { color, glyph, mood, short } from "./words";
@@ -16,6 +16,7 @@ const SCALES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const picture = the("flow-picture");
 const lines = svg("svg", { "aria-hidden": "true", class: "lines" });
+const canvas = h("canvas", { "aria-hidden": "true", "data-dots": "0" });
 const labels = h("ul", { class: "ends" });
 const client = h("span", { class: "node client" }, "clients");
 const balancer = h("span", { class: "node balancer" }, "lbdev");
@@ -28,6 +29,7 @@ interface End {
   rate: HTMLElement;
   stack: HTMLElement;
   y: number;
+  color: string;
 }
 
 const ends = new Map<string, End>();
@@ -35,16 +37,26 @@ let width = 0;
 let height = 0;
 /** The room that the backends' names and numbers take. */
 let widest = 0;
+/** And the clients'. */
+let begin = 0;
 let before = new Map<string, number>();
 let beforeAt = 0;
 /** Requests that no dot was drawn for yet, by backend. */
 const owed = new Map<string, number>();
 let rate = 0;
 let scale = 1;
-let free: HTMLElement[] = [];
+
+/** A dot under way: when it begins, and where it goes. */
+interface Dot {
+  begins: number;
+  end: End;
+}
+let dots: Dot[] = [];
+let flown = 0;
+let drawing = false;
 
 export function build(): void {
-  picture.append(lines, client, balancer, waiting, labels);
+  picture.append(lines, canvas, client, balancer, waiting, labels);
   new ResizeObserver(([entry]) => {
     width = entry?.contentRect.width ?? 0;
     height = entry?.contentRect.height ?? 0;
@@ -52,19 +64,22 @@ export function build(): void {
   }).observe(picture);
 }
 
-const left = (): number => client.offsetWidth;
+const left = (): number => begin;
 const middle = (): number => left() + (right() - left()) * 0.42;
 const right = (): number => width - widest - 4;
 
 /** Puts everything in its place. What is under way had another one. */
 export function lay(): void {
-  for (const dot of picture.querySelectorAll(".dot")) dot.remove();
+  dots = [];
   picture.style.setProperty("--rows", String(Math.max(3, ends.size)));
   if (width === 0) return;
+  begin = client.offsetWidth;
   widest = Math.max(0, ...[...ends.values()].map((end) => end.item.offsetWidth));
   attribute(lines, "viewBox", `0 0 ${width} ${height}`);
   attribute(lines, "width", String(width));
   attribute(lines, "height", String(height));
+  canvas.width = width * devicePixelRatio;
+  canvas.height = height * devicePixelRatio;
   const y = height / 2;
   client.style.top = `${y}px`;
   balancer.style.left = `${middle()}px`;
@@ -75,7 +90,8 @@ export function lay(): void {
   const first = y - (row * ends.size) / 2;
   lines.replaceChildren(svg("path", { d: `M${left()} ${y}H${middle()}`, class: "wire" }));
   let place = 0;
-  for (const end of ends.values()) {
+  for (const [id, end] of ends) {
+    end.color = paint(color(store.place(id)));
     end.y = first + (place + 0.5) * row;
     end.item.style.top = `${end.y}px`;
     end.item.style.left = `${right()}px`;
@@ -98,7 +114,7 @@ export function render(): void {
       const item = h("li", {}, stack, state, rate);
       item.style.setProperty("--own", color(store.place(one.id)));
       const line = svg("path", { class: "wire" });
-      end = { line, item, state, rate, stack, y: 0 };
+      end = { line, item, state, rate, stack, y: 0, color: "" };
       ends.set(one.id, end);
       labels.append(item);
     }
@@ -122,8 +138,8 @@ export function render(): void {
   const more = left > 0 ? ` · ${left} more in the table` : "";
   const held = store.pulse.waiting;
   say(waiting, held > 0 ? `${held} waiting` : "");
-  const dots = still.matches ? "a number for each backend" : scale === 1 ? "1 dot = 1 request" : `1 dot = ${scale} requests`;
-  say(the("flow-scale"), dots + more);
+  const what = still.matches ? "a number for each backend" : scale === 1 ? "1 dot = 1 request" : `1 dot = ${scale} requests`;
+  say(the("flow-scale"), what + more);
 }
 
 /** The counters have moved on: a dot for each request that was answered since, spread over the time until the next look. */
@@ -150,28 +166,46 @@ export function pulse(quiet: boolean): void {
     owed.clear();
     return;
   }
-  for (const [id, count] of owed) {
-    const dots = Math.floor(count / scale);
-    owed.set(id, count - dots * scale);
-    for (let dot = 0; dot < Math.min(dots, DOTS); dot++) fly(id, (dot / dots) * 200);
+  for (const [id, requests] of owed) {
+    const count = Math.floor(requests / scale);
+    owed.set(id, requests - count * scale);
+    for (let dot = 0; dot < Math.min(count, DOTS); dot++) fly(id, (dot / count) * 200);
   }
 }
 
 function fly(id: string, delay: number): void {
   const end = ends.get(id);
   if (!end || width === 0) return;
-  const dot = free.pop() ?? h("i", { class: "dot" });
-  dot.style.background = color(store.place(id));
-  picture.append(dot);
+  dots.push({ begins: performance.now() + delay, end });
+  attribute(canvas, "data-dots", String((flown += 1)));
+  if (drawing) return;
+  drawing = true;
+  draw();
+}
+
+/** Every dot where it is now: from the clients to the balancer, then to its backend. Not with each frame of the screen, which
+ * would cost as much again. */
+function draw(): void {
+  const now = performance.now();
+  dots = dots.filter((dot) => now - dot.begins < FLIGHT);
+  drawing = dots.length > 0;
+  if (drawing) setTimeout(draw, 33);
+  const context = canvas.getContext("2d");
+  if (!context) return;
   const y = height / 2;
-  const at = (x: number, y: number, opacity = 1) => ({ transform: `translate(${x}px, ${y}px)`, opacity });
-  const frames = [at(left(), y, 0.3), at(middle(), y), at(right(), end.y), at(right(), end.y, 0)];
-  const flight = dot.animate(frames, { duration: FLIGHT, delay, easing: "linear", fill: "both" });
-  flight.onfinish = () => {
-    flight.cancel();
-    dot.remove();
-    if (free.length < 200) free.push(dot);
-  };
+  context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  const [from, turn, to] = [left(), middle(), right()];
+  for (const { begins, end } of dots) {
+    const part = (now - begins) / FLIGHT;
+    if (part < 0) continue;
+    const along = Math.min(1, Math.max(0, part * 2 - 1));
+    const x = part < 0.5 ? from + (turn - from) * part * 2 : turn + (to - turn) * along;
+    context.fillStyle = end.color;
+    context.beginPath();
+    context.arc(x, y + (end.y - y) * along, 4, 0, 7);
+    context.fill();
+  }
 }
 
 let arcs = 0;
@@ -205,5 +239,5 @@ export function incident(event: LbEvent, quiet: boolean): void {
 export function forget(): void {
   before = new Map();
   owed.clear();
-  free = [];
+  dots = [];
 }

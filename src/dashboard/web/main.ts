@@ -16,13 +16,14 @@ import { takeToken, token } from "./token";
 import type { Message } from "./types";
 
 const ALGORITHMS = ["round_robin", "least_conn", "random_two", "peak_ewma", "ip_hash", "hash"];
-/** Numbers move so often, in ms; nobody reads faster. */
-const LOOK = 200;
+/** Numbers move so often at most, in ms; nobody reads faster. */
+const LOOK = 400;
 
 let paused = false;
 let keysWork = localStorage.getItem("keys") !== "off";
 const dirty = new Set<string>();
 let due = 0;
+let shown = 0;
 
 function later(...what: string[]): void {
   for (const one of what) dirty.add(one);
@@ -30,11 +31,12 @@ function later(...what: string[]): void {
   due = setTimeout(() => {
     due = 0;
     requestAnimationFrame(show);
-  }, LOOK);
+  }, Math.max(0, shown + LOOK - performance.now()));
 }
 
 function show(): void {
   if (paused) return;
+  shown = performance.now();
   const all = [...dirty];
   dirty.clear();
   const has = (what: string): boolean => all.includes(what);

@@ -7,52 +7,64 @@ import { clock, color, FAILURES, ms, short } from "./words";
 
 const list = h("ol", { class: "scroll", tabindex: "0", "aria-labelledby": "requests-title" });
 const box = (): HTMLInputElement => the<HTMLInputElement>("only-trouble");
+/** So many are shown while nobody looks: the window holds no more. */
+const FEW = 24;
+/** How often the list moves, in ms. */
+const LOOK = 1000;
 let shown = 0;
 let held = false;
-let dirty = true;
+let moved = 0;
+let later = 0;
 
 export function build(): void {
   the("requests-body").append(list);
-  // Who reads or points at one wants it to stay where it is.
+  // Who reads or points at one wants it to stay where it is, and the others to be there.
   const hold = (now: boolean) => () => {
+    if (held === now) return;
     held = now;
-    if (!now) render();
+    moved = 0;
+    if (now) fill(200);
+    else render();
   };
   list.addEventListener("pointerenter", hold(true));
   list.addEventListener("pointerleave", hold(false));
   list.addEventListener("focusin", hold(true));
   list.addEventListener("focusout", hold(false));
-  box().addEventListener("change", () => {
-    shown = 0;
-    list.replaceChildren();
-    render();
-  });
+  box().addEventListener("change", forget);
 }
 
 export function forget(): void {
-  shown = 0;
-  dirty = true;
+  shown = moved = 0;
   list.replaceChildren();
+  render();
 }
 
 const troubled = (one: Seen): boolean => one.attempts.length > 0 || one.backend === null || one.status >= 500;
+const wanted = (one: Seen): boolean => !box().checked || troubled(one);
+
+/** Below those that are there, so that nothing moves. */
+function fill(most: number): void {
+  const last = Number((list.lastElementChild as HTMLElement | null)?.dataset.seq ?? 0);
+  const older = store.requests.filter((one) => one.seq < last && wanted(one)).reverse();
+  list.append(...older.slice(0, most - list.children.length).map(row));
+}
 
 export function render(): void {
-  const fresh = store.requests.filter((one) => one.seq > shown && (!box().checked || troubled(one)));
-  if (held) {
-    note(fresh.length);
-    return;
-  }
-  if (fresh.length > 0) {
+  const fresh = store.requests.filter((one) => one.seq > shown && wanted(one));
+  if (held) return note(fresh.length);
+  const early = moved + LOOK - performance.now();
+  if (fresh.length > 0 && early > 0) {
+    clearTimeout(later);
+    later = setTimeout(render, early);
+  } else if (fresh.length > 0) {
+    moved = performance.now();
     shown = fresh.at(-1)?.seq ?? shown;
-    list.prepend(...fresh.reverse().map(row));
-    while (list.children.length > 200) list.lastElementChild?.remove();
-  }
-  if (list.children.length === 0 && dirty) {
-    dirty = false;
-    list.append(h("li", { class: "quiet empty" }, "None yet: open the application, or run `curl` against it."));
-  } else if (list.children.length > 1) {
     list.querySelector(".empty")?.remove();
+    list.prepend(...fresh.slice(-FEW).reverse().map(row));
+    while (list.children.length > FEW) list.lastElementChild?.remove();
+  }
+  if (list.children.length === 0) {
+    list.append(h("li", { class: "quiet empty" }, "None yet: open the application, or run `curl` against it."));
   }
   note(0);
 }
@@ -60,7 +72,7 @@ export function render(): void {
 function note(waiting: number): void {
   const answered = store.pulse.backends.reduce((sum, one) => sum + one.requests, 0);
   const last = store.seconds.at(-1)?.backends.reduce((sum, one) => sum + one.requests, 0) ?? 0;
-  const sample = last > 90 ? "a sample, with every one in trouble" : `the last ${Math.min(200, Math.max(store.requests.length, 0))}`;
+  const sample = last > 50 ? "a sample, with every one in trouble" : `the last ${Math.min(200, Math.max(store.requests.length, 0))}`;
   say(the("requests-note"), `${sample} of ${answered}${waiting > 0 ? ` · held, ${waiting} new` : ""}`);
 }
 

@@ -3,7 +3,7 @@
 
 import uPlot from "uplot";
 
-import { h, say, svg, the } from "./dom";
+import { h, paint, say, svg, the } from "./dom";
 import { store } from "./store";
 import { clock, COLORS, glyph, ms, short } from "./words";
 
@@ -18,7 +18,6 @@ const bars = svg("svg", { "aria-hidden": "true" });
 const names = h("ul", { class: "names" });
 const cursor = h("i", { class: "cursor", "aria-hidden": "true" });
 const table = h("tbody");
-const probe = h("i", { hidden: "" });
 const details = h("details", {}, h("summary", {}, "The last 30 seconds as a table"));
 
 let ids: string[] = [];
@@ -38,7 +37,6 @@ export function build(): void {
   const figure = (caption: string, ...parts: Element[]): HTMLElement =>
     h("figure", {}, h("figcaption", {}, caption), ...parts);
   states.append(names, bars, cursor);
-  document.body.append(probe);
   the("timeline-body").append(
     readout,
     figure("Requests a second, by backend; red: failed attempts, 5xx and lost", rates),
@@ -55,12 +53,7 @@ export function build(): void {
   }).observe(the("timeline-body"));
 }
 
-/** A colour as canvas wants it, of the theme that is on: `rgb(…)`. */
-function css(name: string): string {
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
-}
-
+const css = (name: string): string => paint(`var(${name})`);
 const faint = (color: string): string => color.replace(")", ", 0.4)").replace("rgb(", "rgba(");
 
 function options(height: number, series: uPlot.Series[], unit: (value: number) => string): uPlot.Options {

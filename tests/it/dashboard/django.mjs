@@ -17,16 +17,9 @@ assert.match(await seen.locator("#health").textContent(), /4 of 4 serving/);
 assert.match(await seen.locator("#app-link").getAttribute("href"), /\.localhost:\d+\/$|localhost:\d+\/$/);
 
 // Requests are counted, have dots in the flow, and a line each with a reason.
-let dots = 0;
-await seen.exposeFunction("dotSeen", () => (dots += 1));
-await seen.evaluate(() => {
-  new MutationObserver((changes) => {
-    for (const change of changes) for (const node of change.addedNodes) if (node.className === "dot") window.dotSeen();
-  }).observe(document.getElementById("flow-picture"), { childList: true });
-});
 for (let n = 0; n < 8; n++) assert.equal((await get()).status, 200);
 for (const port of ports) await until(`${port} has 2`, async () => (await cell(seen, port, "Requests")) === "2");
-await until("eight dots", () => dots === 8);
+await until("eight dots", async () => (await seen.locator("#flow canvas").getAttribute("data-dots")) === "8");
 assert.match(await seen.locator("#flow-scale").textContent(), /1 dot = 1 request/);
 await until("eight lines", async () => (await seen.locator("#requests-body details").count()) === 8);
 await seen.locator("#requests-body summary").first().click();

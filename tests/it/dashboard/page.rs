@@ -163,9 +163,10 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
     };
     let (lbdev, door) = demo()?;
     let pid = u32::try_from(lbdev.status()["pid"].as_u64().context("a pid")?)?;
-    let span = drill(s(6));
+    let span = drill(s(5));
     let over = std::sync::atomic::AtomicBool::new(false);
-    let (mut closed, mut open) = (Duration::ZERO, Duration::ZERO);
+    // The least of several spans, since others use the machine too.
+    let (mut closed, mut open) = (Duration::MAX, Duration::MAX);
     let mut said = String::new();
     let relaxed = std::sync::atomic::Ordering::Relaxed;
     std::thread::scope(|scope| -> Result<()> {
@@ -186,15 +187,15 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
                 }
             });
         }
-        let spent = |sum: &mut Duration| -> Result<()> {
+        let spent = |least: &mut Duration| -> Result<()> {
             let before = cpu(pid)?;
             wait::at(Instant::now() + span);
-            *sum += cpu(pid)? - before;
+            *least = (*least).min(cpu(pid)? - before);
             Ok(())
         };
         let measured = (|| -> Result<()> {
             // In turn, since the machine is not always as fast.
-            for _ in 0..2 {
+            for _ in 0..3 {
                 spent(&mut closed)?;
                 let player = Running::spawn(stage.command("watch.mjs", &lbdev, &door));
                 player.wait_line("watching", s(40));
@@ -215,8 +216,8 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
         .find(|line| line.starts_with("measured"))
         .unwrap_or_default();
     numbers::tell(&format!(
-        "dashboard: 500 requests/s, {:.1} s closed {:.2} s of processor, open {:.2} s: {:+.1} %; {line}",
-        2.0 * span.as_secs_f64(),
+        "dashboard: 500 requests/s for {:.0} s: closed {:.2} s of processor, open {:.2} s, {:+.1} %; {line}",
+        span.as_secs_f64(),
         closed.as_secs_f64(),
         open.as_secs_f64(),
         100.0 * more
