@@ -71,6 +71,7 @@ const right = (): number => width - widest - 4;
 /** Puts everything in its place. What is under way had another one. */
 export function lay(): void {
   dots = [];
+  for (const old of picture.querySelectorAll(".cross")) old.remove();
   picture.style.setProperty("--rows", String(Math.max(3, ends.size)));
   if (width === 0) return;
   begin = client.offsetWidth;

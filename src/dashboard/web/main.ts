@@ -154,13 +154,19 @@ function pause(): void {
   later("status", "timeline", "requests");
 }
 
+/** Colours or sizes are others: what is drawn by hand is drawn anew. */
+function restyle(): void {
+  flow.lay();
+  timeline.restyle();
+}
+
 function themes(): void {
   const root = document.documentElement;
   const apply = (theme: string): void => {
     attribute(root, "data-theme", theme === "auto" ? null : theme);
     say(the("theme"), `Theme: ${theme}`);
     localStorage.setItem("theme", theme);
-    timeline.restyle();
+    restyle();
   };
   const known = ["auto", "light", "dark"];
   let now = localStorage.getItem("theme") ?? "auto";
@@ -169,13 +175,12 @@ function themes(): void {
     now = known[(known.indexOf(now) + 1) % known.length] ?? "auto";
     apply(now);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => timeline.restyle());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
   const project = (on: boolean): void => {
     attribute(root, "data-projector", on ? "true" : null);
     toggle("projector", on);
     localStorage.setItem("projector", on ? "on" : "off");
-    flow.lay();
-    timeline.restyle();
+    restyle();
   };
   project(localStorage.getItem("projector") === "on");
   the("projector").addEventListener("click", () => project(!root.hasAttribute("data-projector")));
