@@ -61,8 +61,8 @@ impl Obeyer {
                 let token = self.lock.folder().dashboard_token();
                 match token.filter(|_| self.dashboard.is_some()) {
                     Some(token) => commands::in_browser(&format!("{url}#{token}"))
-                        .map_err(|_| commands::no_browser(url))?,
-                    None => commands::in_browser(url).map_err(|_| commands::no_browser(url))?,
+                        .map_err(|()| commands::no_browser(commands::PRINTED))?,
+                    None => commands::in_browser(url).map_err(|()| commands::no_browser(url))?,
                 }
             }
             Order::Quit => self.shutdown.interrupt(),

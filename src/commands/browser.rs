@@ -37,7 +37,7 @@ pub(super) async fn open(
     let shown = if print { &whole } else { &url };
     tell(shown, ui);
     if !print {
-        in_browser(&whole).map_err(|()| no_browser("what `lbdev open --print` prints"))?;
+        in_browser(&whole).map_err(|()| no_browser(PRINTED))?;
     }
     Ok(0)
 }
@@ -67,7 +67,10 @@ pub(crate) fn in_browser(url: &str) -> Result<(), ()> {
     open::that_detached(url).map_err(|_| ())
 }
 
+/// What is opened by hand where there is no browser to start.
+pub(crate) const PRINTED: &str = "what `lbdev open --print` prints";
+
 /// There is none; `what` can be opened by hand.
 pub(crate) fn no_browser(what: &str) -> Report {
-    Report::failed("LB013", "no browser can be started").hint(format!("open it by hand: {what}"))
+    Report::failed("LB013", "no browser can be started here").hint(format!("open {what}"))
 }

@@ -22,7 +22,7 @@ mod top;
 
 use std::future::Future;
 
-pub(crate) use browser::{in_browser, no_browser};
+pub(crate) use browser::{PRINTED, in_browser, no_browser};
 pub(crate) use fault::read as read_fault;
 pub(crate) use left_over::end_left_over;
 pub(crate) use reload::{follow as follow_reload, tell as tell_reload};
