@@ -187,6 +187,15 @@ impl Running {
 
         let terminals = launcher.terminals();
         config.notes.extend(bound.notes().iter().cloned());
+        let page = page.and_then(|bound| match Key::of(lock.clone()) {
+            Ok(key) => Some((bound, Arc::new(key))),
+            Err(error) => {
+                let note =
+                    format!("there is no dashboard this time: its key cannot be kept ({error})");
+                config.notes.push(note);
+                None
+            }
+        });
         let balancer = Arc::new(config.balancer.clone());
         let pools = Arc::new(Pools::new(routes(&config), &config.balancer));
         let access = Arc::new(AccessLog::default());
@@ -215,15 +224,6 @@ impl Running {
             started: Instant::now(),
             config: current.clone(),
         };
-        let page = page.and_then(|bound| match Key::of(lock.clone()) {
-            Ok(key) => Some((bound, Arc::new(key))),
-            Err(error) => {
-                let note =
-                    format!("there is no dashboard this time: its key cannot be kept ({error})");
-                config.notes.push(note);
-                None
-            }
-        });
         let page_url = page.as_ref().map(|(bound, _)| bound.url());
         let timeline = Timeline::start(supervisor.view(), pools.clone(), journal.clone());
         let control = Arc::new(Control {

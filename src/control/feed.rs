@@ -15,7 +15,7 @@ use hyper::body::Frame;
 use hyper::{Response, StatusCode, header};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bodies::{Body, EventsAsked};
@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_millis(200);
 const STATUS: Duration = Duration::from_secs(1);
 /// Lines sent in one tick; nobody reads more.
 const LINES: usize = 40;
+/// A stream begins with so many of the last events at most.
+const EVENTS: usize = 500;
 /// On a stream where nothing happens something is written all the same, so that its end is noticed.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -68,6 +70,8 @@ impl Topic {
 #[derive(Debug, Clone)]
 struct Chunk {
     topic: Topic,
+    /// Of an event, its number.
+    seq: u64,
     text: Bytes,
 }
 
@@ -77,6 +81,8 @@ pub struct Feed {
     chunks: broadcast::Sender<Chunk>,
     places: Arc<Semaphore>,
     somebody: Notify,
+    /// Whoever produces hears of everything from now on.
+    produces: watch::Sender<bool>,
     /// How many read of each topic.
     readers: [AtomicUsize; Topic::NAMES.len()],
 }
@@ -87,6 +93,7 @@ impl Default for Feed {
             chunks: broadcast::channel(BEHIND).0,
             places: Arc::new(Semaphore::new(STREAMS)),
             somebody: Notify::new(),
+            produces: watch::Sender::new(false),
             readers: Default::default(),
         }
     }
@@ -98,8 +105,20 @@ impl Feed {
     }
 
     fn send(&self, topic: Topic, text: Bytes) {
+        let seq = 0;
         // Nobody may be listening.
-        let _ = self.chunks.send(Chunk { topic, text });
+        let _ = self.chunks.send(Chunk { topic, seq, text });
+    }
+}
+
+impl Feed {
+    fn send_event(&self, event: &Event) {
+        let chunk = Chunk {
+            topic: Topic::Events,
+            seq: event.seq,
+            text: event_text(event),
+        };
+        let _ = self.chunks.send(chunk);
     }
 }
 
@@ -123,10 +142,17 @@ struct Stream {
     first: VecDeque<Bytes>,
     chunks: broadcast::Receiver<Chunk>,
     seat: Seat,
+    /// Events up to this number were among the first.
+    seen: u64,
     over: bool,
 }
 
 impl Stream {
+    fn wants(&self, chunk: &Chunk) -> bool {
+        let is_old = chunk.topic == Topic::Events && chunk.seq <= self.seen;
+        self.seat.topics.contains(&chunk.topic) && !is_old
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(text) = self.first.pop_front() {
             return Some(text);
@@ -137,9 +163,7 @@ impl Stream {
         let silent = Instant::now() + SILENCE;
         loop {
             match tokio::time::timeout_at(silent, self.chunks.recv()).await {
-                Ok(Ok(chunk)) if self.seat.topics.contains(&chunk.topic) => {
-                    return Some(chunk.text);
-                }
+                Ok(Ok(chunk)) if self.wants(&chunk) => return Some(chunk.text),
                 Ok(Ok(_)) => {}
                 Ok(Err(RecvError::Lagged(chunks))) => {
                     self.over = true;
@@ -175,14 +199,17 @@ pub(super) async fn stream(
         topics: asked.topics.clone(),
         _permit: permit,
     };
-    // Before the snapshot: what comes meanwhile comes after it, and perhaps in it as well.
+    // Before the snapshot, so that nothing falls between the two.
     let chunks = feed.chunks.subscribe();
     feed.somebody.notify_one();
-    let first = snapshot(control, &asked).await;
+    // Only the end of lbdev ends that.
+    let _ = feed.produces.subscribe().wait_for(|on| *on).await;
+    let (first, seen) = snapshot(control, &asked).await;
     let stream = Stream {
         first,
         chunks,
         seat,
+        seen,
         over: false,
     };
     let frames = futures_util::stream::unfold(stream, |mut stream| async {
@@ -197,8 +224,10 @@ pub(super) async fn stream(
     Ok(response)
 }
 
-async fn snapshot(control: &Arc<Control>, asked: &EventsAsked) -> VecDeque<Bytes> {
+/// What there is, and the number of the last event in it.
+async fn snapshot(control: &Arc<Control>, asked: &EventsAsked) -> (VecDeque<Bytes>, u64) {
     let mut first = VecDeque::new();
+    let mut seen = asked.after;
     for topic in &asked.topics {
         match topic {
             Topic::Status => first.push_back(sse("status", None, &control.status().await)),
@@ -207,13 +236,15 @@ async fn snapshot(control: &Arc<Control>, asked: &EventsAsked) -> VecDeque<Bytes
             Topic::Requests => first.push_back(sse("requests", None, &requests(control, 0))),
             Topic::Logs => first.push_back(sse("logs", None, &tails(control, None, TAIL))),
             Topic::Events => {
-                let (events, _) = control.journal.after(asked.after);
-                first.extend(events.iter().map(event));
+                let (events, last) = control.journal.after(asked.after);
+                let old = events.len().saturating_sub(EVENTS);
+                first.extend(events[old..].iter().map(event_text));
+                seen = last;
             }
         }
     }
     first.push_back(Bytes::from_static(b"event: live\ndata: {}\n\n"));
-    first
+    (first, seen)
 }
 
 /// Produces while anybody reads, for as long as there is anybody who could ask.
@@ -222,6 +253,7 @@ pub(super) async fn produce(control: Arc<Control>) {
         control.feed.somebody.notified().await;
         while control.feed.chunks.receiver_count() > 0 {
             produce_for_some(&control).await;
+            control.feed.produces.send_replace(false);
         }
     }
 }
@@ -237,15 +269,29 @@ async fn produce_for_some(control: &Arc<Control>) {
         .recent(0)
         .last()
         .map_or(0, |(number, _)| *number);
+    let (_, mut last) = control.journal.after(u64::MAX);
     let mut before = Pulse::default();
+    feed.produces.send_replace(true);
     let mut status_due = Instant::now();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             one = events.recv() => {
-                if let Ok(one) = one {
-                    feed.send(Topic::Events, event(&one));
+                match one {
+                    // One that was told already, see below.
+                    Ok(one) if one.seq <= last => {}
+                    Ok(one) => {
+                        last = one.seq;
+                        feed.send_event(&one);
+                    }
+                    // They came too fast: those that are kept are told all the same.
+                    Err(_) => {
+                        events = control.journal.subscribe();
+                        let (missed, newest) = control.journal.after(last);
+                        missed.iter().for_each(|one| feed.send_event(one));
+                        last = newest;
+                    }
                 }
                 // Whatever happened, the status may show it.
                 status_due = status_due.min(Instant::now());
@@ -310,7 +356,7 @@ fn take_lines(from: &mut broadcast::Receiver<Line>) -> Logs {
     taken
 }
 
-fn event(event: &Event) -> Bytes {
+fn event_text(event: &Event) -> Bytes {
     sse("event", Some(event.seq), event)
 }
 

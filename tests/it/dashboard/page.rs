@@ -163,7 +163,7 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
     };
     let (lbdev, door) = demo()?;
     let pid = u32::try_from(lbdev.status()["pid"].as_u64().context("a pid")?)?;
-    let span = drill(s(5));
+    let span = drill(s(6));
     let over = std::sync::atomic::AtomicBool::new(false);
     // The least of several spans, since others use the machine too.
     let (mut closed, mut open) = (Duration::MAX, Duration::MAX);
