@@ -3,6 +3,7 @@
 
 mod attach;
 mod bodies;
+mod caller;
 pub mod client;
 mod door;
 mod feed;
@@ -20,11 +21,12 @@ mod status;
 mod timeline;
 
 pub use bodies::Body;
+pub use caller::Caller;
 pub use client::{Client, ClientError};
 pub use door::{Door, open};
 pub use feed::Feed;
 pub use journal::Journal;
 pub use key::Key;
 pub use refusal::Refusal;
-pub use router::{About, Caller, Control, Page, Reload};
+pub use router::{About, Control, Page, Reload};
 pub use timeline::Timeline;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,7 @@ use super::bodies::{
     Body, EventsAsked, asked_events, asked_logs, asked_requests, body, json, object,
     percent_decode, whole,
 };
+use super::caller::{Caller, is_for_the_socket, is_json, methods, wants_stream};
 use super::feed::{self, Feed};
 use super::history::history;
 use super::journal::Journal;
@@ -93,15 +94,6 @@ pub struct Control {
     pub reloads: mpsc::Sender<Reload>,
 }
 
-/// Who asks: each comes through a door of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
-    /// Our own command line, over the socket.
-    CommandLine,
-    /// A browser, or a program that has the token.
-    Browser,
-}
-
 /// The dashboard of an instance.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -111,53 +103,9 @@ pub struct Page {
     pub key: Arc<Key>,
 }
 
-/// What only the command line may ask for: a terminal, an end, another set-up (it could hold a command), another key.
-fn is_for_the_socket(segments: &[&str]) -> bool {
-    matches!(
-        segments,
-        ["v1", "shutdown" | "reload"]
-            | ["v1", "dashboard", ..]
-            | ["v1", "backends", _, "attach" | "debug"]
-    )
-}
-
-/// Which methods a path has (RFC 9110 §15.5.6 wants them told), if it is one.
-fn methods(segments: &[&str]) -> Option<&'static str> {
-    match segments {
-        ["metrics"]
-        | [
-            "v1",
-            "status" | "events" | "history" | "timeline" | "requests" | "logs" | "openapi.json",
-        ] => Some("GET"),
-        ["v1", "settings"] => Some("PATCH"),
-        ["v1", "backends", _] => Some("GET, PATCH"),
-        ["v1", "shutdown" | "reload"]
-        | ["v1", "dashboard", "token"]
-        | ["v1", "backends", _, _]
-        | ["v1", "services", _, "scale"] => Some("POST"),
-        _ => None,
-    }
-}
-
 fn nothing_at(path: &str) -> Refusal {
     let report = Report::usage("LB021", format!("there is nothing at {path}"));
     Refusal::new(StatusCode::NOT_FOUND, report)
-}
-
-/// Whether its body is said to be JSON, once.
-fn is_json(request: &Request<Incoming>) -> bool {
-    let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
-    let (kind, second) = (kinds.next(), kinds.next());
-    let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
-    second.is_none()
-        && kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// Whether it asks for a stream of events.
-fn wants_stream(request: &Request<Incoming>) -> bool {
-    let accepts = request.headers().get_all(header::ACCEPT).iter();
-    let mut accepts = accepts.filter_map(|accept| accept.to_str().ok());
-    accepts.any(|accept| accept.contains("text/event-stream"))
 }
 
 /// The body of a `kill`.

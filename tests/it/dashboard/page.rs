@@ -60,6 +60,8 @@ impl Stage {
             )
             .env("SPARE", lbdev.ports.spare().to_string())
             .env("PICTURES", pictures())
+            // Others use the machine, unless it is the long run.
+            .env("PATIENCE", if wait::is_long() { "500" } else { "3000" })
             .stdin(std::process::Stdio::null());
         own
     }
@@ -154,7 +156,8 @@ fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
-/// A page that is open costs the servers nothing to speak of, and does not stop.
+/// A page that is open costs lbdev next to nothing, and does not stop. How much is told by processor time over requests: other
+/// tests take the machine meanwhile. The bar of 10 % is for `tests/run --long five_hundred`, which has it for itself.
 #[test]
 fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
     const PACE: Duration = Duration::from_millis(2);
@@ -166,7 +169,7 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
     let span = drill(s(6));
     let over = std::sync::atomic::AtomicBool::new(false);
     // The least of several spans, since others use the machine too.
-    let (mut closed, mut open) = (Duration::MAX, Duration::MAX);
+    let (mut closed, mut open) = (f64::INFINITY, f64::INFINITY);
     let mut said = String::new();
     let relaxed = std::sync::atomic::Ordering::Relaxed;
     std::thread::scope(|scope| -> Result<()> {
@@ -187,10 +190,15 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
                 }
             });
         }
-        let spent = |least: &mut Duration| -> Result<()> {
-            let before = cpu(pid)?;
+        let answered = || -> Result<f64> {
+            let status = lbdev.status();
+            status["balancer"]["requests"].as_f64().context("a number")
+        };
+        let spent = |least: &mut f64| -> Result<()> {
+            let (before, first) = (cpu(pid)?, answered()?);
             wait::at(Instant::now() + span);
-            *least = (*least).min(cpu(pid)? - before);
+            let (spent, requests) = (cpu(pid)? - before, answered()? - first);
+            *least = least.min(spent.as_secs_f64() * 1e6 / requests);
             Ok(())
         };
         let measured = (|| -> Result<()> {
@@ -210,23 +218,16 @@ fn five_hundred_requests_a_second_with_the_page_open() -> Result<()> {
         over.store(true, relaxed);
         measured
     })?;
-    let more = open.as_secs_f64() / closed.as_secs_f64() - 1.0;
-    let line = said
-        .lines()
-        .find(|line| line.starts_with("measured"))
-        .unwrap_or_default();
+    let more = 100.0 * (open / closed - 1.0);
+    let line = said.lines().find(|line| line.starts_with("measured"));
     numbers::tell(&format!(
-        "dashboard: 500 requests/s for {:.0} s: closed {:.2} s of processor, open {:.2} s, {:+.1} %; {line}",
-        span.as_secs_f64(),
-        closed.as_secs_f64(),
-        open.as_secs_f64(),
-        100.0 * more
+        "dashboard: 500 requests/s for {} s: {closed:.0} µs of processor a request with the page closed, {open:.0} µs open \
+         ({more:+.1} %); {}",
+        span.as_secs(),
+        line.unwrap_or_default()
     ));
-    ensure!(
-        more < 0.10,
-        "{:.1} % more: {closed:?} {open:?}",
-        100.0 * more
-    );
+    let bar = if wait::is_long() { 10.0 } else { 50.0 };
+    ensure!(more < bar, "{more:.1} % more: {closed:.0} µs, {open:.0} µs");
     Ok(())
 }
 
