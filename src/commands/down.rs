@@ -17,6 +17,8 @@ use serde_json::json;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long one that starts may take until it can be told to stop.
 const START: Duration = Duration::from_secs(15);
+/// One that was killed is gone after that.
+const GOING: Duration = Duration::from_secs(1);
 /// After so long, and each time again, it is said what it is waiting for, where that has changed.
 const SAY: Duration = Duration::from_secs(1);
 /// Drain and stop timeouts are a matter of the set-up, so this is no more than the end of all patience.
@@ -139,12 +141,16 @@ async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
         .map_or(0, |status| status.backends.len());
     let began = Instant::now();
     if let Err(error) = client.shutdown().await {
-        // It may have ended between the look and the question.
-        if found.folder.is_locked() {
-            return Err(Report::from(error).hint(format!(
-                "run `{}`",
-                process::kill_command(found.instance.pid)
-            )));
+        // It may have ended between the look and the question, or be ending: the last of its threads gives the lock back.
+        let until = Instant::now() + GOING;
+        while found.folder.is_locked() {
+            if Instant::now() >= until {
+                return Err(Report::from(error).hint(format!(
+                    "run `{}`",
+                    process::kill_command(found.instance.pid)
+                )));
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
     let mut waits = HeldUp::default();
