@@ -79,6 +79,10 @@
 //! them and the supervisor's changes to the journal, [`control`] adds what somebody changed. `status`, `history` and `events` are
 //! documents of the socket ([`wire`]); `lbdev top` draws them ([`ui`]), `lbdev events` prints them.
 //!
+//! In the foreground of `up` single keys come one by one (`ui::terminal`), while lbdev is in front; what they ask for is decided
+//! without a terminal (`ui::keys`) and done over our own socket, as the verbs do it. `t` starts `lbdev top` as a process of its
+//! own and lends it the terminal. Whatever ends the process, the terminal is made as it was.
+//!
 //! # Two doors
 //!
 //! One router ([`control::Control`]) answers what can be asked, through two doors. The socket's lets in whoever may open the file.
@@ -86,10 +90,6 @@
 //! for (an end, another set-up, a terminal) is not there. The page is TypeScript (`src/dashboard/web`), built into `src/dashboard/assets`
 //! and embedded. It reads one stream (`control::feed`): a snapshot, then what changes, from one producer for all who read; a reader that
 //! is too slow is let go, and nobody waits for it. What the page draws comes from counters, not from the sample of requests.
-//!
-//! In the foreground of `up` single keys come one by one (`ui::terminal`), while lbdev is in front; what they ask for is decided
-//! without a terminal (`ui::keys`) and done over our own socket, as the verbs do it. `t` starts `lbdev top` as a process of its
-//! own and lends it the terminal. Whatever ends the process, the terminal is made as it was.
 //!
 //! # Messages
 //!
