@@ -59,7 +59,7 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
     // Where the system refuses, it goes on with what it has.
     let _ = process::raise_files();
     let typed = start.typed_without(&["--ports", "--listen"]);
-    let typed_page = start.typed_without(&["--dashboard-listen"]);
+    let typed_page = start.typed_without(&["--dashboard-listen", "--dashboard-host"]);
     let Start {
         mut config,
         folder,
