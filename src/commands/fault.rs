@@ -85,7 +85,7 @@ mod tests {
         check(
             "250ms",
             Err(
-                "`250ms` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth` or `path`",
+                "`250ms` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth`, `cut`, `slow_close`, `path` or `header`",
             ),
         );
     }

@@ -12,7 +12,7 @@ use super::value::{self, ValueError, alike, duration_text, size_text};
 use crate::error::Report;
 
 /// Names of what a fault can be made of.
-pub const FAULT_KEYS: [&str; 8] = [
+pub const FAULT_KEYS: [&str; 11] = [
     "latency",
     "jitter",
     "status",
@@ -20,7 +20,10 @@ pub const FAULT_KEYS: [&str; 8] = [
     "reset",
     "hang",
     "bandwidth",
+    "cut",
+    "slow_close",
     "path",
+    "header",
 ];
 
 /// What a backend's requests meet instead of an answer.
@@ -45,10 +48,48 @@ pub struct Fault {
     pub instead: Option<Instead>,
     /// The answer's body comes with so many bytes a second at most.
     pub bandwidth: Option<u64>,
+    /// The connection ends after so many bytes of the answer's body, where it has more.
+    pub cut: Option<u64>,
+    /// The end of the answer's body comes so much later.
+    pub slow_close: Duration,
     /// So many of a thousand requests; the others meet nothing.
     pub per_mille: u32,
     /// Only those for this path or below it.
     pub path: Option<String>,
+    /// Only those with this field in their head.
+    pub header: Option<FieldMatch>,
+}
+
+/// A field of a request's head: that it is there, or what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldMatch {
+    /// In any case of letters (RFC 9110 §5.1).
+    pub name: String,
+    /// The whole of what it says, or one of its parts between `,` or `;`.
+    pub value: Option<String>,
+}
+
+impl FieldMatch {
+    /// Whether a field that says `said` is meant; `None` is one that is not there.
+    fn fits(&self, said: Option<&[u8]>) -> bool {
+        let Some(said) = said else { return false };
+        let Some(value) = self.value.as_deref().map(str::as_bytes) else {
+            return true;
+        };
+        let mut parts = said.split(|byte| matches!(byte, b',' | b';'));
+        said.trim_ascii() == value || parts.any(|part| part.trim_ascii() == value)
+    }
+}
+
+/// As it is typed.
+impl fmt::Display for FieldMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.value {
+            Some(value) => write!(f, ":{value}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Fault {
@@ -64,8 +105,11 @@ impl Fault {
             jitter: Duration::ZERO,
             instead: None,
             bandwidth: None,
+            cut: None,
+            slow_close: Duration::ZERO,
             per_mille: 1000,
             path: None,
+            header: None,
         };
         let mut insteads = Vec::new();
         for (key, said) in said {
@@ -78,6 +122,9 @@ impl Fault {
                 "hang" if flag(key, said)? => insteads.push(Instead::Hang),
                 "reset" | "hang" => {}
                 "bandwidth" => fault.bandwidth = Some(text(key, said, bandwidth)?),
+                "cut" => fault.cut = Some(text(key, said, value::size)?),
+                "slow_close" => fault.slow_close = text(key, said, value::duration)?,
+                "header" => fault.header = Some(text(key, said, field)?),
                 "path" => fault.path = Some(text(key, said, path)?),
                 _ => return Err(unknown(key)),
             }
@@ -94,7 +141,14 @@ impl Fault {
             return Err(Report::usage("LB021", message)
                 .hint(format!("say `latency={jitter} jitter={jitter}`, or less")));
         }
-        if fault.latency.is_zero() && fault.instead.is_none() && fault.bandwidth.is_none() {
+        let body = fault.bandwidth.is_some() || fault.cut.is_some() || !fault.slow_close.is_zero();
+        if body && let Some(instead) = fault.instead {
+            let message = format!(
+                "with `{instead}` there is no answer of the backend whose body could be slow or cut"
+            );
+            return Err(Report::usage("LB021", message).hint("leave one of them out"));
+        }
+        if fault.latency.is_zero() && fault.instead.is_none() && !body {
             return Err(nothing());
         }
         Ok(fault)
@@ -106,14 +160,27 @@ impl Fault {
         Duration::try_from_secs_f64(self.latency.as_secs_f64() + jitter).unwrap_or_default()
     }
 
-    /// Whether it is about a request for `path`. `dice` is from 0 to 1.
-    pub fn strikes(&self, path: &str, dice: f64) -> bool {
+    /// Something happens to the bodies of answers.
+    pub fn impairs_bodies(&self) -> bool {
+        self.bandwidth.is_some() || self.cut.is_some() || !self.slow_close.is_zero()
+    }
+
+    /// Whether it is about a request for `path` with the fields that `field` finds. `dice` is from 0 to 1.
+    pub fn strikes<'a>(
+        &self,
+        path: &str,
+        field: impl Fn(&str) -> Option<&'a [u8]>,
+        dice: f64,
+    ) -> bool {
         let of_path = self.path.as_deref().is_none_or(|prefix| {
             let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
             let rest = path.strip_prefix(prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         });
-        of_path && dice * 1000.0 < f64::from(self.per_mille)
+        let with_field = |wanted: &FieldMatch| wanted.fits(field(&wanted.name));
+        of_path
+            && self.header.as_ref().is_none_or(with_field)
+            && dice * 1000.0 < f64::from(self.per_mille)
     }
 }
 
@@ -143,6 +210,12 @@ impl fmt::Display for Fault {
         if let Some(bandwidth) = self.bandwidth {
             words.push(format!("bandwidth={}", size_text(bandwidth)));
         }
+        if let Some(cut) = self.cut {
+            words.push(format!("cut={}", size_text(cut)));
+        }
+        if !self.slow_close.is_zero() {
+            words.push(format!("slow_close={}", duration_text(self.slow_close)));
+        }
         match (self.per_mille / 10, self.per_mille % 10) {
             (100.., _) => {}
             (percent, 0) => words.push(format!("rate={percent}%")),
@@ -151,6 +224,9 @@ impl fmt::Display for Fault {
         if let Some(path) = &self.path {
             words.push(format!("path={path}"));
         }
+        if let Some(header) = &self.header {
+            words.push(format!("header={header}"));
+        }
         f.write_str(&words.join(" "))
     }
 }
@@ -158,7 +234,7 @@ impl fmt::Display for Fault {
 /// A fault that does nothing.
 fn nothing() -> Report {
     Report::usage("LB021", "this fault would do nothing to any request")
-        .hint("say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang` or `bandwidth=64kb`; `off` ends it")
+        .hint("say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang`, `bandwidth=64kb`, `cut=1kb` or `slow_close=2s`; `off` ends it")
 }
 
 /// The report of a key that no fault has.
@@ -235,6 +311,26 @@ fn rate(text: &str) -> Result<u32, ValueError> {
     })
 }
 
+/// Reads `X-User` or `X-User:alice`: no value is any.
+fn field(text: &str) -> Result<FieldMatch, ValueError> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name.trim(), Some(value.trim().to_owned())),
+        None => (text.trim(), None),
+    };
+    // RFC 9110 §5.6.2: what a name may be made of. A value with a space could not be written as one word of the fault.
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let visible = |value: &String| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
+    match !name.is_empty() && name.bytes().all(token) && value.as_ref().is_none_or(visible) {
+        true => Ok(FieldMatch {
+            name: name.to_owned(),
+            value,
+        }),
+        false => Err(ValueError::Field {
+            text: text.to_owned(),
+        }),
+    }
+}
+
 fn path(text: &str) -> Result<String, ValueError> {
     match text.starts_with('/') {
         true => Ok(text.to_owned()),
@@ -266,6 +362,10 @@ mod tests {
             "latency=1s reset",
             "hang path=/slow",
             "bandwidth=64kb",
+            "cut=1kb",
+            "bandwidth=64kb cut=0 slow_close=2s",
+            "latency=1s header=X-User",
+            "status=500 path=/api header=Cookie:user=7",
         ] {
             assert_eq!(read(words).unwrap().to_string(), words);
         }
@@ -290,15 +390,20 @@ mod tests {
             "reset=now",
             "bandwidth=0",
             "hang path=api",
+            "hang cut=1kb",
+            "cut=half",
+            "hang header=",
+            "hang header=a b",
+            "hang header=X-User:",
             "",
         ]
         .iter()
         .map(|words| format!("{}\n", read(words).unwrap_err()))
         .collect();
         insta::assert_snapshot!(text, @"
-        error[LB021]: `latancy` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth` or `path`
+        error[LB021]: `latancy` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth`, `cut`, `slow_close`, `path` or `header`
           hint: did you mean `latency`?
-        error[LB021]: `zzz` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth` or `path`
+        error[LB021]: `zzz` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth`, `cut`, `slow_close`, `path` or `header`
           hint: run `lbdev fault --help` to see what each does
         error[LB021]: `latency`: `fast` is not a duration; write for example `200ms`, `5s` or `1m`
         error[LB021]: `jitter=50ms` is more than `latency=0s`: nothing can be early
@@ -307,7 +412,7 @@ mod tests {
           hint: say `latency=50ms jitter=50ms`, or less
         error[LB021]: `status`: `99` is not a status that an answer can have; write for example `503`
         error[LB021]: this fault would do nothing to any request
-          hint: say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang` or `bandwidth=64kb`; `off` ends it
+          hint: say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang`, `bandwidth=64kb`, `cut=1kb` or `slow_close=2s`; `off` ends it
         error[LB021]: `rate`: `20` is not a share of the requests; write for example `20%` or `0.5%`
         error[LB021]: a request cannot meet both `reset` and `status=503`
           hint: leave one of them out
@@ -315,8 +420,15 @@ mod tests {
           hint: say `reset`
         error[LB021]: `bandwidth`: `0` is no speed; write for example `64kb`, which is so much a second
         error[LB021]: `path`: `api` is not a path that begins with `/`
+        error[LB021]: with `hang` there is no answer of the backend whose body could be slow or cut
+          hint: leave one of them out
+        error[LB021]: `cut`: `half` is not a size; write for example `16kb`, `1mb` or `0`
+        error[LB021]: `header`: `` is not a field of a request; write for example `X-User` or `X-User:alice`, without spaces
+        error[LB021]: `b` is nothing that a fault can be; known: `latency`, `jitter`, `status`, `rate`, `reset`, `hang`, `bandwidth`, `cut`, `slow_close`, `path` or `header`
+          hint: run `lbdev fault --help` to see what each does
+        error[LB021]: `header`: `X-User:` is not a field of a request; write for example `X-User` or `X-User:alice`, without spaces
         error[LB021]: this fault would do nothing to any request
-          hint: say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang` or `bandwidth=64kb`; `off` ends it
+          hint: say what is to happen: `latency=250ms`, `status=503`, `reset`, `hang`, `bandwidth=64kb`, `cut=1kb` or `slow_close=2s`; `off` ends it
         ");
     }
 
@@ -331,9 +443,28 @@ mod tests {
             ("/apis", 0.0, false),
             ("/", 0.0, false),
         ] {
-            assert_eq!(api.strikes(path, dice), struck, "{path} {dice}");
+            assert_eq!(api.strikes(path, |_| None, dice), struck, "{path} {dice}");
         }
-        assert!(read("hang").unwrap().strikes("*", 0.999));
+        assert!(read("hang").unwrap().strikes("*", |_| None, 0.999));
+        for (header, said, struck) in [
+            ("X-User", Some("alice"), true),
+            ("X-User", Some(""), true),
+            ("X-User", None, false),
+            ("X-User:alice", Some("alice"), true),
+            ("X-User:alice", Some(" alice "), true),
+            ("X-User:alice", Some("bob, alice"), true),
+            ("X-User:alice", Some("alice2"), false),
+            ("X-User:alice", None, false),
+            ("Cookie:user=7", Some("a=b; user=7"), true),
+            ("Cookie:user=7", Some("a=b; user=77"), false),
+        ] {
+            let fault = read(&format!("hang header={header}")).unwrap();
+            let field = |name: &str| match name == header.split(':').next().unwrap() {
+                true => said.map(str::as_bytes),
+                false => None,
+            };
+            assert_eq!(fault.strikes("/", field, 0.0), struck, "{header} {said:?}");
+        }
     }
 
     proptest! {

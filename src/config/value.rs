@@ -73,6 +73,10 @@ pub(super) enum ValueError {
     Rate { text: String },
     #[error("`{text}` is no speed; write for example `64kb`, which is so much a second")]
     Speed { text: String },
+    #[error(
+        "`{text}` is not a field of a request; write for example `X-User` or `X-User:alice`, without spaces"
+    )]
+    Field { text: String },
     #[error("`{text}` is not a status that an answer can have; write for example `503`")]
     FaultStatus { text: String },
     #[error(

@@ -108,8 +108,8 @@ pub(super) fn hand_on(
             }
             flight.hold(lease);
             let mut body = Body::backends(call, flight);
-            if let Some(bandwidth) = fault.and_then(|fault| fault.bandwidth) {
-                body.slow_to(bandwidth);
+            if let Some(fault) = fault.filter(|fault| fault.impairs_bodies()) {
+                body.impair(fault);
             }
             (body, None)
         }

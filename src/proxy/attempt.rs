@@ -59,6 +59,14 @@ impl Outbound {
         self.target.path()
     }
 
+    /// What a field of its head says, for faults.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        match name.eq_ignore_ascii_case("host") {
+            true => Some(&self.host.field),
+            false => self.fields.named(name.as_bytes()),
+        }
+    }
+
     /// What the client likes to get.
     pub(super) fn accept(&self) -> Option<&[u8]> {
         self.fields.get(Name::Accept)

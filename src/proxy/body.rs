@@ -6,19 +6,20 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::fault::Pace;
+use super::fault::{Impaired, Piece};
 use super::flight::{End, Flight};
 use super::h1::Broken;
 use super::headers;
 use super::upstream::Call;
+use crate::config::Fault;
 
 /// A response's body on its way to the client. The request it belongs to ends with it.
 #[derive(Debug)]
 pub(super) struct Body {
     content: Content,
     flight: Option<Box<Flight>>,
-    /// It is slowed on purpose.
-    pace: Option<Box<Pace>>,
+    /// A fault does something to it.
+    impaired: Option<Box<Impaired>>,
 }
 
 // A box would cost an allocation for each response, to make the few moves of it shorter.
@@ -39,7 +40,7 @@ impl Body {
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
             flight: Some(flight),
-            pace: None,
+            impaired: None,
         }
     }
 
@@ -48,15 +49,17 @@ impl Body {
         let mut body = Self {
             content: Content::Backends(call),
             flight: Some(flight),
-            pace: None,
+            impaired: None,
         };
         body.let_go();
         body
     }
 
-    /// From now on it comes with so many bytes a second at most.
-    pub(super) fn slow_to(&mut self, per_second: u64) {
-        self.pace = Some(Pace::new(per_second));
+    /// From now on this fault does to it what it does to bodies. One that has no content has nothing to be impaired.
+    pub(super) fn impair(&mut self, fault: &Fault) {
+        if !self.has_ended() {
+            self.impaired = Some(Impaired::new(fault));
+        }
     }
 
     /// The connection is free as soon as the last byte was read; the request goes on until the client has it.
@@ -115,35 +118,29 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let Some(pace) = this.pace.as_mut() else {
-            return this.poll_content(cx);
+        // It is put back unless it has done with the body.
+        let Some(mut impaired) = this.impaired.take() else {
+            return this.poll_content(false, cx);
         };
-        if pace.is_empty() {
-            match ready!(this.poll_content(cx)) {
-                Some(Ok(frame)) => match (frame.into_data(), this.pace.as_mut()) {
-                    (Ok(bytes), Some(pace)) => pace.take(bytes),
-                    (Ok(bytes), None) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                    (Err(trailers), _) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                other => return Poll::Ready(other),
-            }
-        }
-        let Some(pace) = this.pace.as_mut() else {
-            return Poll::Ready(None);
-        };
-        let piece = ready!(pace.poll_piece(cx));
-        if this.is_end_stream() {
+        let polled = this.poll_impaired(&mut impaired, cx);
+        this.impaired = Some(impaired);
+        if let Poll::Ready(None) = polled {
             this.end(End::Whole);
         }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        if let Poll::Ready(Some(Ok(_))) = polled
+            && this.is_end_stream()
+        {
+            this.end(End::Whole);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pace.as_ref().is_none_or(|pace| pace.is_empty()) && self.has_ended()
+        self.impaired.as_ref().is_none_or(|it| it.is_over()) && self.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let waiting = self.pace.as_ref().map_or(0, |pace| pace.waiting());
+        let waiting = self.impaired.as_ref().map_or(0, |it| it.waiting());
         let rest = self.rest();
         match rest.exact() {
             Some(exact) => SizeHint::with_exact(exact + waiting),
@@ -153,8 +150,45 @@ impl HttpBody for Body {
 }
 
 impl Body {
+    /// The next piece of a body to which a fault does something.
+    fn poll_impaired(
+        &mut self,
+        impaired: &mut Impaired,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let cut = matches!(self.content, Content::Cut(_));
+        if impaired.is_empty() {
+            match ready!(self.poll_content(true, cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => impaired.take(bytes),
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                None if cut => return Poll::Ready(None),
+                None => {
+                    ready!(impaired.poll_end(cx));
+                    return Poll::Ready(None);
+                }
+            }
+        }
+        match ready!(impaired.poll_piece(self.has_ended(), cx)) {
+            Piece::Data(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Piece::Cut => {
+                // As where the backend's own connection ends: what came before is written first.
+                impaired.take(Bytes::new());
+                self.content = Content::Cut(Some(Broken::Ended));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
     /// The next piece, as fast as it comes.
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_content(
+        &mut self,
+        impaired: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self;
         let now = |flight: &Option<Box<Flight>>| {
             flight
@@ -186,10 +220,10 @@ impl Body {
         this.let_go();
         match &frame {
             Some(Err(broken)) => this.end(End::of(broken)),
-            None => this.end(End::Whole),
-            // One that is slowed ends with its last piece.
-            Some(Ok(_)) if this.has_ended() && this.pace.is_none() => this.end(End::Whole),
-            Some(Ok(_)) => {}
+            None if !impaired => this.end(End::Whole),
+            // One that is impaired ends with its last piece.
+            Some(Ok(_)) if this.has_ended() && !impaired => this.end(End::Whole),
+            None | Some(Ok(_)) => {}
         }
         Poll::Ready(frame)
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::time::Sleep;
 
 use super::answer::Answer;
+use super::attempt::Outbound;
 use super::flight::Flight;
 use super::page::Page;
 use super::worker::Worker;
@@ -32,11 +33,11 @@ pub(super) enum Met {
 }
 
 /// Has an attempt at `member` meet its fault, if there is one for this request.
-pub(super) async fn meet(worker: &Worker, member: &Member, path: &str) -> Met {
+pub(super) async fn meet(worker: &Worker, member: &Member, out: &Outbound) -> Met {
     let Some(fault) = member.tally.fault() else {
         return Met::Backend(None);
     };
-    if !fault.strikes(path, fastrand::f64()) {
+    if !fault.strikes(out.path(), |name| out.field(name), fastrand::f64()) {
         return Met::Backend(None);
     }
     let wait = fault.wait(fastrand::f64());
@@ -102,18 +103,40 @@ pub(super) fn answer(
         .answer(accept, flight)
 }
 
-/// A body on its way at a limited speed.
+/// Whether an answer of this length (`None`: nobody knows) ends too early while it is still held, as if the backend had ended
+/// its connection: then the attempt has failed.
+pub(super) fn cuts_held(fault: &Fault, length: Option<u64>, hold: u64) -> bool {
+    match (fault.cut, length) {
+        (Some(cut), Some(length)) => cut < length && length <= hold,
+        _ => false,
+    }
+}
+
+/// What a fault does to the body of an answer on its way.
 #[derive(Debug)]
-pub(super) struct Pace {
-    per_second: u64,
+pub(super) struct Impaired {
+    per_second: Option<u64>,
+    /// So much may still pass.
+    left: Option<u64>,
+    /// The end waits so long; `None` once it has.
+    slow_close: Option<Duration>,
     rest: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Pace {
-    pub(super) fn new(per_second: u64) -> Box<Self> {
+/// What comes next of an impaired body.
+pub(super) enum Piece {
+    Data(Bytes),
+    /// The connection ends here.
+    Cut,
+}
+
+impl Impaired {
+    pub(super) fn new(fault: &Fault) -> Box<Self> {
         Box::new(Self {
-            per_second,
+            per_second: fault.bandwidth,
+            left: fault.cut,
+            slow_close: Some(fault.slow_close).filter(|wait| !wait.is_zero()),
             rest: Bytes::new(),
             pause: None,
         })
@@ -122,6 +145,11 @@ impl Pace {
     /// Nothing of what came waits any more.
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// Nor does its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.rest.is_empty() && self.slow_close.is_none()
     }
 
     /// How much waits.
@@ -134,15 +162,56 @@ impl Pace {
         self.rest = bytes;
     }
 
-    /// The next piece when its time has come.
-    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let most = usize::try_from((self.per_second / PIECES).max(1)).unwrap_or(usize::MAX);
-        let length = self.rest.len().min(most);
-        #[allow(clippy::cast_precision_loss)] // of a pause
-        let pause = Duration::from_secs_f64(length as f64 / self.per_second as f64);
+    /// The next piece when its time has come. After the `last` one nothing comes but the end: its last byte waits for that.
+    pub(super) fn poll_piece(&mut self, last: bool, cx: &mut Context<'_>) -> Poll<Piece> {
+        let left = self.left.unwrap_or(u64::MAX);
+        if left == 0 {
+            return Poll::Ready(Piece::Cut);
+        }
+        let most = self
+            .per_second
+            .map_or(u64::MAX, |speed| (speed / PIECES).max(1));
+        let most = usize::try_from(most.min(left)).unwrap_or(usize::MAX);
+        let mut length = self.rest.len().min(most);
+        let closes = last && length == self.rest.len() && self.slow_close.is_some();
+        if closes && length > 1 {
+            length -= 1;
+        }
+        let mut pause = Duration::ZERO;
+        if let Some(speed) = self.per_second {
+            #[allow(clippy::cast_precision_loss)] // of a pause
+            let at_this_speed = Duration::from_secs_f64(length as f64 / speed as f64);
+            pause = at_this_speed;
+        }
+        if closes && length == self.rest.len() {
+            pause += self.slow_close.unwrap_or_default();
+        }
+        ready!(self.poll_pause(pause, cx));
+        if length == self.rest.len() && closes {
+            self.slow_close = None;
+        }
+        if let Some(left) = &mut self.left {
+            *left -= length as u64;
+        }
+        Poll::Ready(Piece::Data(self.rest.split_to(length)))
+    }
+
+    /// The end of a body whose last piece could not be told as such.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(wait) = self.slow_close {
+            ready!(self.poll_pause(wait, cx));
+            self.slow_close = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_pause(&mut self, pause: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if pause.is_zero() {
+            return Poll::Ready(());
+        }
         let sleep = || Box::pin(tokio::time::sleep(pause));
         ready!(self.pause.get_or_insert_with(sleep).as_mut().poll(cx));
         self.pause = None;
-        Poll::Ready(self.rest.split_to(length))
+        Poll::Ready(())
     }
 }

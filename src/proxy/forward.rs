@@ -136,7 +136,7 @@ async fn forward(
         let met = match member.tally.is_faulty() {
             false => Met::Backend(None),
             // (Boxed, as all that is rare.)
-            true => Box::pin(fault::meet(worker, member, out.path())).await,
+            true => Box::pin(fault::meet(worker, member, out)).await,
         };
         let (tried_once, fault) = match met {
             Met::Backend(fault) => {
@@ -156,7 +156,13 @@ async fn forward(
         let (failure, sent, answer) = match tried_once {
             Ok((head, mut call)) => {
                 lease.answered(head.status.as_u16(), Instant::now());
+                let cut =
+                    |fault: &Arc<Fault>| fault::cuts_held(fault, call.length(), settings.hold);
                 let held = match hold::wants(&call, &head.fields, settings.hold) {
+                    _ if fault.as_ref().is_some_and(cut) => {
+                        flight.struck();
+                        Err(AttemptFailure::CutBody)
+                    }
                     true => Box::pin(hold::complete(&mut call)).await,
                     false => Ok(()),
                 };

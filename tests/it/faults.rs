@@ -166,3 +166,55 @@ fn a_body_comes_as_slowly_as_was_said() {
     assert!(slow > Duration::from_millis(3600), "{slow:?}");
     assert!(fast < Duration::from_millis(3000), "{fast:?}");
 }
+
+/// A cut that comes while an answer is still held is as good as a dead backend: another one answers. Of a longer one the client
+/// gets the beginning, and sees that it is not whole.
+#[test]
+fn a_body_is_cut() {
+    let lbdev = Lbdev::new();
+    lbdev.demo();
+    let a = lbdev.ports.first;
+    let listen = lbdev.ports.listen();
+    lbdev.run(&["fault", &a.to_string(), "cut=100b"]).ok();
+    let mut again = 0;
+    for _ in 0..8 {
+        let page = lbdev.get("/bytes/1000");
+        assert_eq!((page.status, page.body.len()), (200, 1000));
+        assert_ne!(page.backend_port(), Some(a));
+        again += usize::from(page.header("x-lbdev-attempts") == Some("2"));
+    }
+    assert!(again > 0, "nobody met it");
+    assert_eq!(lbdev.get("/bytes/100").status, 200, "it is not longer");
+    lbdev.run(&["fault", "all", "cut=100kb"]).ok();
+    let failed = http::get(listen, "/bytes/1000000").map(|page| page.body.len());
+    assert!(failed.is_err(), "{failed:?} of 1000000 came, as if whole");
+    assert_eq!(lbdev.get("/bytes/1000").body.len(), 1000);
+    // Others are not touched.
+    lbdev
+        .run(&["fault", "all", "cut=1b", "header=X-User:alice"])
+        .ok();
+    assert_eq!(lbdev.get("/bytes/1000000").body.len(), 1_000_000);
+    let alice = http::send(listen, "GET", "/bytes/1000000", &[("X-User", "alice")], b"");
+    assert!(alice.is_err(), "it was cut");
+    let bob = http::send(listen, "GET", "/bytes/1000000", &[("X-User", "bob")], b"");
+    assert_eq!(bob.unwrap().status, 200);
+}
+
+/// The last byte comes late, whether the length was said or not.
+#[test]
+fn an_answer_ends_late() {
+    let lbdev = Lbdev::new();
+    let port = only(&lbdev);
+    lbdev.run(&["fault", &port, "slow_close=1s"]).ok();
+    for path in ["/bytes/10000", "/bytes/1000000", "/stream?n=2&ms=1"] {
+        let (page, slow) = took(&lbdev, path);
+        assert_eq!(page.status, 200, "{path}");
+        assert_eq!(page.header("x-lbdev-fault"), Some("slow_close=1s"));
+        assert!(slow >= Duration::from_millis(990), "{path}: {slow:?}");
+        assert!(slow < Duration::from_secs(8), "{path}: {slow:?}");
+    }
+    // Nothing to be late.
+    let (page, fast) = took(&lbdev, "/status/204");
+    assert_eq!(page.status, 204);
+    assert!(fast < Duration::from_millis(900), "{fast:?}");
+}

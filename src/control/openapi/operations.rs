@@ -55,6 +55,16 @@ fn fault() -> Value {
             "Their answers come with so much a second at most.",
         ),
         (
+            "cut",
+            json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}kb$", "examples": ["1kb"] }),
+            "The connection ends after so much of the answer.",
+        ),
+        (
+            "slow_close",
+            latency.clone(),
+            "The end of the answer comes so much later.",
+        ),
+        (
             "status",
             json!({ "type": "integer", "minimum": 200, "maximum": 599 }),
             "An answer with this status, which the backend never gave.",
@@ -72,11 +82,12 @@ fn fault() -> Value {
     ];
     let rate = json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$", "description": "So many of them." });
     let path = json!({ "type": "string", "pattern": "^/[A-Za-z0-9._~/-]{0,60}$", "description": "Those for it or below it." });
+    let header = json!({ "type": "string", "pattern": "^X-[A-Za-z]{1,20}(:[A-Za-z0-9]{1,20})?$", "description": "Those that say this, or have this field." });
     let mut all = vec![required("off", json!({ "off": { "const": true } }))];
     for (key, value, text) in kinds {
         let mut one = required(
             key,
-            json!({ "latency": latency, "rate": rate, "path": path }),
+            json!({ "latency": latency, "rate": rate, "path": path, "header": header }),
         );
         one["properties"][key] = value;
         one["description"] = text.into();

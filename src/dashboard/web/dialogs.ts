@@ -35,16 +35,19 @@ const FIELDS: [string, string, string][] = [
   ["jitter", "and up to so much more or less", "50ms"],
   ["status", "An answer with this status instead", "503"],
   ["bandwidth", "The answer so fast at most, a second", "64kb"],
+  ["cut", "The connection ends after so much of the answer", "1kb"],
+  ["slow_close", "The end of the answer so much later", "2s"],
   ["rate", "Only so many of them, by chance", "20%"],
   ["path", "Only for this path or below it", "/api"],
+  ["header", "Only with this in their head", "X-User:alice"],
 ];
 
 /** The fault of one backend: what is there now, and what is to be. */
 export async function askForFault(one: Backend): Promise<void> {
   const now = new Map(
     (one.fault ?? "latency=500ms").split(" ").map((word) => {
-      const [key = "", value = "true"] = word.split("=");
-      return [key, value] as const;
+      const [key = "", ...rest] = word.split("=");
+      return [key, rest.join("=") || "true"] as const;
     }),
   );
   const inputs = FIELDS.map(([name, label, example]) => {
