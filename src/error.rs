@@ -140,6 +140,8 @@ pub const CODES: &[(&str, &str)] = &[
         "LB040",
         "the dashboard lets nobody in who cannot show its token",
     ),
+    ("LB050", "nobody answers where the load was to go"),
+    ("LB051", "a lab that is not known, or whose file has errors"),
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),

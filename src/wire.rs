@@ -5,6 +5,7 @@ mod doctor;
 mod events;
 mod history;
 mod live;
+mod load;
 
 pub use doctor::{Doctor, Finding};
 pub use events::{Event, EventAttempt, EventRequest, Events};
@@ -12,6 +13,10 @@ pub use history::{BackendHistory, History};
 pub use live::{
     BackendPulse, BackendSecond, BackendTimeline, LogLine, Logs, Pulse, Second, SeenRequest,
     SeenRequests, Timeline,
+};
+pub use load::{
+    LoadAction, LoadBackend, LoadEvenness, LoadFailover, LoadLatency, LoadLimit, LoadReport,
+    LoadTimeline,
 };
 
 use std::collections::BTreeMap;

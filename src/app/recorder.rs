@@ -59,8 +59,20 @@ async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>)
             by: Some(by(&change.cause).to_owned()),
             pid: change.pid,
             after_ms: Some(ms(change.after)),
+            rotation: rotation(&change).map(str::to_owned),
+            out_after_ms: change.out_after.map(ms),
             ..Event::default()
         });
+    }
+}
+
+/// What it means for the rotation, if anything.
+fn rotation(change: &Change) -> Option<&'static str> {
+    match change.out_after {
+        // Without a port it is in no rotation.
+        _ if change.id.port().is_none() => None,
+        Some(_) => Some("out"),
+        None => change.back.then_some("back"),
     }
 }
 

@@ -8,8 +8,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::complete;
-use super::values::{duration, port, replicas, signal, since, threads};
+use super::values::{
+    connections, duration, errors, method, port, rate, replicas, signal, since, some_time, threads,
+    users,
+};
 use crate::backend::Signal;
+use crate::load::ErrorLimit;
 
 const FIRST_MINUTE: &str = "\
 The first minute:
@@ -242,6 +246,52 @@ pub(super) enum Typed {
         /// What happens to its requests, or `off`
         #[arg(value_name = "WHAT", required = true, add = ArgValueCompleter::new(complete::faults))]
         what: Vec<String>,
+    },
+    /// Send requests at set times; see who answers, how late, and what a failover costs
+    #[command(
+        override_usage = "lbdev load [OPTIONS] [URL]...",
+        after_help = "Latency counts from the moment a request was due, so that a stall is not hidden by what was not sent meanwhile.\nA status from 400 on is a failure.\n\nExamples:\n  lbdev load\n  lbdev load --rps 200 --for 30s --at 10s 'kill 8000' --at 20s 'start 8000'\n  lbdev load /api --connections 8           each sends the next when the one before was answered\n  lbdev load http://localhost:8081/ --html report.html\n  lbdev load --max-errors 0.1% --max-p99 50ms    exit code 1 where that does not hold\n  lbdev load /orders -X POST -d 'order={n}' --users 20"
+    )]
+    Load {
+        /// Where to: paths of the running project, or an address; several take turns
+        #[arg(value_name = "URL")]
+        urls: Vec<String>,
+        /// Requests a second, whatever becomes of them (100, unless --connections is all that is said)
+        #[arg(long, value_name = "N", value_parser = rate)]
+        rps: Option<f64>,
+        /// Connections: at most, with --rps; else each sends the next request when the one before was answered
+        #[arg(long, value_name = "N", value_parser = connections)]
+        connections: Option<usize>,
+        /// How long
+        #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = some_time)]
+        lasts: Duration,
+        /// Run a verb of lbdev so long after the beginning; as often as is wanted
+        #[arg(long, num_args = 2, value_names = ["TIME", "VERB"])]
+        at: Vec<String>,
+        /// The method
+        #[arg(short = 'X', long, value_name = "METHOD", value_parser = method)]
+        method: Option<String>,
+        /// A field of the requests' heads; {n} is the number of the request
+        #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// Their body, which makes them POST requests; @FILE reads it from a file
+        #[arg(short = 'd', long = "data", value_name = "BODY")]
+        data: Option<String>,
+        /// Virtual users who take turns, each with cookies of their own
+        #[arg(long, value_name = "N", default_value = "0", value_parser = users, hide_default_value = true)]
+        users: usize,
+        /// A request that takes longer has failed
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_time)]
+        timeout: Duration,
+        /// Fail where more requests failed: 0.1%, or a number
+        #[arg(long, value_name = "SHARE", value_parser = errors)]
+        max_errors: Option<ErrorLimit>,
+        /// Fail where one of a hundred took longer
+        #[arg(long, value_name = "TIME", value_parser = some_time)]
+        max_p99: Option<Duration>,
+        /// Also write a page with plots
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Show what happened: changes of state, requests that another backend answered, and why
     #[command(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::backend::Signal;
 use crate::config::request::Request;
+use crate::load::Limits;
 use crate::ui::ColorChoice;
 
 /// One run of the command.
@@ -140,6 +141,8 @@ pub enum Task {
         /// Only so many of the last.
         last: Option<usize>,
     },
+    /// Send requests, and measure what becomes of them.
+    Load(Box<LoadOptions>),
     /// The live screen.
     Top,
     /// Look for what will go wrong.
@@ -217,6 +220,35 @@ pub struct UpOptions {
     pub raw_logs: bool,
     /// `run`: what runs when all backends are ready, and ends everything when it ends.
     pub then: Option<Vec<OsString>>,
+}
+
+/// `load`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadOptions {
+    /// Addresses, or paths of the running project; none is its first page.
+    pub urls: Vec<String>,
+    /// Requests a second.
+    pub rps: Option<f64>,
+    /// Connections at most; without `rps` each sends the next request when the one before was answered.
+    pub connections: Option<usize>,
+    /// How long.
+    pub lasts: Duration,
+    /// Times and verbs, as typed.
+    pub at: Vec<(String, String)>,
+    /// The method, if it was said.
+    pub method: Option<String>,
+    /// Fields, as typed.
+    pub headers: Vec<String>,
+    /// A body, or `@FILE`.
+    pub data: Option<String>,
+    /// Virtual users.
+    pub users: usize,
+    /// A request that takes longer has failed.
+    pub timeout: Duration,
+    /// What must hold.
+    pub limits: Limits,
+    /// Where a page of it is to be written.
+    pub html: Option<PathBuf>,
 }
 
 /// `logs`.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::args::{Args, Color, Page, Running, Shape, Source, Typed};
-use super::invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+use super::invocation::{Invocation, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb};
 use crate::config::request::Request;
+use crate::load::Limits;
 use crate::ui::ColorChoice;
 
 impl Args {
@@ -112,6 +113,40 @@ impl Args {
                 what,
             }),
             Typed::Events { follow, last } => Verb::Task(Task::Events { follow, last }),
+            Typed::Load {
+                urls,
+                rps,
+                connections,
+                lasts,
+                at,
+                method,
+                headers,
+                data,
+                users,
+                timeout,
+                max_errors,
+                max_p99,
+                html,
+            } => Verb::Task(Task::Load(Box::new(LoadOptions {
+                urls,
+                rps,
+                connections,
+                lasts,
+                at: at
+                    .chunks(2)
+                    .filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())))
+                    .collect(),
+                method,
+                headers,
+                data,
+                users,
+                timeout,
+                limits: Limits {
+                    errors: max_errors,
+                    p99: max_p99,
+                },
+                html: html.map(|file| dir.join(file)),
+            }))),
             Typed::Top => Verb::Task(Task::Top),
             Typed::Doctor { port } => Verb::Task(Task::Doctor { port }),
             Typed::Explain { code } => Verb::Task(Task::Explain { code }),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 pub use complete::{asked as completions_asked, registration};
-pub use invocation::{Invocation, LogsOptions, Place, Task, UpOptions, Verb};
+pub use invocation::{Invocation, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb};
 pub use man::page as man_page;
 
 use crate::error::Report;
@@ -79,6 +79,34 @@ where
         }
         None => Ok(invocation),
     }
+}
+
+/// What a verb and its words, as one text without `lbdev`, ask for. Nothing is printed.
+///
+/// # Errors
+/// When they ask for nothing that can be done.
+pub fn parse_line(line: &str) -> Result<(Vec<String>, Invocation), Report> {
+    let words = shlex::split(line).ok_or_else(|| {
+        let report = Report::usage("LB021", format!("`{line}` ends within quotes"));
+        report.hint("close them")
+    })?;
+    let args = std::iter::once("lbdev".to_owned()).chain(words.iter().cloned());
+    match parse_from(args, current_folder) {
+        Ok(invocation) => Ok((words, invocation)),
+        Err(Stop::Usage(report) | Stop::Unable(report)) => Err(*report),
+        Err(Stop::Text { .. }) => {
+            let report = Report::usage("LB021", format!("`lbdev {line}` only prints a text"));
+            Err(report.hint("say a verb, such as `kill 8000`"))
+        }
+    }
+}
+
+/// `60s`, `500ms`, `2m`; a bare number is seconds.
+///
+/// # Errors
+/// What is wanted, in words.
+pub fn time(typed: &str) -> Result<std::time::Duration, String> {
+    values::duration(typed)
 }
 
 /// The current folder. In one that was removed, where it was: the shell still knows, and what runs for it can be stopped.

@@ -324,7 +324,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
     // Not as wide as the terminal that the test runs in.
     use clap::CommandFactory;
     let help = args::Args::command().term_width(100).render_help();
-    insta::assert_snapshot!(help, @r"
+    insta::assert_snapshot!(help, @"
     N copies of your project's server behind a load balancer, on your own machine: kill one, and the
     page goes on
 
@@ -352,6 +352,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
       set          Change a setting while requests are answered; `lbdev.toml` stays as it is
       fault        Put a fault into what goes to backends: the balancer does it, their processes know
                    nothing
+      load         Send requests at set times; see who answers, how late, and what a failover costs
       events       Show what happened: changes of state, requests that another backend answered, and why
       top          Watch the traffic move, live; kill, freeze, drain and slow backends by key
       logs         Show what the backends wrote, also after `down`

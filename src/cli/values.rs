@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use crate::backend::Signal;
 use crate::config::defaults::MOST_BACKENDS;
+use crate::load::ErrorLimit;
+
+/// Nothing that is typed by hand lasts longer.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// More than one thread could ever send.
+const MOST_RPS: f64 = 1_000_000.0;
 
 /// How many backends.
 pub(super) fn replicas(typed: &str) -> Result<u32, String> {
@@ -47,6 +53,61 @@ pub(super) fn duration(typed: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "want a time like `60s`, `500ms` or `2m`".to_owned())?;
     Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long a time".to_owned())
+}
+
+/// The same, and not nothing.
+pub(super) fn some_time(typed: &str) -> Result<Duration, String> {
+    match duration(typed)? {
+        Duration::ZERO => Err("nothing can be so short".to_owned()),
+        time if time > DAY => Err("longer than a day".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// Requests a second.
+pub(super) fn rate(typed: &str) -> Result<f64, String> {
+    let rate = typed.trim().parse::<f64>().ok();
+    rate.filter(|rate| (0.01..=MOST_RPS).contains(rate))
+        .ok_or_else(|| format!("want a number from 0.01 to {MOST_RPS}"))
+}
+
+/// How many connections.
+pub(super) fn connections(typed: &str) -> Result<usize, String> {
+    let count = typed.parse().ok().filter(|n| (1..=20_000).contains(n));
+    count.ok_or_else(|| "want a number from 1 to 20000".to_owned())
+}
+
+/// How many virtual users.
+pub(super) fn users(typed: &str) -> Result<usize, String> {
+    let count = typed.parse().ok().filter(|n| *n <= 100_000);
+    count.ok_or_else(|| "want a number up to 100000".to_owned())
+}
+
+/// A method (RFC 9110 §9.1): letters, in upper case as all that are registered.
+pub(super) fn method(typed: &str) -> Result<String, String> {
+    let method = typed.trim().to_ascii_uppercase();
+    match !method.is_empty()
+        && method.bytes().all(|b| b.is_ascii_uppercase())
+        && method != "CONNECT"
+    {
+        true => Ok(method),
+        false => Err("want a method like `POST`".to_owned()),
+    }
+}
+
+/// `0.1%`, `5`.
+pub(super) fn errors(typed: &str) -> Result<ErrorLimit, String> {
+    let typed = typed.trim();
+    let limit = match typed.strip_suffix('%') {
+        Some(percent) => percent
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|percent| (0.0..=100.0).contains(percent))
+            .map(ErrorLimit::Percent),
+        None => typed.parse().ok().map(ErrorLimit::Count),
+    };
+    limit.ok_or_else(|| "want a share like `0.1%`, or a number of requests like `5`".to_owned())
 }
 
 /// A span that is over (`5m`), a time of today (`18:00`), or a moment; without a zone it is the local one.

@@ -11,6 +11,7 @@ mod explain;
 mod fault;
 mod freeze;
 mod left_over;
+mod load;
 mod logs;
 mod reload;
 mod rolling;
@@ -73,6 +74,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Set { words } => block_on(set::set(place, &words, ui)),
         Task::Fault { target, what } => block_on(fault::fault(place, &target, &what, ui)),
         Task::Events { follow, last } => block_on(events::events(place, follow, last, ui)),
+        Task::Load(options) => return load::load(place, &options, ui),
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),
         Task::Explain { code } => explain::explain(code.as_deref(), ui),

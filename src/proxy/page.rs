@@ -334,6 +334,10 @@ impl Page {
             fields.add("Content-Type", kind.as_bytes());
         }
         fields.add("Cache-Control", b"no-store");
+        // For programs: what follows is nobody's answer but lbdev's.
+        if !self.title.is_empty() && fields.named(b"X-Lbdev-Fault").is_none() {
+            fields.add("X-Lbdev-Error", self.title.as_bytes());
+        }
         match tries {
             0 => {}
             tries => match attempts(tries) {

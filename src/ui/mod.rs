@@ -18,6 +18,7 @@ pub mod events;
 pub mod explained;
 mod keys;
 pub mod lines;
+pub mod load;
 pub mod ls;
 pub mod serving;
 pub mod settings;

@@ -30,6 +30,12 @@ pub struct Event {
     /// Of `state`: how long it was in `from`; when it becomes ready, since its launch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_ms: Option<f64>,
+    /// Of `state`, where it is about the rotation: `out` or `back`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// With `out`: from the moment lbdev learnt of the cause to the moment no request is sent there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_after_ms: Option<f64>,
     /// Of `failover` and `lost`: the request; where `count` is more than 1, one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<EventRequest>,

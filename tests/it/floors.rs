@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 6] = [
         "dashboard",
         "demo",
         "tomcat",
+        "load",
     ],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
@@ -28,7 +29,7 @@ const FLOORS: [&[&str]; 6] = [
 /// Crates (by the beginning of their names) that only some modules know.
 const ONLY: &[(&str, &[&str])] = &[
     ("duct", &["process"]),
-    ("hyper", &["proxy", "control", "dashboard", "demo"]),
+    ("hyper", &["proxy", "control", "dashboard", "demo", "load"]),
     ("schemars", &["wire", "control::openapi"]),
     ("reqwest", &["probe", "control::client"]),
     ("ctrlc", &["shutdown"]),
@@ -45,6 +46,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("winapi_util", &["process::os", "instance::os"]),
     ("hmac", &["proxy::sticky"]),
     ("sha2", &["proxy::sticky"]),
+    ("minijinja", &["ui", "lab"]),
 ];
 
 fn repository() -> &'static Path {
