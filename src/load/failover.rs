@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn tally(done: &[u64]) -> Tally {
-        let mut tally = Tally::new(Duration::from_secs(10));
+        let mut tally = Tally::new(Duration::from_secs(10), None);
         tally.backend("web:8000");
         for &ms in done {
             let sent = Duration::from_millis(ms);

@@ -48,6 +48,14 @@ pub enum Beat {
 }
 
 impl Plan {
+    /// Requests a second; `None` in a closed loop.
+    pub fn rps(&self) -> Option<f64> {
+        match self.beat {
+            Beat::Open(rps) => Some(rps),
+            Beat::Closed => None,
+        }
+    }
+
     /// So many requests will have been due at its end; `None` in a closed loop.
     pub fn total(&self) -> Option<u64> {
         match self.beat {

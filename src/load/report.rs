@@ -99,10 +99,7 @@ pub fn report(
             Beat::Open(_) => "open".to_owned(),
             Beat::Closed => "closed".to_owned(),
         },
-        rps: match plan.beat {
-            Beat::Open(rps) => Some(rps),
-            Beat::Closed => None,
-        },
+        rps: plan.rps(),
         #[allow(clippy::cast_precision_loss)] // of a rate
         rate: match lasted > 0.0 {
             true => tally.requests as f64 / lasted,

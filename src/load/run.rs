@@ -143,7 +143,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Measured, RunError> {
     let run = Rc::new(Run {
         parts,
         began: Instant::now(),
-        tally: RefCell::new(Tally::new(plan.lasts)),
+        tally: RefCell::new(Tally::new(plan.lasts, plan.rps())),
         jars: RefCell::new(vec![Jar::default(); plan.users]),
         idle: RefCell::default(),
         waiting: RefCell::default(),
@@ -158,7 +158,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Measured, RunError> {
     let (lasted, stopped) = tasks.block_on(&runtime, lead(&run, control))?;
     drop(tasks);
     let connections = run.connections.get();
-    let tally = run.tally.replace(Tally::new(Duration::ZERO));
+    let tally = run.tally.replace(Tally::new(Duration::ZERO, None));
     Ok(Measured {
         began,
         lasted,

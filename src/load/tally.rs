@@ -11,6 +11,8 @@ use super::answer::{Answer, Failure};
 pub(super) const KEPT: usize = 500_000;
 /// So many parts of the whole time are counted apart.
 const PARTS: u32 = 120;
+/// Requests of a part at least, if it can be.
+const FEW: f64 = 20.0;
 /// Lengths of parts that a person can read.
 const WIDTHS_MS: [u64; 13] = [
     50, 100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000,
@@ -82,9 +84,14 @@ pub(super) fn note<C: hdrhistogram::Counter>(histogram: &mut Histogram<C>, micro
 }
 
 impl Tally {
-    /// Of a load that is to last so long.
-    pub fn new(lasts: Duration) -> Self {
-        let fits = |ms: &&u64| Duration::from_millis(**ms) * PARTS >= lasts;
+    /// Of a load that is to last so long. Each part has room for a few requests of each backend, where it is known how many a
+    /// second there will be: with fewer its bars would show chance.
+    pub fn new(lasts: Duration, rps: Option<f64>) -> Self {
+        let few = Duration::from_secs_f64(rps.map_or(0.0, |rps| FEW / rps)).min(lasts / 10);
+        let fits = |ms: &&u64| {
+            let width = Duration::from_millis(**ms);
+            width * PARTS >= lasts && width >= few
+        };
         let width = WIDTHS_MS.iter().find(fits).copied();
         Self {
             requests: 0,
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_wait_before_it_is_sent_is_a_part_of_the_latency() {
-        let mut tally = Tally::new(ms(10_000));
+        let mut tally = Tally::new(ms(10_000), None);
         tally.backend("web:8000");
         tally.add(answer(0, 900, 1000), 10);
         assert!((990..=1010).contains(&(tally.latency.max() / 1000)));
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_counted() {
-        let mut tally = Tally::new(ms(10_000));
+        let mut tally = Tally::new(ms(10_000), None);
         assert_eq!(tally.width, ms(100));
         tally.backend("web:8000");
         assert_eq!(tally.backend("web:8001"), 1);
@@ -264,7 +271,10 @@ mod tests {
             (3_600_000, 30_000),
             (u64::from(u32::MAX) * 1000, 3_600_000),
         ] {
-            assert_eq!(Tally::new(ms(lasts)).width, ms(width), "{lasts}");
+            assert_eq!(Tally::new(ms(lasts), None).width, ms(width), "{lasts}");
+        }
+        for (lasts, rps, width) in [(6_000, 200.0, 100), (6_000, 1.0, 1000), (6_000, 1e5, 50)] {
+            assert_eq!(Tally::new(ms(lasts), Some(rps)).width, ms(width), "{rps}");
         }
     }
 }

@@ -52,6 +52,7 @@ mod hosts;
 mod json;
 mod left_behind;
 mod lines;
+mod load_verb;
 mod meeting;
 mod pitfalls;
 mod process;

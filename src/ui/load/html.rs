@@ -25,6 +25,7 @@ pub fn page(report: &LoadReport) -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
     templates.add_template("load.html", PAGE)?;
     templates.add_filter("count", count);
+    templates.add_filter("number", super::number);
     let reasons: Vec<_> = report
         .failures
         .iter()
@@ -63,11 +64,11 @@ pub fn page(report: &LoadReport) -> Result<String, minijinja::Error> {
         width => WIDTH,
         height => HEIGHT,
         areas => areas(report),
-        most => most(report),
+        most => super::number(most(report)),
         failed_bars => failed_bars(report),
         p50 => line(&report.timeline.p50_ms, slowest(report)),
         p99 => line(&report.timeline.p99_ms, slowest(report)),
-        slowest => round(slowest(report)),
+        slowest => super::number(slowest(report)),
         version => env!("CARGO_PKG_VERSION"),
         headline => super::headline(report),
     })
