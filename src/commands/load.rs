@@ -4,7 +4,6 @@ mod actions;
 mod plan;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -13,18 +12,14 @@ use crate::cli::{LoadOptions, Place};
 use crate::control::client::Client;
 use crate::error::Report;
 use crate::instance;
-use crate::load::{self, Control, Measured, Plan, RunError, Target};
+use crate::load::{self, Caller, Driven, Plan, RunError, Target, Verb};
 use crate::shutdown::{Level, Shutdown};
 use crate::ui::Ui;
 use crate::ui::load::{Meter, html, text};
-use crate::wire::{Event, LoadReport, Status};
-
-use actions::Actions;
+use crate::wire::{LoadReport, Status};
 
 /// A connection to the target is tried so long before anything is sent.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Events are fetched so often, so that none is dropped from the journal before.
-const FETCH: Duration = Duration::from_secs(2);
 /// The exit code of what Ctrl-C cut short.
 const INTERRUPTED: u8 = 130;
 
@@ -37,7 +32,7 @@ pub(super) fn load(place: &Place, options: &LoadOptions, ui: &Ui) -> Result<u8, 
 }
 
 async fn run(place: &Place, options: &LoadOptions, ui: &Ui) -> Result<u8, Report> {
-    let actions = actions::read(&options.at, options.lasts)?;
+    let verbs = actions::read(&options.at, options.lasts)?;
     let here = Here::find(place, options, ui).await?;
     let plan = plan::plan(
         options,
@@ -51,8 +46,8 @@ async fn run(place: &Place, options: &LoadOptions, ui: &Ui) -> Result<u8, Report
     }
     // Of another server's load our own events would tell nothing.
     let here = here.filter(|here| here.is_at(&plan.target));
-    let (measured, acted, events) = send(place, &plan, here.as_ref(), actions, ui).await?;
-    let report = load::report(&plan, &measured, &events, &acted, &options.limits);
+    let driven = send(place, &plan, here.as_ref(), &verbs, ui).await?;
+    let report = load::report(&plan, &driven, &options.limits);
     if let Some(file) = html {
         write(file, &html_of(&report)?)?;
     }
@@ -114,71 +109,37 @@ impl Here {
     }
 }
 
-/// Sends everything; gives what was measured, what the verbs did, and what happened meanwhile.
+/// Sends everything, and shows how far it is.
 async fn send(
     place: &Place,
     plan: &Plan,
     here: Option<&Here>,
-    actions: Vec<actions::Planned>,
+    verbs: &[Verb],
     ui: &Ui,
-) -> Result<(Measured, Vec<load::Acted>, Vec<Event>), Report> {
+) -> Result<Driven, Report> {
     let shutdown = Shutdown::default();
     shutdown.listen().map_err(machine)?;
-    let mut seen = match here {
-        Some(here) => here.client.events(0, Duration::ZERO).await?.last,
-        None => 0,
+    let caller = Caller {
+        dir: place.dir.clone(),
+        project: place.project.clone(),
     };
-    let control = Arc::new(Control::default());
-    let (done, mut ended) = tokio::sync::oneshot::channel();
-    let worker = std::thread::Builder::new().name("lbdev-load".to_owned());
-    let (theirs, planned) = (control.clone(), plan.clone());
-    let thread = worker
-        .spawn(move || {
-            // Whoever waits for it is there, or the process ends.
-            let _ = done.send(load::run(&planned, &theirs));
-        })
-        .map_err(machine)?;
-    let mut actions = Actions::start(place, actions);
     let meter = Meter::new(*ui, plan);
-    let mut look = tokio::time::interval(Duration::from_millis(250));
-    let mut fetch = tokio::time::interval(FETCH);
-    let mut events: Vec<Event> = Vec::new();
-    let mut stopping = false;
-    let measured = loop {
-        tokio::select! {
-            measured = &mut ended => break measured,
-            _ = look.tick() => meter.show(&control.live()),
-            Some(one) = actions.next() => meter.acted(&one),
-            _ = fetch.tick(), if here.is_some() => take_events(here, &mut seen, &mut events).await,
-            _ = shutdown.reached(Level::Drain), if !stopping => {
-                stopping = true;
-                control.stop();
-                actions.stop();
-            }
-            _ = shutdown.reached(Level::Force) => std::process::exit(i32::from(INTERRUPTED)),
-        }
+    let client = here.map(|here| &here.client);
+    let stop = async {
+        shutdown.reached(Level::Drain).await;
     };
-    let acted = actions.end().await;
+    let driven = load::drive(plan, verbs, &caller, client, |seen| meter.show(&seen), stop);
+    let driven = tokio::select! {
+        driven = driven => driven,
+        _ = shutdown.reached(Level::Force) => std::process::exit(i32::from(INTERRUPTED)),
+    };
     meter.end();
-    take_events(here, &mut seen, &mut events).await;
-    undo_faults(here, &acted, ui).await;
-    let measured = measured.map_err(|_| machine(std::io::Error::other("its thread has ended")))?;
-    // It has sent its result, and has nothing more to do.
-    let _ = thread.join();
-    let measured = measured.map_err(|error| match error {
+    let driven = driven.map_err(|error| match error {
         RunError::Machine(error) => machine(error),
         RunError::Plan(error) => plan::report(&error),
     })?;
-    Ok((measured, acted, events))
-}
-
-/// What cannot be fetched is missing in the report, which says nothing of failovers then.
-async fn take_events(here: Option<&Here>, seen: &mut u64, events: &mut Vec<Event>) {
-    let Some(here) = here else { return };
-    if let Ok(more) = here.client.events(*seen, Duration::ZERO).await {
-        *seen = more.last;
-        events.extend(more.events);
-    }
+    undo_faults(here, &driven.acted, ui).await;
+    Ok(driven)
 }
 
 /// A fault that was put in for this load ends with it.

@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+/// The cookies of all virtual users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Jars(pub(super) Vec<Jar>);
+
 /// Name and value of each cookie, in the order in which they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Jar {

@@ -10,6 +10,7 @@
 
 mod answer;
 mod client;
+mod drive;
 mod failover;
 mod jar;
 mod pacer;
@@ -17,8 +18,11 @@ mod plan;
 mod report;
 mod run;
 mod tally;
+mod verbs;
 
 pub use answer::{Answer, Failure};
+pub use drive::{Driven, Seen, drive};
+pub use jar::Jars;
 pub use plan::{
     Beat, DEFAULT_FOR, DEFAULT_RPS, DEFAULT_TIMEOUT, MOST_CONNECTIONS, Plan, PlanError, Sample,
     Target,
@@ -26,3 +30,4 @@ pub use plan::{
 pub use report::{Acted, ErrorLimit, Limits, report};
 pub use run::{Control, Live, Measured, RunError, run};
 pub use tally::Tally;
+pub use verbs::{Caller, Verb};

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use super::jar::Jars;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Uri, header};
@@ -34,8 +35,14 @@ pub struct Plan {
     pub lasts: Duration,
     /// A request that takes longer has failed.
     pub timeout: Duration,
+    /// So many requests at most; `None`: as many as fit into the time.
+    pub requests: Option<u64>,
+    /// What each virtual user sends once before anything else: a login. It is not counted.
+    pub opening: Option<Sample>,
     /// Virtual users, who take turns: each has its own cookies. 0: nobody keeps cookies.
     pub users: usize,
+    /// The cookies that they have already, from an earlier load.
+    pub jars: Jars,
 }
 
 /// When requests are sent.
@@ -56,13 +63,16 @@ impl Plan {
         }
     }
 
-    /// So many requests will have been due at its end; `None` in a closed loop.
+    /// So many requests will have been due at its end; `None` where nobody can tell.
     pub fn total(&self) -> Option<u64> {
         match self.beat {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             // a count, and never less than 0
-            Beat::Open(rps) => Some((rps * self.lasts.as_secs_f64()).round() as u64),
-            Beat::Closed => None,
+            Beat::Open(rps) => {
+                let fit = (rps * self.lasts.as_secs_f64()).round() as u64;
+                Some(self.requests.map_or(fit, |most| most.min(fit)))
+            }
+            Beat::Closed => self.requests,
         }
     }
 
@@ -348,6 +358,9 @@ mod tests {
             lasts: Duration::from_millis(1500),
             timeout: DEFAULT_TIMEOUT,
             users: 0,
+            requests: None,
+            opening: None,
+            jars: Jars::default(),
         };
         assert_eq!(plan.total(), Some(300));
         assert_eq!(plan.due(0), Duration::ZERO);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::drive::Driven;
 use super::failover::failovers;
 use super::plan::{Beat, Plan};
-use super::run::Measured;
 use super::tally::Tally;
 use crate::wire::{
-    Event, LoadAction, LoadBackend, LoadEvenness, LoadLatency, LoadLimit, LoadReport, LoadTimeline,
+    LoadAction, LoadBackend, LoadEvenness, LoadLatency, LoadLimit, LoadReport, LoadTimeline,
     VERSION,
 };
 
@@ -55,18 +55,13 @@ impl std::fmt::Display for ErrorLimit {
     }
 }
 
-/// The whole of it. `events` are those of the running lbdev since the load began.
-pub fn report(
-    plan: &Plan,
-    measured: &Measured,
-    events: &[Event],
-    actions: &[Acted],
-    limits: &Limits,
-) -> LoadReport {
+/// The whole of it.
+pub fn report(plan: &Plan, driven: &Driven, limits: &Limits) -> LoadReport {
+    let (measured, actions) = (&driven.measured, &driven.acted);
     let tally = &measured.tally;
     let since_1970 = measured.began.duration_since(std::time::UNIX_EPOCH);
     let began_ms = since_1970.unwrap_or_default().as_secs_f64() * 1e3;
-    let failovers = failovers(events, began_ms, tally);
+    let failovers = failovers(&driven.events, began_ms, tally);
     let lasted = measured.lasted.as_secs_f64();
     let answered: u64 = tally.by_backend.iter().map(|of| of.len()).sum();
     let backends = tally.backends.iter().zip(&tally.by_backend);

@@ -8,13 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
+use hyper::HeaderMap;
 use hyper::header::SET_COOKIE;
 use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 
 use super::answer::{Answer, Failure};
 use super::client::{Connection, Lost, Said};
-use super::jar::Jar;
+use super::jar::{Jar, Jars};
 use super::pacer::Pacer;
 use super::plan::{Beat, FINEST, Parts, Plan, PlanError};
 use super::tally::{Tally, micros, note};
@@ -87,6 +88,8 @@ pub struct Measured {
     pub tally: Tally,
     /// Connections that were made.
     pub connections: u64,
+    /// The cookies that virtual users have by now.
+    pub jars: Jars,
 }
 
 /// A request that is due.
@@ -110,6 +113,8 @@ struct Run {
     began: Instant,
     tally: RefCell<Tally>,
     jars: RefCell<Vec<Jar>>,
+    /// Which users have sent what they send first.
+    opened: RefCell<Vec<bool>>,
     /// Who has nothing to do; the one that had something last comes first, so that no more are used than are needed.
     idle: RefCell<Vec<Rc<Desk>>>,
     /// What is due, and has no connection.
@@ -124,6 +129,8 @@ struct Run {
     over: Cell<bool>,
     /// One has ended, and nothing more is to be sent.
     ended: Notify,
+    /// In a closed loop: as many as were wanted have been sent.
+    all_sent: Notify,
 }
 
 /// Does what is planned, to its end or until it is stopped.
@@ -144,7 +151,12 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Measured, RunError> {
         parts,
         began: Instant::now(),
         tally: RefCell::new(Tally::new(plan.lasts, plan.rps())),
-        jars: RefCell::new(vec![Jar::default(); plan.users]),
+        jars: RefCell::new({
+            let mut jars = plan.jars.0.clone();
+            jars.resize(plan.users, Jar::default());
+            jars
+        }),
+        opened: RefCell::new(vec![plan.opening.is_none(); plan.users]),
         idle: RefCell::default(),
         waiting: RefCell::default(),
         open: Cell::default(),
@@ -152,6 +164,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Measured, RunError> {
         workers: Cell::default(),
         over: Cell::default(),
         ended: Notify::new(),
+        all_sent: Notify::new(),
         plan: plan.clone(),
     });
     let tasks = LocalSet::new();
@@ -165,6 +178,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Measured, RunError> {
         stopped,
         tally,
         connections,
+        jars: Jars(run.jars.take()),
     })
 }
 
@@ -208,7 +222,11 @@ async fn lead(run: &Rc<Run>, control: &Control) -> Result<(Duration, bool), RunE
         let rung = async {
             match (&pacer, end) {
                 (Some(pacer), _) => pacer.rung().await,
-                (None, Some(end)) => tokio::time::sleep_until(end.into()).await,
+                (None, Some(end)) => {
+                    let all_sent = run.all_sent.notified();
+                    // Both are the end.
+                    let _ = tokio::time::timeout_at(end.into(), all_sent).await;
+                }
                 (None, None) => std::future::pending().await,
             }
         };
@@ -228,9 +246,10 @@ async fn lead(run: &Rc<Run>, control: &Control) -> Result<(Duration, bool), RunE
     }
     drop(pacer);
     run.over.set(true);
-    let lasted = match was_stopped {
-        true => run.began.elapsed().min(run.plan.lasts),
-        false => run.plan.lasts,
+    let whole = run.plan.requests.is_none() && !was_stopped;
+    let lasted = match whole {
+        true => run.plan.lasts,
+        false => run.began.elapsed().min(run.plan.lasts),
     };
     if was_stopped {
         let dropped = run.waiting.take().len() as u64;
@@ -297,10 +316,15 @@ impl Run {
     async fn next(&self, desk: &Rc<Desk>) -> Option<Job> {
         if self.plan.beat == Beat::Closed {
             let now = self.now();
-            if self.over.get() || now >= self.plan.lasts {
+            let number = self.tally.borrow().requests + self.open.get();
+            let all = self.plan.total().is_some_and(|total| number >= total);
+            if all {
+                // Whoever waits for the end of the time need not any more.
+                self.all_sent.notify_one();
+            }
+            if all || self.over.get() || now >= self.plan.lasts {
                 return None;
             }
-            let number = self.tally.borrow().requests + self.open.get();
             self.open.set(self.open.get() + 1);
             return Some(Job { number, due: now });
         }
@@ -379,6 +403,12 @@ impl Run {
                     new
                 }
             };
+            if let Some(user) = user {
+                let lost = self.open_for(user, &mut one).await;
+                if let Some(lost) = lost {
+                    return Err(lost);
+                }
+            }
             *sent = self.now();
             match one.ask(parts, cookies()).await {
                 Err(lost) if lost.unsent => {}
@@ -388,6 +418,37 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Sends what this user sends first, if it has not yet.
+    async fn open_for(&self, user: usize, connection: &mut Connection) -> Option<Lost> {
+        let opening = self.plan.opening.as_ref()?;
+        if std::mem::replace(&mut self.opened.borrow_mut()[user], true) {
+            return None;
+        }
+        let parts = match opening.parts(&self.plan.target, user as u64) {
+            Ok(parts) => parts,
+            Err(_) => return Some(Failure::Unsent.into()),
+        };
+        let cookies = self.jars.borrow()[user].header();
+        match connection.ask(&parts, cookies).await {
+            Ok(said) => {
+                self.keep_cookies(user, &said.head);
+                None
+            }
+            Err(lost) => {
+                self.opened.borrow_mut()[user] = false;
+                Some(lost)
+            }
+        }
+    }
+
+    fn keep_cookies(&self, user: usize, head: &HeaderMap) {
+        let mut jars = self.jars.borrow_mut();
+        let lines = head.get_all(SET_COOKIE).iter();
+        lines
+            .filter_map(|line| line.to_str().ok())
+            .for_each(|line| jars[user].set(line));
     }
 
     fn count(
@@ -428,11 +489,7 @@ impl Run {
         tally.add(answer, bytes);
         drop(tally);
         if let (Some(user), Some(head)) = (user, &head) {
-            let mut jars = self.jars.borrow_mut();
-            let lines = head.get_all(SET_COOKIE).iter();
-            lines
-                .filter_map(|line| line.to_str().ok())
-                .for_each(|line| jars[user].set(line));
+            self.keep_cookies(user, head);
         }
     }
 

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::units::{count, took};
 use super::{Paint, Ui};
-use crate::load::{Acted, Beat, Live, Plan};
+use crate::load::{Acted, Beat, Live, Plan, Seen};
 use crate::wire::{LoadFailover, LoadLatency, LoadReport};
 
 /// Heights of a bar.
@@ -59,8 +59,15 @@ impl Meter {
         }
     }
 
-    /// Shows it as it is now.
-    pub fn show(&self, live: &Live) {
+    /// Shows what is seen now.
+    pub fn show(&self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Live(live) => self.live(live),
+            Seen::Acted(acted) => self.acted(acted),
+        }
+    }
+
+    fn live(&self, live: &Live) {
         let Some(bar) = &self.bar else { return };
         let position = u64::try_from(live.elapsed.min(self.lasts).as_millis());
         bar.set_position(position.unwrap_or(u64::MAX));
@@ -68,7 +75,7 @@ impl Meter {
     }
 
     /// A verb in the middle has ended.
-    pub fn acted(&self, acted: &Acted) {
+    fn acted(&self, acted: &Acted) {
         let line = acted_line(acted, self.ui.err);
         match &self.bar {
             Some(bar) => bar.suspend(|| self.ui.progress(&line)),

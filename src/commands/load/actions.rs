@@ -1,30 +1,13 @@
-//! Verbs of lbdev that are run in the middle of a load, each at its time.
+//! The verbs that are to be run in the middle of a load, as they were typed.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::process::Command;
-use tokio::task::JoinSet;
-
-use crate::cli::{self, Place, Task, Verb};
+use crate::cli::{self, Task, Verb};
 use crate::error::Report;
-use crate::load::Acted;
-
-/// A verb that takes longer than this is cut short at the end of the load.
-const LAST_WAIT: Duration = Duration::from_secs(10);
-/// So many of its lines are kept.
-const LINES: usize = 20;
-
-/// A verb and its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Planned {
-    at: Duration,
-    line: String,
-    words: Vec<String>,
-}
+use crate::load;
 
 /// Reads times and verbs; what cannot be is told before anything is sent.
-pub(super) fn read(typed: &[(String, String)], lasts: Duration) -> Result<Vec<Planned>, Report> {
+pub(super) fn read(typed: &[(String, String)], lasts: Duration) -> Result<Vec<load::Verb>, Report> {
     let mut all = Vec::new();
     for (time, line) in typed {
         let wrong = |why: String| {
@@ -71,7 +54,7 @@ pub(super) fn read(typed: &[(String, String)], lasts: Duration) -> Result<Vec<Pl
         if let Verb::Task(Task::Fault { what, .. }) = &invocation.verb {
             crate::commands::read_fault(what)?;
         }
-        all.push(Planned {
+        all.push(load::Verb {
             at,
             line: line.clone(),
             words,
@@ -79,100 +62,6 @@ pub(super) fn read(typed: &[(String, String)], lasts: Duration) -> Result<Vec<Pl
     }
     all.sort_by_key(|one| one.at);
     Ok(all)
-}
-
-/// The verbs of a load that has begun.
-pub(super) struct Actions {
-    running: JoinSet<Acted>,
-    done: Vec<Acted>,
-}
-
-impl Actions {
-    /// Runs each at its time from now.
-    pub(super) fn start(place: &Place, planned: Vec<Planned>) -> Self {
-        let began = Instant::now();
-        let mut running = JoinSet::new();
-        for one in planned {
-            let mut global: Vec<String> = Vec::new();
-            if let Some(project) = &place.project {
-                global.extend(["--project".to_owned(), project.clone()]);
-            }
-            let dir = place.dir.clone();
-            running.spawn(async move {
-                tokio::time::sleep_until((began + one.at).into()).await;
-                perform(began, one, &global, &dir).await
-            });
-        }
-        Self {
-            running,
-            done: Vec::new(),
-        }
-    }
-
-    /// The next one that has ended; pending for ever where there is none left.
-    pub(super) async fn next(&mut self) -> Option<Acted> {
-        match self.running.join_next().await {
-            Some(Ok(acted)) => {
-                self.done.push(acted.clone());
-                Some(acted)
-            }
-            Some(Err(_)) => None,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// What has not begun will not.
-    pub(super) fn stop(&mut self) {
-        self.running.abort_all();
-    }
-
-    /// Waits for those that run, not for ever; gives all, in the order of their times.
-    pub(super) async fn end(mut self) -> Vec<Acted> {
-        let rest = async {
-            while let Some(ended) = self.running.join_next().await {
-                if let Ok(acted) = ended {
-                    self.done.push(acted);
-                }
-            }
-        };
-        // What is not done by then is cut short.
-        let _ = tokio::time::timeout(LAST_WAIT, rest).await;
-        self.done.sort_by_key(|acted| acted.at);
-        self.done
-    }
-}
-
-async fn perform(began: Instant, one: Planned, global: &[String], dir: &std::path::Path) -> Acted {
-    let at = began.elapsed();
-    let output = async {
-        let program = std::env::current_exe()?;
-        Command::new(program)
-            .args(["--color", "never"])
-            .args(global)
-            .args(&one.words)
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-    };
-    let output = output.await;
-    let (exit, lines) = match output {
-        Ok(output) => {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.push_str(&String::from_utf8_lossy(&output.stderr));
-            let lines = text.lines().take(LINES).map(str::to_owned).collect();
-            (output.status.code(), lines)
-        }
-        Err(error) => (None, vec![error.to_string()]),
-    };
-    Acted {
-        at,
-        command: one.line,
-        exit,
-        took: began.elapsed() - at,
-        output: lines,
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::LoadOptions;
 use crate::error::Report;
-use crate::load::{Beat, DEFAULT_RPS, MOST_CONNECTIONS, Plan, PlanError, Sample, Target};
+use crate::load::{Beat, DEFAULT_RPS, Jars, MOST_CONNECTIONS, Plan, PlanError, Sample, Target};
 
 /// A body is at most so long: each request has one of its own.
 const BODY: u64 = 16 << 20;
@@ -89,6 +89,9 @@ pub(super) fn plan(options: &LoadOptions, here: Option<&str>) -> Result<Plan, Re
         lasts: options.lasts,
         timeout: options.timeout.max(Duration::from_millis(1)),
         users: options.users,
+        requests: None,
+        opening: None,
+        jars: Jars::default(),
     })
 }
 
