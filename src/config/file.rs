@@ -44,6 +44,15 @@ fn syntax(error: &toml::de::Error, text: &str) -> Problem {
     Problem::Syntax { message, instead }
 }
 
+/// What TOML's reader found.
+pub(super) fn syntax_faults(errors: &[toml::de::Error], text: &str) -> Vec<Fault> {
+    let fault = |error: &toml::de::Error| Fault {
+        at: Where::File(error.span().unwrap_or(0..0)),
+        problem: syntax(error, text),
+    };
+    errors.iter().map(fault).collect()
+}
+
 /// What a file may hold: reading, without a file.
 pub(super) fn describe() -> Keys {
     let (nothing, sink, keys) = (DeTable::new(), Sink::default(), Keys::default());
@@ -65,11 +74,7 @@ pub(super) fn read(text: &str, lookup: Lookup<'_>) -> (Draft, Vec<Fault>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What a broken syntax left over would only be told wrong things about.
-        let fault = |error: toml::de::Error| Fault {
-            at: Where::File(error.span().unwrap_or(0..0)),
-            problem: syntax(&error, text),
-        };
-        return (Draft::default(), errors.into_iter().map(fault).collect());
+        return (Draft::default(), syntax_faults(&errors, text));
     }
     let sink = Sink::default();
     let top = Table::new("the file", root.get_ref(), &sink);

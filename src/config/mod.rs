@@ -15,6 +15,7 @@ mod init;
 #[cfg(feature = "internals")]
 pub(crate) mod internals;
 mod json;
+pub mod lab;
 mod live;
 mod more;
 mod needs;

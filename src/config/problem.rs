@@ -58,6 +58,10 @@ pub(super) enum Problem {
         table: String,
         like: Option<String>,
     },
+    #[error("`{key}` is missing in {table}")]
+    Missing { key: &'static str, table: String },
+    #[error("{what}")]
+    Lab { what: String, hint: Option<String> },
     #[error("`{key}` must be {wanted}, not {found}")]
     WrongType {
         key: String,
@@ -309,6 +313,7 @@ impl Problem {
             Problem::Syntax { instead, .. } => {
                 (instead.as_ref()).map(|instead| format!("write `{instead}`"))
             }
+            Problem::Lab { hint, .. } => hint.clone(),
             Problem::NeedsWatch { .. } => Some("add one: `watch = [\"**/*.py\"]`".into()),
             Problem::ReadyNeedsPort { .. } => Some(
                 "write `ready = \"log:TEXT\"` with a text that it writes when it is ready".into(),

@@ -312,6 +312,63 @@ impl<'a> Table<'a> {
         self.as_table(key, key, value)
     }
 
+    /// A list of tables, `[[key]]`.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<At<Table<'a>>> {
+        let Some(found) = self.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(entries) = found.get_ref() else {
+            self.wrong_type(key, found, "a list of tables");
+            return Vec::new();
+        };
+        let tables = entries.iter().filter_map(|entry| {
+            let table = self.as_table(key, key, entry)?;
+            Some(At {
+                value: Table {
+                    name: format!("[[{key}]]"),
+                    ..table.value
+                },
+                at: table.at,
+            })
+        });
+        tables.collect()
+    }
+
+    /// A text of one or many lines that says something.
+    pub(super) fn text(&self, key: &'static str) -> Option<At<String>> {
+        self.parsed(key, "a text", |text| match text.trim().is_empty() {
+            true => Err(ValueError::Blank),
+            false => Ok(text.to_owned()),
+        })
+    }
+
+    /// A number, or a text that becomes one when its time comes.
+    pub(super) fn number_or_text(&self, key: &'static str) -> Option<At<String>> {
+        let value = self.get(key)?;
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => {
+                self.wrong_type(key, value, "a number, or a text that becomes one");
+                return None;
+            }
+        };
+        Some(At {
+            value: text,
+            at: place(value),
+        })
+    }
+
+    /// The same `value` of `key`; where the key is not there at all, that is a fault of the table that begins `at`.
+    pub(super) fn needed<T>(&self, key: &'static str, at: &Where, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.entries.contains_key(key) {
+            let table = self.name.clone();
+            self.fault(at.clone(), Problem::Missing { key, table });
+        }
+        value
+    }
+
     /// A value that should be a table.
     pub(super) fn as_table(
         &self,

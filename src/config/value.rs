@@ -77,6 +77,10 @@ pub(super) enum ValueError {
         "`{text}` is not a field of a request; write for example `X-User` or `X-User:alice`, without spaces"
     )]
     Field { text: String },
+    #[error("it says nothing")]
+    Blank,
+    #[error("`{text}` is not {wanted}")]
+    Shape { text: String, wanted: &'static str },
     #[error("`{text}` is not a status that an answer can have; write for example `503`")]
     FaultStatus { text: String },
     #[error(

@@ -17,7 +17,7 @@ use super::answer::{Answer, Failure};
 use super::client::{Connection, Lost, Said};
 use super::jar::{Jar, Jars};
 use super::pacer::Pacer;
-use super::plan::{Beat, FINEST, Parts, Plan, PlanError};
+use super::plan::{Beat, EARLY, EARLY_UP_TO, FINEST, Parts, Plan, PlanError};
 use super::tally::{Tally, micros, note};
 
 /// Whoever looks on is told so often how far it is.
@@ -210,7 +210,15 @@ async fn lead(run: &Rc<Run>, control: &Control) -> Result<(Duration, bool), RunE
     let (pacer, end) = match run.plan.beat {
         Beat::Open(rps) => {
             let interval = Duration::from_secs_f64(1.0 / rps).max(FINEST);
-            (Some(Pacer::start(run.began, interval)?), None)
+            let early = match rps <= EARLY_UP_TO {
+                true => EARLY,
+                false => Duration::ZERO,
+            };
+            let first = (run.began + interval).checked_sub(early);
+            (
+                Some(Pacer::start(first.unwrap_or(run.began), interval)?),
+                None,
+            )
         }
         Beat::Closed => {
             (0..run.plan.connections).for_each(|_| run.hire(None));
@@ -218,6 +226,10 @@ async fn lead(run: &Rc<Run>, control: &Control) -> Result<(Duration, bool), RunE
         }
     };
     let mut next = 0;
+    // The first one is due now.
+    if pacer.is_some() {
+        run.send_what_is_due(&mut next);
+    }
     loop {
         let rung = async {
             match (&pacer, end) {
@@ -237,6 +249,7 @@ async fn lead(run: &Rc<Run>, control: &Control) -> Result<(Duration, bool), RunE
                 break;
             }
             () = rung => {
+                run.until_due(next).await;
                 if pacer.is_none() || run.send_what_is_due(&mut next) {
                     break;
                 }
@@ -280,6 +293,17 @@ struct Recent {
 impl Run {
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// Waits awake for what is due in a moment.
+    async fn until_due(&self, next: u64) {
+        let due = self.plan.due(next);
+        while let left = due.saturating_sub(self.now())
+            && !left.is_zero()
+            && left <= EARLY
+        {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// True when all was due that will be.
