@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
-//! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`], [`load`] | the running parts |
+//! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`], [`load`], [`lab`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`] | the resources they share |
 //! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
 //! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
@@ -145,6 +145,7 @@ pub mod instance;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+pub mod lab;
 pub mod load;
 pub mod pool;
 pub mod probe;

@@ -33,7 +33,7 @@ use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::{self, Folder};
 use crate::ui::{self, Ui};
-use crate::{commands, demo, process, tomcat};
+use crate::{commands, demo, lab, process, tomcat};
 
 /// The first word of a command line that runs in the background: what `up -d` starts.
 const BACKGROUND: &str = "__background";
@@ -45,6 +45,7 @@ pub fn main() -> ExitCode {
         process::hidden(args)
             .or_else(|| demo::hidden(args))
             .or_else(|| tomcat::hidden(args))
+            .or_else(|| lab::hidden(args))
     });
     if let Some(code) = hidden {
         return code;

@@ -9,8 +9,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::complete;
 use super::values::{
-    connections, duration, errors, method, port, rate, replicas, signal, since, some_time, threads,
-    users,
+    connections, duration, errors, method, port, rate, replicas, signal, since, some_time, student,
+    threads, users,
 };
 use crate::backend::Signal;
 use crate::load::ErrorLimit;
@@ -292,6 +292,34 @@ pub(super) enum Typed {
         /// Also write a page with plots
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
+    },
+    /// Do a lesson that checks itself: predict, watch, and see what was measured
+    #[command(
+        override_usage = "lbdev lab [OPTIONS] <NAME>...\n       lbdev lab list\n       lbdev lab hint [NAME]\n       lbdev lab show <NAME>\n       lbdev lab grade [OPTIONS] <FILE>...",
+        after_help = "A lab runs an lbdev of its own on ports of its own: what runs already is left alone. The project's folder `labs`\nmay hold more of them; `lbdev lab show fair` prints one to begin with.\n\nExamples:\n  lbdev lab list\n  lbdev lab failover\n  lbdev lab failover --app .               with this project's server\n  lbdev lab failover --student s123        numbers of one's own, and a result file\n  lbdev lab fair failover --auto           no questions, for scripts\n  lbdev lab grade 'results/*.json' --roster class.csv --csv > grades.csv\n\nExit codes: 0 all checks held (or what a lab needs is not installed), 1 some did not"
+    )]
+    Lab {
+        /// Which labs; or `list`, `hint`, `show`, `grade`
+        #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(complete::labs))]
+        words: Vec<String>,
+        /// Ask nothing
+        #[arg(long)]
+        auto: bool,
+        /// With the server of the project in DIR, where the lab can
+        #[arg(long, value_name = "DIR")]
+        app: Option<PathBuf>,
+        /// Numbers that belong to this name, and a result file
+        #[arg(long, value_name = "ID", value_parser = student)]
+        student: Option<String>,
+        /// Break the lesson on purpose, to see that its checks find it
+        #[arg(long, conflicts_with = "student")]
+        broken: bool,
+        /// Of `grade`: who should have results, a CSV file with a column `student`
+        #[arg(long, value_name = "FILE")]
+        roster: Option<PathBuf>,
+        /// Of `grade`: CSV instead of a table
+        #[arg(long)]
+        csv: bool,
     },
     /// Show what happened: changes of state, requests that another backend answered, and why
     #[command(

@@ -15,6 +15,7 @@ use crate::config::{FAULT_KEYS, LIVE_KEYS, WEIGHT_KEY};
 use crate::control::Client;
 use crate::error::CODES;
 use crate::instance;
+use crate::lab::Library;
 use crate::wire::Status;
 
 /// The variable by which a shell says that it asks.
@@ -123,6 +124,15 @@ pub(super) fn faults(typed: &OsStr) -> Vec<CompletionCandidate> {
         key => format!("{key}="),
     });
     fitting(words.chain(["off".to_owned()]), &typed.to_string_lossy())
+}
+
+/// Labs, and what else `lab` does.
+pub(super) fn labs(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let library = Library::of(&here);
+    let labs = library.all().map(|(name, _)| name.to_owned());
+    let words = ["list", "hint", "show", "grade"].map(str::to_owned);
+    fitting(labs.chain(words), &typed.to_string_lossy())
 }
 
 /// What can be explained.

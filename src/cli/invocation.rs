@@ -141,6 +141,8 @@ pub enum Task {
         /// Only so many of the last.
         last: Option<usize>,
     },
+    /// Lessons that check themselves.
+    Lab(Box<LabOptions>),
     /// Send requests, and measure what becomes of them.
     Load(Box<LoadOptions>),
     /// The live screen.
@@ -220,6 +222,25 @@ pub struct UpOptions {
     pub raw_logs: bool,
     /// `run`: what runs when all backends are ready, and ends everything when it ends.
     pub then: Option<Vec<OsString>>,
+}
+
+/// `lab`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabOptions {
+    /// Names of labs, or `list`, `hint`, `show`, `grade` and what follows.
+    pub words: Vec<String>,
+    /// Nobody is asked.
+    pub auto: bool,
+    /// The project whose server is used.
+    pub app: Option<PathBuf>,
+    /// Whose numbers.
+    pub student: Option<String>,
+    /// The lesson is broken on purpose.
+    pub broken: bool,
+    /// Who should have results.
+    pub roster: Option<PathBuf>,
+    /// CSV instead of a table.
+    pub csv: bool,
 }
 
 /// `load`.

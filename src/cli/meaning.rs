@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::args::{Args, Color, Page, Running, Shape, Source, Typed};
-use super::invocation::{Invocation, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb};
+use super::invocation::{
+    Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb,
+};
 use crate::config::request::Request;
 use crate::load::Limits;
 use crate::ui::ColorChoice;
@@ -113,6 +115,23 @@ impl Args {
                 what,
             }),
             Typed::Events { follow, last } => Verb::Task(Task::Events { follow, last }),
+            Typed::Lab {
+                words,
+                auto,
+                app,
+                student,
+                broken,
+                roster,
+                csv,
+            } => Verb::Task(Task::Lab(Box::new(LabOptions {
+                words,
+                auto,
+                app: app.map(|app| super::absolute(dir, Some(&app))),
+                student,
+                broken,
+                roster: roster.map(|file| dir.join(file)),
+                csv,
+            }))),
             Typed::Load {
                 urls,
                 rps,

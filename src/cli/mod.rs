@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 pub use complete::{asked as completions_asked, registration};
-pub use invocation::{Invocation, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb};
+pub use invocation::{
+    Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb,
+};
 pub use man::page as man_page;
 
 use crate::error::Report;

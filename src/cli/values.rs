@@ -95,6 +95,15 @@ pub(super) fn method(typed: &str) -> Result<String, String> {
     }
 }
 
+/// A student's name or number.
+pub(super) fn student(typed: &str) -> Result<String, String> {
+    let name = typed.trim();
+    match !name.is_empty() && name.len() <= 100 && !name.chars().any(char::is_control) {
+        true => Ok(name.to_owned()),
+        false => Err("want a name or a number".to_owned()),
+    }
+}
+
 /// `0.1%`, `5`.
 pub(super) fn errors(typed: &str) -> Result<ErrorLimit, String> {
     let typed = typed.trim();

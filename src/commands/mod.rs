@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod fault;
 mod freeze;
+mod lab;
 mod left_over;
 mod load;
 mod logs;
@@ -74,6 +75,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Set { words } => block_on(set::set(place, &words, ui)),
         Task::Fault { target, what } => block_on(fault::fault(place, &target, &what, ui)),
         Task::Events { follow, last } => block_on(events::events(place, follow, last, ui)),
+        Task::Lab(options) => return lab::lab(place, &options, ui),
         Task::Load(options) => return load::load(place, &options, ui),
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),

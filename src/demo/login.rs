@@ -1,6 +1,7 @@
 //! `/login`: sessions kept in one process's memory, so that everybody sees why that does not survive a balancer.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Incoming;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::body::{self, Body};
 use super::form::Fields;
+use super::orders::shared_folder;
 use super::page::{self, Refusal};
 use super::site::Site;
 
@@ -20,9 +22,16 @@ const SESSIONS_LIMIT: usize = 10_000;
 /// Letters of a name.
 const NAME_LIMIT: usize = 60;
 
+/// The variable that has sessions kept where all processes read them, in the folder of [`SHARED`](super::orders::SHARED).
+const STORE: &str = "DEMO_SESSIONS";
+
 /// Who is logged in to this process.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<Memory>);
+pub(super) struct Sessions {
+    memory: Mutex<Memory>,
+    /// Where they are instead, if all processes share them.
+    store: Option<PathBuf>,
+}
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -31,9 +40,32 @@ struct Memory {
 }
 
 impl Sessions {
+    /// In memory, unless the environment says otherwise.
+    pub(super) fn from_environment() -> Self {
+        let shared = std::env::var(STORE).is_ok_and(|store| store == "shared");
+        Self {
+            memory: Mutex::default(),
+            store: shared_folder().filter(|_| shared),
+        }
+    }
+
+    /// The file of a session. A name that is none of ours has none.
+    fn file(&self, id: &str) -> Option<PathBuf> {
+        let plain = id
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let store = self.store.as_ref().filter(|_| plain && !id.is_empty())?;
+        Some(store.join(format!("session-{id}")))
+    }
+
     fn open(&self, name: String) -> String {
         let id = Uuid::new_v4().to_string();
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = self.file(&id) {
+            // One that cannot be written is not known to anybody, which is what everybody then sees.
+            let _ = std::fs::write(file, name);
+            return id;
+        }
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.order.len() >= SESSIONS_LIMIT
             && let Some(oldest) = memory.order.pop_front()
         {
@@ -45,12 +77,19 @@ impl Sessions {
     }
 
     fn name(&self, id: &str) -> Option<String> {
-        let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.store.is_some() {
+            return std::fs::read_to_string(self.file(id)?).ok();
+        }
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.names.get(id).cloned()
     }
 
     fn close(&self, id: &str) {
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = self.file(id) {
+            // One that is gone is closed.
+            let _ = std::fs::remove_file(file);
+        }
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.names.remove(id);
         memory.order.retain(|other| other != id);
     }
@@ -91,6 +130,21 @@ pub(super) fn show(site: &Site, headers: &HeaderMap) -> Response<Body> {
     };
     let values = [("title", title.as_str()), ("explained", explained.as_str())];
     page::page(site, StatusCode::OK, &title, page::LOGIN, &values)
+}
+
+/// 200 for whoever this process knows, 401 for everybody else: for programs.
+pub(super) fn who(site: &Site, headers: &HeaderMap) -> Response<Body> {
+    let name = cookie(headers).and_then(|id| site.sessions.name(id));
+    match name {
+        Some(name) => page::text(
+            StatusCode::OK,
+            format!("port {} knows you: {name}", site.port),
+        ),
+        None => page::text(
+            StatusCode::UNAUTHORIZED,
+            format!("port {} does not know you", site.port),
+        ),
+    }
 }
 
 /// The form came back: opens a session in this process.

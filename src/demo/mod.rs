@@ -11,6 +11,7 @@ mod echo;
 mod files;
 mod form;
 mod login;
+mod orders;
 mod page;
 mod server;
 mod site;
@@ -18,6 +19,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod websocket;
+mod work;
 
 use std::convert::Infallible;
 use std::ffi::OsString;

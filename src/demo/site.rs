@@ -15,7 +15,8 @@ use super::counter::{self, Counter};
 use super::form::{self, Fields, Format};
 use super::login::{self, Sessions};
 use super::page::{self, Refusal};
-use super::{crash, echo, stream, websocket};
+use super::work::{self, Slots};
+use super::{crash, echo, orders, stream, websocket};
 
 /// The longest body of `/bytes/N`: 10 GiB.
 const BYTES_LIMIT: u64 = 10 << 30;
@@ -36,7 +37,10 @@ pub(super) struct Site {
     pub(super) log: fn(&str),
     /// Ends the process at once. Tests put something gentler here.
     pub(super) die: Box<dyn Fn() + Send + Sync>,
-    since: Instant,
+    /// Places for work.
+    pub(super) slots: Slots,
+    /// Since when it runs.
+    pub(super) since: Instant,
     answered: AtomicU64,
 }
 
@@ -52,10 +56,11 @@ impl Site {
             port,
             index,
             pid: std::process::id(),
-            sessions: Sessions::default(),
+            sessions: Sessions::from_environment(),
             counter: Counter::default(),
             log,
             die,
+            slots: Slots::from_environment(),
             since: Instant::now(),
             answered: AtomicU64::new(0),
         }
@@ -84,6 +89,10 @@ enum Route<'a> {
     Login,
     Logout,
     Counter,
+    Me,
+    Orders,
+    Work,
+    Cold,
     Env,
     Health,
     Icon,
@@ -102,6 +111,10 @@ impl<'a> Route<'a> {
             "/login" => Route::Login,
             "/logout" => Route::Logout,
             "/counter" => Route::Counter,
+            "/me" => Route::Me,
+            "/orders" => Route::Orders,
+            "/work" => Route::Work,
+            "/cold" => Route::Cold,
             "/env" => Route::Env,
             "/health" => Route::Health,
             "/favicon.ico" => Route::Icon,
@@ -118,13 +131,21 @@ impl<'a> Route<'a> {
     /// What it answers to, as the value of `Allow`; `None` is anything.
     fn methods(&self) -> Option<&'static str> {
         match self {
-            Route::Slow | Route::Status(_) | Route::Echo | Route::Crash => None,
-            Route::Login | Route::Logout | Route::Counter => Some("GET, HEAD, POST"),
+            Route::Slow
+            | Route::Status(_)
+            | Route::Echo
+            | Route::Crash
+            | Route::Work
+            | Route::Cold => None,
+            Route::Login | Route::Logout | Route::Counter | Route::Orders => {
+                Some("GET, HEAD, POST")
+            }
             Route::Home
             | Route::Stream
             | Route::WebSocket
             | Route::Chat
             | Route::Bytes(_)
+            | Route::Me
             | Route::Env
             | Route::Health
             | Route::Icon => Some("GET, HEAD"),
@@ -172,6 +193,7 @@ async fn dispatch(
         Route::Crash => crash::answer(site, &request).await,
         Route::Login if posted => login::enter(site, request).await,
         Route::Counter if posted => counter::commit(site, request).await,
+        Route::Orders if posted => orders::add(site, request).await,
         Route::WebSocket if websocket::asked(&request) => websocket::accept(site, &mut request),
         Route::WebSocket | Route::Chat => {
             head(request).await;
@@ -193,6 +215,10 @@ async fn dispatch(
         }
         Route::Login => Ok(login::show(site, &head(request).await.headers)),
         Route::Logout => Ok(login::leave(site, &head(request).await.headers)),
+        Route::Me => Ok(login::who(site, &head(request).await.headers)),
+        Route::Orders => orders::show(&head(request).await),
+        Route::Work => work::work(site, &head(request).await).await,
+        Route::Cold => work::cold(site, &head(request).await).await,
         Route::Counter => Ok(counter::show(site, &head(request).await)),
         Route::Env => Ok(env(form::accepts(&head(request).await.headers))),
         Route::Health => {

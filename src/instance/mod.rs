@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use find::{Found, all_running, find, folder_of, left_over, running, running_demo};
 pub use lock::Lock;
 pub use os::identity;
-pub use place::{Folder, home, tilde};
+pub use place::{Folder, home, labs_folder, tilde};
 
 use crate::error::{Exit, Report};
 

@@ -131,6 +131,14 @@ fn state_root_of(xdg: Option<OsString>, platform: Option<PathBuf>) -> Option<Pat
     Some(xdg.or(platform)?.join("lbdev"))
 }
 
+/// Where labs have their folders while they run.
+///
+/// # Errors
+/// When nobody knows where state goes.
+pub fn labs_folder() -> Result<PathBuf, InstanceError> {
+    Ok(state_root()?.join("labs"))
+}
+
 /// A folder's one name, without links.
 pub(super) fn canonical(dir: &Path) -> Result<PathBuf, InstanceError> {
     let no_folder = |source| InstanceError::NoFolder {

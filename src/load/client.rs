@@ -23,6 +23,8 @@ pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// It has answered before: the server may close it at any moment.
     used: bool,
+    /// So much of each body is kept.
+    pub(super) keep: usize,
 }
 
 /// What of an answer counts.
@@ -32,6 +34,8 @@ pub(super) struct Said {
     pub(super) head: HeaderMap,
     /// Bytes of the body.
     pub(super) length: u64,
+    /// The first of them, as many as were to be kept.
+    pub(super) body: Vec<u8>,
 }
 
 /// A request came to nothing.
@@ -86,6 +90,7 @@ impl Connection {
             return Ok(Self {
                 sender,
                 used: false,
+                keep: 0,
             });
         }
         Err(last)
@@ -121,16 +126,22 @@ impl Connection {
             unsent: used && error.is_canceled(),
             ..of(&error).into()
         })?;
-        read(response).await
+        read(response, self.keep).await
     }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Said, Lost> {
+async fn read(response: Response<Incoming>, keep: usize) -> Result<Said, Lost> {
     let (head, mut body) = response.into_parts();
     let mut length = 0;
+    let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => length += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Ok(frame) => {
+                let data = frame.data_ref().map_or(&[][..], |data| &data[..]);
+                length += data.len() as u64;
+                let room = keep.saturating_sub(kept.len()).min(data.len());
+                kept.extend_from_slice(&data[..room]);
+            }
             Err(_) => {
                 return Err(Lost {
                     failure: Failure::Cut,
@@ -144,6 +155,7 @@ async fn read(response: Response<Incoming>) -> Result<Said, Lost> {
         status: head.status.as_u16(),
         head: head.headers,
         length,
+        body: kept,
     })
 }
 

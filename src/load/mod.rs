@@ -9,6 +9,7 @@
 //! millisecond.
 
 mod answer;
+mod ask;
 mod client;
 mod drive;
 mod failover;
@@ -21,6 +22,7 @@ mod tally;
 mod verbs;
 
 pub use answer::{Answer, Failure};
+pub use ask::{Whole, ask};
 pub use drive::{Driven, Seen, drive};
 pub use jar::Jars;
 pub use plan::{

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod events;
 pub mod explained;
 mod keys;
+pub mod lab;
 pub mod lines;
 pub mod load;
 pub mod ls;

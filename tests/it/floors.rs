@@ -21,6 +21,7 @@ const FLOORS: [&[&str]; 6] = [
         "demo",
         "tomcat",
         "load",
+        "lab",
     ],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
@@ -45,8 +46,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("windows_sys", &["process::os"]),
     ("winapi_util", &["process::os", "instance::os"]),
     ("hmac", &["proxy::sticky"]),
-    ("sha2", &["proxy::sticky"]),
-    ("minijinja", &["ui", "lab"]),
+    ("sha2", &["proxy::sticky", "lab"]),
+    ("minijinja", &["ui", "lab", "config::lab"]),
+    ("csv", &["lab::grade", "ui"]),
 ];
 
 fn repository() -> &'static Path {
