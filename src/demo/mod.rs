@@ -27,6 +27,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -123,6 +124,7 @@ fn options(
 
 fn demo(port: u16) -> Result<Infallible, DemoError> {
     runtime()?.block_on(async {
+        tokio::time::sleep(boot()).await;
         let (listener, port) = server::listen(port).await?;
         let site = Arc::new(site::Site::new(
             port,
@@ -134,6 +136,13 @@ fn demo(port: u16) -> Result<Infallible, DemoError> {
         let handler = move |request| site::answer(Arc::clone(&site), request);
         Ok(server::serve(listener, handler).await)
     })
+}
+
+/// So many milliseconds pass before it listens, as real servers take them to load their code.
+fn boot() -> Duration {
+    let said = std::env::var("DEMO_BOOT_MS").ok();
+    let ms = said.and_then(|text| text.parse().ok()).unwrap_or(0);
+    Duration::from_millis(ms)
 }
 
 fn files(port: u16, dir: PathBuf) -> Result<Infallible, DemoError> {

@@ -36,10 +36,11 @@ impl Slots {
     }
 }
 
-/// Waits in line for a place, then takes `ms` in it. Whoever has stopped waiting meanwhile is worked for all the same: a thread
+/// Waits in line for a place, then takes `ms` in it. Where that is not done after `patience`, the answer is a 503. Whoever has stopped waiting meanwhile is worked for all the same: a thread
 /// that runs a query does not know that nobody reads the answer any more.
 pub(super) async fn work(site: &Arc<Site>, parts: &Parts) -> Result<Response<Body>, Refusal> {
-    let time = Fields::query(&parts.uri).millis("ms", 20)?;
+    let query = Fields::query(&parts.uri);
+    let (time, patience) = (query.millis("ms", 20)?, query.millis("patience", 0)?);
     let (done, answer) = oneshot::channel();
     let slots = Arc::clone(&site.slots.0);
     tokio::spawn(async move {
@@ -49,8 +50,14 @@ pub(super) async fn work(site: &Arc<Site>, parts: &Parts) -> Result<Response<Bod
         drop(place);
         let _ = done.send(());
     });
-    // The task always answers.
-    let _ = answer.await;
+    let waited = match patience {
+        Duration::ZERO => answer.await.is_ok(),
+        patience => tokio::time::timeout(patience, answer).await.is_ok(),
+    };
+    if !waited {
+        let text = format!("port {} is too busy, and works on", site.port);
+        return Ok(page::text(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
     let text = format!(
         "port {} has done {} ms of work",
         site.port,
