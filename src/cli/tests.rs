@@ -353,6 +353,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
       fault        Put a fault into what goes to backends: the balancer does it, their processes know
                    nothing
       load         Send requests at set times; see who answers, how late, and what a failover costs
+      lab          Do a lesson that checks itself: predict, watch, and see what was measured
       events       Show what happened: changes of state, requests that another backend answered, and why
       top          Watch the traffic move, live; kill, freeze, drain and slow backends by key
       logs         Show what the backends wrote, also after `down`

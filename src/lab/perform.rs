@@ -418,6 +418,22 @@ async fn run(setting: &Setting, verb: &Template, audience: &mut dyn Audience) ->
     Ok(())
 }
 
+/// Numbers with three digits after the point: more would be noise, and would not be read back the same everywhere.
+fn rounded(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let rounded = number.as_f64().map(|number| (number * 1e3).round() / 1e3);
+            rounded.map_or(Value::Null, Value::from)
+        }
+        Value::Array(all) => all.iter().map(rounded).collect(),
+        Value::Object(all) => {
+            let pairs = all.iter().map(|(key, value)| (key.clone(), rounded(value)));
+            Value::Object(pairs.collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// What a result file keeps of a measurement.
 fn brief(value: &Value) -> Value {
     const KEYS: [&str; 15] = [
@@ -439,7 +455,7 @@ fn brief(value: &Value) -> Value {
     ];
     let kept = KEYS.iter().filter_map(|key| {
         let value = value.get(*key)?;
-        Some(((*key).to_owned(), value.clone()))
+        Some(((*key).to_owned(), rounded(value)))
     });
     Value::Object(kept.collect())
 }

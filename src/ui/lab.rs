@@ -55,7 +55,7 @@ pub fn opening(lab: &Lab, about: &str, width: Option<usize>, paint: Paint) -> St
 
 /// The question and its choices, numbered.
 pub fn question(question: &str, choices: &[String], width: Option<usize>, paint: Paint) -> String {
-    let mut text = format!("{}", paint.strong(&paragraph(question, width)));
+    let mut text = format!("\n{}", paint.strong(&paragraph(question, width)));
     for (place, choice) in choices.iter().enumerate() {
         text.push_str(&format!("  {}  {choice}\n", place + 1));
     }
@@ -90,7 +90,7 @@ pub fn verdict(
     width: Option<usize>,
     paint: Paint,
 ) -> String {
-    let mut text = String::new();
+    let mut text = "\n".to_owned();
     for verdict in &done.verdicts {
         let mark = match verdict.held {
             true => paint.good("✓"),

@@ -8,17 +8,34 @@ use std::time::Duration;
 use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::units::{count, took};
+use super::units::{count, plural, took};
 use super::{Paint, Ui};
 use crate::load::{Acted, Beat, Live, Plan, Seen};
 use crate::wire::{LoadFailover, LoadLatency, LoadReport};
 
 /// Heights of a bar.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// A plot of fewer parts shows nothing.
+const FEW: usize = 6;
 /// Columns of a plot where there is room.
 const COLUMNS: usize = 60;
 /// Nothing.
 const NONE: char = '·';
+
+/// What is about to be sent, for how long.
+fn plan_words(plan: &Plan) -> String {
+    let rate = match plan.beat {
+        Beat::Open(rps) => format!("{} requests a second", number(rps)),
+        Beat::Closed => format!(
+            "{}, each with one request after the other",
+            plural(plan.connections, "connection", "connections")
+        ),
+    };
+    match plan.requests {
+        Some(requests) => format!("{} requests, {rate}", count(requests)),
+        None => format!("{rate} for {}", took(plan.lasts)),
+    }
+}
 
 /// The line that shows how far a load is. Only on a terminal; verbs in the middle are told anywhere.
 #[derive(Debug)]
@@ -31,17 +48,9 @@ pub struct Meter {
 impl Meter {
     /// Of a load that begins.
     pub fn new(ui: Ui, plan: &Plan) -> Self {
-        let rate = match plan.beat {
-            Beat::Open(rps) => format!("{} requests a second", number(rps)),
-            Beat::Closed => format!(
-                "{} connections, one request after the other",
-                plan.connections
-            ),
-        };
         ui.progress(&format!(
-            "{} for {} to http://{}",
-            rate,
-            took(plan.lasts),
+            "{} to http://{}",
+            plan_words(plan),
             plan.target.authority
         ));
         let bar = (ui.err_terminal && !ui.json).then(|| {
@@ -268,8 +277,8 @@ fn lateness(report: &LoadReport) -> Option<String> {
 fn plot(report: &LoadReport, width: Option<usize>, paint: Paint) -> Vec<String> {
     let time = &report.timeline;
     let parts = time.requests.len();
-    if parts == 0 {
-        return Vec::new();
+    if parts < FEW {
+        return shares(report, width);
     }
     let names: Vec<&str> = report.backends.iter().map(|one| short(&one.id)).collect();
     let label = names
@@ -318,6 +327,30 @@ fn plot(report: &LoadReport, width: Option<usize>, paint: Paint) -> Vec<String> 
     let top = took(Duration::try_from_secs_f64(highest / 1e3).unwrap_or_default());
     lines.push(row("p99", &bars(&p99, highest), &format!("≤ {top}")));
     lines
+}
+
+/// Of a load that was over in a moment: who answered how much.
+fn shares(report: &LoadReport, width: Option<usize>) -> Vec<String> {
+    let most = report.backends.iter().map(|one| one.requests).max();
+    let most = most.unwrap_or(0).max(1);
+    let columns = width
+        .map_or(COLUMNS, |width| width.saturating_sub(20).max(10))
+        .min(COLUMNS);
+    let row = |one: &crate::wire::LoadBackend| {
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
+        let length = (one.requests as f64 / most as f64 * columns as f64).round() as usize;
+        format!(
+            "  {:6}  {} {}",
+            short(&one.id),
+            "█".repeat(length),
+            count(one.requests)
+        )
+    };
+    report.backends.iter().map(row).collect()
 }
 
 /// The ends of `columns` groups of `parts`.

@@ -50,6 +50,7 @@ mod floors;
 mod freeze;
 mod hosts;
 mod json;
+mod labs;
 mod left_behind;
 mod lines;
 mod load_verb;

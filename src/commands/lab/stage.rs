@@ -67,7 +67,8 @@ impl Stage {
 impl Audience for Stage {
     fn say(&mut self, text: &str) {
         if !self.ui.json {
-            self.ui.out(&words::paragraph(text, self.ui.width()));
+            self.ui
+                .out(&format!("\n{}", words::paragraph(text, self.ui.width())));
         }
     }
 
