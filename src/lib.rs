@@ -40,6 +40,9 @@
 //! | **incident** | a request that was not answered at its first try, or not at all |
 //! | **sample** | requests that are kept to be looked at: all while they are few, of a flood some, and all that had trouble |
 //! | **journal** ([`control::Journal`]) | the last events, and who was in which state during the last minute |
+//! | **due** | when a request of a load was to be sent; its latency begins there, whenever it was sent |
+//! | **sample** (of a load) | one kind of request among those that take turns |
+//! | **set-up** (of a lab) | the `lbdev.toml` that the lab's own lbdev runs with |
 //! | **drain** | no new requests, those in flight finish; by itself it is about requests only, and holds until `undrain` |
 //! | **stop / kill / freeze** | drain, then TERM, then KILL / KILL now / the process hangs, but its port accepts |
 //!
@@ -90,6 +93,16 @@
 //! for (an end, another set-up, a terminal) is not there. The page is TypeScript (`src/dashboard/web`), built into `src/dashboard/assets`
 //! and embedded. It reads one stream (`control::feed`): a snapshot, then what changes, from one producer for all who read; a reader that
 //! is too slow is let go, and nobody waits for it. What the page draws comes from counters, not from the sample of requests.
+//!
+//! # Load, and lessons
+//!
+//! [`load`] sends requests at times that were set beforehand, on a thread of its own; latency counts from those times
+//! ([`load::Plan`], [`load::drive`]). What was measured is one document ([`wire::LoadReport`]), from which the text, the page and the
+//! exit code are made. What became of backends comes from the events of the running lbdev, held against the load's own answers.
+//!
+//! A lab is a file ([`config::lab`]) with every name in it checked when it is read; [`lab`] does what it says with an lbdev of its
+//! own, which is a child that ends with it ([`lab::HOLD`]). Texts and checks are filled in with what was measured, by the same rules.
+//! Result files are drawn, written and graded there too.
 //!
 //! # Messages
 //!

@@ -75,8 +75,8 @@ pub fn report(plan: &Plan, driven: &Driven, limits: &Limits) -> LoadReport {
         })
         .collect();
     let mut order: Vec<usize> = (0..backends.len()).collect();
-    order.sort_by(|&a, &b| natural(&backends[a].id).cmp(&natural(&backends[b].id)));
-    backends.sort_by(|a, b| natural(&a.id).cmp(&natural(&b.id)));
+    order.sort_by_key(|&place| natural(&backends[place].id));
+    backends.sort_by_key(|one| natural(&one.id));
     let first = actions
         .iter()
         .map(|action| action.at.as_secs_f64())

@@ -162,7 +162,7 @@ pub(super) fn next(about: &About, paint: Paint) -> String {
         && about.managed > 1
     {
         text.push_str(&format!(
-            "  {arrow} try        lbdev kill {first}   ·   lbdev top\n"
+            "  {arrow} try        lbdev kill {first}   ·   lbdev top   ·   lbdev lab failover\n"
         ));
     }
     if about.managed > 0 && !about.demo {
@@ -236,7 +236,7 @@ mod tests {
 
           ➜ app        http://mysite.localhost:8080/
           ➜ dashboard  http://127.0.0.1:8090/   lbdev open
-          ➜ try        lbdev kill 8000   ·   lbdev top
+          ➜ try        lbdev kill 8000   ·   lbdev top   ·   lbdev lab failover
           ➜ edit       lbdev restart all --rolling  takes up what you saved
 
         lbdev: ready http://localhost:8080 (4/4)

@@ -75,7 +75,7 @@ fn up_and_its_keys_at_80_by_24() {
 
       ➜ app        http://demo.localhost:P8080/
       ➜ dashboard  http://127.0.0.1:P8090/   o opens it
-      ➜ try        lbdev kill P0000   ·   lbdev top
+      ➜ try        lbdev kill P0000   ·   lbdev top   ·   lbdev lab failover
 
     lbdev: ready http://localhost:P8080 (4/4)
 

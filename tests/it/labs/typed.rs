@@ -154,7 +154,12 @@ fn what_cannot_be_done() {
     lbdev
         .run(&["lab", "fair", "--auto", "--app", "."])
         .fails(2, "LB002");
-    lbdev.run(&["lab", "fair", "--json"]).fails(2, "LB021");
+    let json = lbdev.run(&["lab", "fair", "--json"]);
+    assert_eq!(
+        json.json()["error"]["code"],
+        "LB021",
+        "nobody can be asked in JSON"
+    );
     // Nobody is there to be asked.
     lbdev
         .run(&["lab", "fair"])
