@@ -296,7 +296,7 @@ pub(super) enum Typed {
     /// Do a lesson that checks itself: predict, watch, and see what was measured
     #[command(
         override_usage = "lbdev lab [OPTIONS] <NAME>...\n       lbdev lab list\n       lbdev lab hint [NAME]\n       lbdev lab show <NAME>\n       lbdev lab grade [OPTIONS] <FILE>...",
-        after_help = "A lab runs an lbdev of its own on ports of its own: what runs already is left alone. The project's folder `labs`\nmay hold more of them; `lbdev lab show fair` prints one to begin with.\n\nExamples:\n  lbdev lab list\n  lbdev lab failover\n  lbdev lab failover --app .               with this project's server\n  lbdev lab failover --student s123        numbers of one's own, and a result file\n  lbdev lab fair failover --auto           no questions, for scripts\n  lbdev lab grade 'results/*.json' --roster class.csv --csv > grades.csv\n\nExit codes: 0 all checks held (or what a lab needs is not installed), 1 some did not"
+        after_help = "A lab runs an lbdev of its own on ports of its own: what runs already is left alone. The folder\n`labs` of a project may hold more of them; `lbdev lab show fair` prints one to begin with.\n\nExamples:\n  lbdev lab list\n  lbdev lab failover\n  lbdev lab failover --app .               with this project's server\n  lbdev lab failover --student s123        numbers of one's own, and a result file\n  lbdev lab fair failover --auto           no questions, for scripts\n  lbdev lab grade 'results/*.json' --roster class.csv --csv > grades.csv\n\nExit codes: 0 all checks held (or what a lab needs is not installed), 1 some did not"
     )]
     Lab {
         /// Which labs; or `list`, `hint`, `show`, `grade`
