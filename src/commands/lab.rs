@@ -15,7 +15,7 @@ use crate::shutdown::{Level, Shutdown};
 use crate::ui::Ui;
 use crate::ui::lab as words;
 
-use stage::Stage;
+use stage::{Stage, Typed};
 
 /// The exit code of what Ctrl-C cut short.
 const INTERRUPTED: u8 = 130;
@@ -116,14 +116,18 @@ async fn all(
         vec![Report::failed("LB008", message).hint("run it again")]
     })?;
     let mut code = 0;
+    let mut typed = Typed::new();
     for lab in labs {
         let name = lab.name.clone();
         if let Some(program) = missing(&lab) {
-            ui.out(&words::skipped(&name, program, ui.out));
+            match ui.json {
+                true => ui.json(&words::skipped_json(&name, program)),
+                false => ui.out(&words::skipped(&name, program, ui.out)),
+            }
             continue;
         }
         let done = tokio::select! {
-            done = one(place, lab, options, &shutdown, ui) => done,
+            done = one(place, lab, options, &mut typed, &shutdown, ui) => done,
             _ = shutdown.reached(Level::Force) => std::process::exit(i32::from(INTERRUPTED)),
         };
         match done.map_err(|report| vec![report])? {
@@ -139,6 +143,7 @@ async fn one(
     place: &Place,
     lab: Lab,
     options: &LabOptions,
+    typed: &mut Typed,
     shutdown: &Shutdown,
     ui: &Ui,
 ) -> Result<u8, Report> {
@@ -171,7 +176,7 @@ async fn one(
     let file = student.map(|student| place.dir.join(file_name(&lab.name, student)));
     write(&mut record, file.as_deref())?;
     if !options.auto {
-        let Some(predicted) = stage::ask(&lab, shutdown, ui).await? else {
+        let Some(predicted) = stage::ask(&lab, typed, shutdown, ui).await? else {
             return Ok(INTERRUPTED);
         };
         record.predicted = Some(predicted + 1);

@@ -127,6 +127,11 @@ pub fn skipped(name: &str, program: &str, paint: Paint) -> String {
     )
 }
 
+/// The same for programs.
+pub fn skipped_json(name: &str, program: &str) -> Value {
+    json!({ "version": VERSION, "lab": name, "state": "skipped", "needs": program })
+}
+
 /// All labs, a line each.
 pub fn list(
     labs: &[Lab],

@@ -304,6 +304,10 @@ fn a_job_in_the_background_leaves_the_keys_alone() {
     });
     assert!(asked, "{}", window.screen());
     window.presses("Escape");
+    // An escape that is followed at once would be the beginning of another key.
+    window.wait_for("the question is gone", |screen| {
+        !screen.contains("kill which?")
+    });
     window.presses("C-z");
     window.wait("Stopped");
     assert_eq!(window.output("stty -g"), before);

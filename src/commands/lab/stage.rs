@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::config::lab::Lab;
 use crate::error::Report;
 use crate::lab::Audience;
@@ -11,23 +13,47 @@ use crate::ui::load::{Meter, text};
 use crate::ui::{Ui, lab as words};
 use crate::wire::LoadReport;
 
+/// The lines that somebody types. One for all labs: who waits for a line takes the next one.
+pub(super) struct Typed {
+    lines: Option<UnboundedReceiver<String>>,
+}
+
+impl Typed {
+    /// Nothing is read before somebody is asked.
+    pub(super) fn new() -> Self {
+        Self { lines: None }
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        let lines = self.lines.get_or_insert_with(|| {
+            let (lines, typed) = tokio::sync::mpsc::unbounded_channel();
+            // It may wait for a line for ever; the process ends all the same.
+            std::thread::spawn(move || {
+                for line in std::io::stdin().lock().lines() {
+                    let Ok(line) = line else { return };
+                    if lines.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+            typed
+        });
+        lines.recv().await
+    }
+}
+
 /// Asks which choice somebody predicts: its place. `None`: they want to stop.
-pub(super) async fn ask(lab: &Lab, shutdown: &Shutdown, ui: &Ui) -> Result<Option<usize>, Report> {
-    let (lines, mut typed) = tokio::sync::mpsc::unbounded_channel();
-    // It may wait for a line for ever; the process ends all the same.
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if lines.send(line).is_err() {
-                return;
-            }
-        }
-    });
+pub(super) async fn ask(
+    lab: &Lab,
+    typed: &mut Typed,
+    shutdown: &Shutdown,
+    ui: &Ui,
+) -> Result<Option<usize>, Report> {
     let mut hints = lab.hints.iter().cycle();
     loop {
         ui.progress(&words::prompt(lab.choices.len(), !lab.hints.is_empty()));
         let line = tokio::select! {
-            line = typed.recv() => line,
+            line = typed.next() => line,
             _ = shutdown.reached(Level::Drain) => return Ok(None),
         };
         let Some(line) = line else {

@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::harness::Lbdev;
 use crate::http;
 use crate::need::{self, Chromium};
-use crate::wait::{s, until};
+use crate::wait::{holds_within, s, until};
 
 use super::in_flight;
 
@@ -51,6 +51,19 @@ fn up() -> Result<Option<Lbdev>> {
     Ok(Some(lbdev))
 }
 
+/// Changes the text, and sees it. Vite's watcher drops a change that comes within 50 ms after another one of the same file, also
+/// without a balancer: then it is written again.
+fn change(lbdev: &Lbdev, browser: &Browser, to: &str) -> Result<()> {
+    let seen = || browser.text().is_ok_and(|text| text.contains(to));
+    for _ in 0..5 {
+        lbdev.write("text.js", &text(to));
+        if holds_within(s(4), seen) {
+            return Ok(());
+        }
+    }
+    browser.wait_text(to)
+}
+
 /// Opens the page under this host's name, changes the project, and sees the changes on the same page.
 fn changes_are_seen(lbdev: &Lbdev, chromium: &Chromium, host: &str) -> Result<()> {
     let browser = Browser::start(chromium)?;
@@ -60,8 +73,7 @@ fn changes_are_seen(lbdev: &Lbdev, chromium: &Chromium, host: &str) -> Result<()
     until(s(20), "the WebSocket is open", || in_flight(lbdev) == 1);
     browser.script("window.mark = 'this very page'")?;
 
-    lbdev.write("text.js", &text("the second text"));
-    browser.wait_text("the second text")?;
+    change(lbdev, &browser, "the second text")?;
     lbdev.write("style.css", "h1 { color: rgb(4, 5, 6) }\n");
     let color = || browser.script("return getComputedStyle(document.querySelector('h1')).color");
     until(s(20), "the new colour shows", || {
@@ -73,8 +85,7 @@ fn changes_are_seen(lbdev: &Lbdev, chromium: &Chromium, host: &str) -> Result<()
         "it was reloaded"
     );
     // As it was, and Vite has taken it up: a page that is opened before that would show the old text, and hear of nothing.
-    lbdev.write("text.js", &text("the first text"));
-    browser.wait_text("the first text")?;
+    change(lbdev, &browser, "the first text")?;
     lbdev.write("style.css", "h1 { color: rgb(1, 2, 3) }\n");
     until(s(20), "the first colour shows", || {
         color().is_ok_and(|color| color == "rgb(1, 2, 3)")
