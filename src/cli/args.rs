@@ -250,7 +250,7 @@ pub(super) enum Typed {
     /// Send requests at set times; see who answers, how late, and what a failover costs
     #[command(
         override_usage = "lbdev load [OPTIONS] [URL]...",
-        after_help = "Latency counts from the moment a request was due, so that a stall is not hidden by what was not sent meanwhile.\nA status from 400 on is a failure.\n\nExamples:\n  lbdev load\n  lbdev load --rps 200 --for 30s --at 10s 'kill 8000' --at 20s 'start 8000'\n  lbdev load /api --connections 8           each sends the next when the one before was answered\n  lbdev load http://localhost:8081/ --html report.html\n  lbdev load --max-errors 0.1% --max-p99 50ms    exit code 1 where that does not hold\n  lbdev load /orders -X POST -d 'order={n}' --users 20"
+        after_help = "Latency counts from the moment a request was due, so that a stall is not hidden by what was not sent meanwhile.\nA status from 400 on is a failure; so is a verb of --at that fails.\n\nExamples:\n  lbdev load\n  lbdev load --rps 200 --for 30s --at 10s 'kill 8000' --at 20s 'start 8000'\n  lbdev load /api --connections 8           each sends the next when the one before was answered\n  lbdev load http://localhost:8081/ --html report.html\n  lbdev load --max-errors 0.1% --max-p99 50ms    exit code 1 where that does not hold\n  lbdev load /orders -X POST -d 'order={n}' --users 20"
     )]
     Load {
         /// Where to: paths of the running project, or an address; several take turns

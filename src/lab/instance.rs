@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::control::client::Client;
 use crate::error::Report;
-use crate::instance;
+use crate::instance::{self, Folder};
 
 /// The subcommand that ends when its input does.
 pub const HOLD: &str = "__hold";
@@ -25,6 +25,8 @@ const HELD: &str = "held";
 const PATIENCE: Duration = Duration::from_secs(90);
 /// So long may an orderly end take.
 const END: Duration = Duration::from_secs(30);
+/// A folder of a lab that is older is nobody's.
+const OLD: Duration = Duration::from_secs(24 * 3600);
 /// Ports in a row: the balancer's, and as many backends as a lab may want.
 const BLOCK: u16 = 10;
 /// Below what systems give to outgoing connections, above what programs listen on by habit.
@@ -63,6 +65,7 @@ impl Place {
     /// A folder of its own for `lab`, with the files that labs need.
     pub(super) fn new(lab: &str) -> Result<Self, Report> {
         let root = instance::labs_folder().map_err(Report::from)?;
+        forget_old(&root);
         let dir = root.join(format!("{lab}-{}", std::process::id()));
         let made = std::fs::create_dir_all(dir.join("shared"));
         let files = || super::library::FILES.iter();
@@ -83,6 +86,26 @@ impl Place {
     /// Where backends of a lab keep what they share.
     pub(super) fn shared(&self) -> PathBuf {
         self.dir.join("shared")
+    }
+}
+
+/// What labs have left that were ended so hard that they could not clean up: after a day nobody is at it any more.
+fn forget_old(root: &Path) {
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let about = entry.metadata().ok().filter(std::fs::Metadata::is_dir);
+        let age = about.and_then(|about| about.modified().ok()?.elapsed().ok());
+        if age.is_none_or(|age| age < OLD) {
+            continue;
+        }
+        let folder = Folder::of(&entry.path()).ok();
+        if folder.as_ref().is_some_and(Folder::is_locked) {
+            continue;
+        }
+        // What cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(entry.path());
+        if let Some(folder) = folder {
+            let _ = std::fs::remove_dir_all(folder.path());
+        }
     }
 }
 

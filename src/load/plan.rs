@@ -116,7 +116,7 @@ impl Sample {
         }
     }
 
-    /// Reads `NAME: VALUE` or `NAME=VALUE`… as `curl -H` does.
+    /// Reads `NAME: VALUE`, as `curl -H` does.
     ///
     /// # Errors
     /// When it is no field.

@@ -174,9 +174,16 @@ pub fn text(report: &LoadReport, width: Option<usize>, paint: Paint) -> String {
             true => String::new(),
             false => format!(", until {:.1} s", even.until_s),
         };
+        let (least, most) = (
+            format!("{:.1}", even.least_pct),
+            format!("{:.1}", even.most_pct),
+        );
+        let share = match least == most {
+            true => most,
+            false => format!("{least} to {most}"),
+        };
         line(format!(
-            "evenness  each backend had {:.1} to {:.1} % of the requests{until}",
-            even.least_pct, even.most_pct
+            "evenness  each backend had {share} % of the requests{until}"
         ));
     }
     for limit in &report.limits {

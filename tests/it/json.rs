@@ -65,6 +65,16 @@ fn each_verb_against_a_running_instance() {
         (vec!["explain"], "codes"),
         (vec!["explain", "LB001"], "explain"),
         (vec!["open", "--print"], "open"),
+        (
+            vec!["load", "--for", "500ms", "--at", "100ms", "drain web"],
+            "load",
+        ),
+        (vec!["lab", "list"], "labs"),
+        (
+            vec!["lab", "post-twice", "--auto", "--student", "x"],
+            "record",
+        ),
+        (vec!["lab", "grade", "lab-post-twice-x.json"], "grades"),
     ] {
         let mut args = args.clone();
         args.push("--json");
@@ -88,6 +98,8 @@ fn each_verb_against_a_running_instance() {
         (vec!["fault", &a, "latancy=1s"], "LB021", 2),
         (vec!["kil", &a], "LB021", 2),
         (vec!["top"], "LB021", 2),
+        (vec!["load", "--at", "1s", "kil 8000"], "LB021", 2),
+        (vec!["lab", "nothing-like-it"], "LB051", 2),
         (vec!["explain", "LB999"], "LB021", 2),
     ] {
         let mut args = args.clone();
