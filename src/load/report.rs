@@ -125,7 +125,7 @@ pub fn report(plan: &Plan, driven: &Driven, limits: &Limits) -> LoadReport {
         service_ms: latency(&tally.service),
         behind_ms: latency(&tally.behind),
         evenness: evenness(tally, first),
-        timeline: timeline(tally, &order),
+        timeline: timeline(tally, &order, lasted),
         backends,
         actions: actions.iter().map(action).collect(),
         limits: held(tally, limits),
@@ -193,17 +193,26 @@ fn evenness(tally: &Tally, until: f64) -> Option<LoadEvenness> {
     })
 }
 
-fn timeline(tally: &Tally, order: &[usize]) -> LoadTimeline {
-    let parts = &tally.parts;
+/// Parts in which nothing was due any more belong to the time, too.
+fn timeline(tally: &Tally, order: &[usize], lasted: f64) -> LoadTimeline {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is a small count
+    let count = (lasted / tally.width.as_secs_f64() - 1e-9).ceil().max(0.0) as usize;
+    let nothing = super::tally::Part::default();
+    let missing = count.saturating_sub(tally.parts.len());
+    let parts: Vec<&super::tally::Part> = tally
+        .parts
+        .iter()
+        .chain(std::iter::repeat_n(&nothing, missing))
+        .collect();
     let quantile = |quantile: f64| {
-        let of = move |part: &super::tally::Part| {
+        let of = move |part: &&super::tally::Part| {
             let took = part.took.as_ref()?;
             Some(ms(took.value_at_quantile(quantile)))
         };
         parts.iter().map(of).collect()
     };
     let of = |place: &usize| {
-        let of = |part: &super::tally::Part| part.by_backend.get(*place).copied();
+        let of = |part: &&super::tally::Part| part.by_backend.get(*place).copied();
         parts.iter().map(|part| of(part).unwrap_or(0)).collect()
     };
     LoadTimeline {

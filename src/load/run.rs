@@ -537,7 +537,11 @@ impl Run {
             open: self.open.get(),
             p50: at(0.5),
             p99: at(0.99),
-            recent: tally.backends.iter().cloned().zip(new).collect(),
+            recent: {
+                let mut recent: Vec<_> = tally.backends.iter().cloned().zip(new).collect();
+                recent.sort();
+                recent
+            },
         }
     }
 }

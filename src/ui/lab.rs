@@ -76,7 +76,9 @@ pub fn does(what: &str, paint: Paint) -> String {
 /// A verb that was run.
 pub fn ran(verb: &str, said: &[String], paint: Paint) -> String {
     let mut text = format!("{}\n", paint.strong(&format!("$ lbdev {verb}")));
-    for line in said.iter().take(4) {
+    // Notes are for whoever typed it.
+    let said = said.iter().filter(|line| !line.starts_with("note:"));
+    for line in said.take(4) {
         text.push_str(&format!("  {line}\n"));
     }
     text

@@ -8,7 +8,7 @@ use std::time::Duration;
 use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::units::{count, plural, took};
+use super::units::{count, plural};
 use super::{Paint, Ui};
 use crate::load::{Acted, Beat, Live, Plan, Seen};
 use crate::wire::{LoadFailover, LoadLatency, LoadReport};
@@ -27,13 +27,13 @@ fn plan_words(plan: &Plan) -> String {
     let rate = match plan.beat {
         Beat::Open(rps) => format!("{} requests a second", number(rps)),
         Beat::Closed => format!(
-            "{}, each with one request after the other",
+            "{} in a closed loop",
             plural(plan.connections, "connection", "connections")
         ),
     };
     match plan.requests {
         Some(requests) => format!("{} requests, {rate}", count(requests)),
-        None => format!("{rate} for {}", took(plan.lasts)),
+        None => format!("{rate} for {} s", number(plan.lasts.as_secs_f64())),
     }
 }
 
@@ -49,7 +49,7 @@ impl Meter {
     /// Of a load that begins.
     pub fn new(ui: Ui, plan: &Plan) -> Self {
         ui.progress(&format!(
-            "{} to http://{}",
+            "{} → http://{}",
             plan_words(plan),
             plan.target.authority
         ));
@@ -57,7 +57,7 @@ impl Meter {
             let lasts = u64::try_from(plan.lasts.as_millis()).unwrap_or(u64::MAX);
             let bar = ProgressBar::with_draw_target(Some(lasts), ProgressDrawTarget::stderr());
             // It is right, so that the fallback is never seen.
-            let style = ProgressStyle::with_template("{bar:20} {msg}");
+            let style = ProgressStyle::with_template("{bar:12} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
@@ -113,7 +113,7 @@ fn now(live: &Live, paint: Paint) -> String {
         count(live.done)
     );
     if live.done > 0 {
-        let _ = write!(line, " · p50 {} · p99 {}", took(live.p50), took(live.p99));
+        let _ = write!(line, " · p50 {} · p99 {}", span(live.p50), span(live.p99));
     }
     if !live.recent.is_empty() && live.recent.len() <= 8 {
         line.push_str(" · a second:");
@@ -260,7 +260,7 @@ pub fn reason_words(reason: &str) -> String {
 }
 
 fn latency_line(of: &LoadLatency) -> String {
-    let ms = |ms: f64| took(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default());
+    let ms = |ms: f64| span(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default());
     format!(
         "p50 {}   p90 {}   p99 {}   p99.9 {}   max {}",
         ms(of.p50),
@@ -331,7 +331,7 @@ fn plot(report: &LoadReport, width: Option<usize>, paint: Paint) -> Vec<String> 
         })
         .collect();
     let highest = p99.iter().copied().fold(0.0, f64::max);
-    let top = took(Duration::try_from_secs_f64(highest / 1e3).unwrap_or_default());
+    let top = span(Duration::try_from_secs_f64(highest / 1e3).unwrap_or_default());
     lines.push(row("p99", &bars(&p99, highest), &format!("≤ {top}")));
     lines
 }
@@ -437,7 +437,7 @@ fn marks(report: &LoadReport, columns: usize) -> Option<String> {
 }
 
 fn failover_line(one: &LoadFailover) -> String {
-    let ms = |ms: f64| took(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default());
+    let ms = |ms: f64| span(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default());
     let mut text = format!("{} at {:.1} s", short(&one.backend), one.at_s);
     match one.noticed_ms {
         Some(noticed) => {
@@ -469,6 +469,17 @@ fn failover_line(one: &LoadFailover) -> String {
 /// `web:8000` is `8000` to a person.
 fn short(id: &str) -> &str {
     id.rsplit(':').next().unwrap_or(id)
+}
+
+/// A latency with two digits or three: `0.4 ms`, `61 ms`, `212 ms`, `1.51 s`, `12.5 s`.
+fn span(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1e3;
+    match ms {
+        ms if ms < 9.95 => format!("{ms:.1} ms"),
+        ms if ms < 999.5 => format!("{ms:.0} ms"),
+        ms if ms < 9_995.0 => format!("{:.2} s", ms / 1e3),
+        ms => format!("{:.1} s", ms / 1e3),
+    }
 }
 
 /// Whole where it is, else with one or two digits.

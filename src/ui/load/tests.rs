@@ -119,16 +119,16 @@ fn as_it_is_read() {
       ok 5,998   failed 2 (0.03 %)   answered by another backend 3
         1 × status 503
         1 × no answer in time
-      p50 11 ms   p90 19 ms   p99 48 ms   p99.9 60 ms   max 0.2 s
+      p50 11 ms   p90 19 ms   p99 48 ms   p99.9 60 ms   max 212 ms
               0 s            7.5 s          15 s           22.5 s     30 s
                                   ▼                 ▼
       8000    ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄····················▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄     2,000
       8001    ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄████████████████████▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄     3,998
       failed  ····················█·······································         2
-      p99     ▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂█▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂   ≤ 0.2 s
+      p99     ▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂█▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂  ≤ 212 ms
       ▼ 10.0 s  kill 8000  ✗ 8000 killed (SIGKILL, pid 4301)
       ▼ 19.4 s  start 8000  ● 8000 up after 0.6 s
-    failover  8000 at 10.0 s · noticed after 0.4 ms · started after 9.4 s · ready 0.6 s later · back in the rotation after 10 s · first answer 2.0 ms later
+    failover  8000 at 10.0 s · noticed after 0.4 ms · started after 9.40 s · ready 600 ms later · back in the rotation after 10.0 s · first answer 2.0 ms later
     evenness  each backend had 49.9 to 50.1 % of the requests, until 10.0 s
     ✓ max errors 0.1% holds: 0.03%
     ✗ max p99 20 ms is broken: 48.0 ms
@@ -155,7 +155,7 @@ fn narrow_and_without_any_answer() {
               0 s             30 s
       all     ████████████████████     6,000
       failed  ······█·············         2
-      p99     ▂▂▂▂▂▂█▂▂▂▂▂▂▂▂▂▂▂▂▂   ≤ 0.2 s
+      p99     ▂▂▂▂▂▂█▂▂▂▂▂▂▂▂▂▂▂▂▂  ≤ 212 ms
     ");
     report.timeline.requests.clear();
     let lines = text(&report, Some(1), Paint::new(false));
@@ -175,6 +175,19 @@ fn the_line_while_it_runs() {
     };
     insta::assert_snapshot!(now(&live, Paint::new(false)), @"3.2 s · 1,640 done · 2 failed · p50 11 ms · p99 48 ms · a second: 8000 50 8001 51");
     insta::assert_snapshot!(now(&Live::default(), Paint::new(false)), @"0.0 s · 0 done · 0 failed");
+}
+
+#[test]
+fn spans() {
+    for (micros, expected) in [
+        (400, "0.4 ms"),
+        (61_000, "61 ms"),
+        (212_400, "212 ms"),
+        (1_512_000, "1.51 s"),
+        (12_500_000, "12.5 s"),
+    ] {
+        assert_eq!(span(Duration::from_micros(micros)), expected);
+    }
 }
 
 #[test]
