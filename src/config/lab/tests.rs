@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const SMALL: &str = r#"
@@ -163,6 +165,25 @@ fn what_is_wrong_is_said_with_its_place() {
       3 | lesson = 
         |          ^
     "#);
+}
+
+proptest! {
+    /// Whatever is in a file, it is read or refused; and where it is refused, there is a reason.
+    #[test]
+    fn any_change_is_read_or_refused(
+        from in 0..SMALL.len(),
+        length in 0usize..40,
+        text in "[ -~\\n\"{}\\[\\]=]{0,12}",
+    ) {
+        let mut changed = SMALL.as_bytes().to_vec();
+        let to = (from + length).min(changed.len());
+        changed.splice(from..to, text.bytes());
+        let changed = String::from_utf8_lossy(&changed);
+        match read_lab("small", "small.toml", &changed) {
+            Ok(lab) => drop(lab.broken()),
+            Err(reports) => prop_assert!(!reports.is_empty()),
+        }
+    }
 }
 
 #[test]
