@@ -118,7 +118,7 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        // It is put back unless it has done with the body.
+        // It is taken out while both are used, and put back.
         let Some(mut impaired) = this.impaired.take() else {
             return this.poll_content(false, cx);
         };
