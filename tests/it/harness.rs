@@ -275,11 +275,21 @@ impl Lbdev {
     pub fn assert_all_gone(&self) {
         let backends = self.backend_processes();
         assert!(backends.is_empty(), "backends still run: {backends:#?}");
-        for port in self.ports.all() {
-            assert!(ports::is_free(port), "{port} is still taken");
-        }
         let gone = holds_within(s(3), || self.processes().is_empty());
         assert!(gone, "still running: {:#?}", self.processes());
+        let taken = self.taken_ports();
+        assert!(taken.is_empty(), "still taken: {taken:?}");
+    }
+
+    /// Ports of this test on which somebody listens. Linux takes a process that ends its memory, and with it the environment by
+    /// which it is found, before it closes its sockets: they have a moment for that.
+    fn taken_ports(&self) -> Vec<u16> {
+        let taken = || {
+            let ports = self.ports.all();
+            ports.filter(|&port| !ports::is_free(port))
+        };
+        holds_within(s(3), || taken().next().is_none());
+        taken().collect()
     }
 
     /// What the logs and files in the state folder say last, for a failure's text.
@@ -327,11 +337,7 @@ impl Drop for Lbdev {
             kill(process.pid, Signal::KILL);
         }
         holds_within(s(3), || self.processes().is_empty());
-        let taken: Vec<u16> = self
-            .ports
-            .all()
-            .filter(|&port| !ports::is_free(port))
-            .collect();
+        let taken = self.taken_ports();
         if !left.is_empty() || !taken.is_empty() {
             let text = format!("left over by lbdev: processes {left:#?}, ports {taken:?}");
             assert!(failing, "{text}");
