@@ -430,15 +430,22 @@ async fn the_guardian_ends_everything_when_lbdev_is_killed() {
     assert!(!bench.alive().is_empty());
     parent.kill().unwrap();
     parent.wait().unwrap();
-    // The backend is this test's own child, so its end is waited for here.
-    eventually("the backend ends", || backend.try_wait().unwrap().is_some()).await;
-    let mut ended = None;
-    eventually("the guardian goes", || {
-        ended = guardian.try_wait().unwrap();
-        ended.is_some()
+    // The backend is this test's own child, so its end is waited for here. A launcher of another test, in this same process, may
+    // have been faster: it waits for whatever child has ended.
+    eventually("the backend ends", || {
+        backend.try_wait().map_or(true, |ended| ended.is_some())
     })
     .await;
-    assert!(ended.unwrap().success());
+    let mut ended = None;
+    eventually("the guardian goes", || match guardian.try_wait() {
+        Ok(status) => {
+            ended = status;
+            status.is_some()
+        }
+        Err(_) => true,
+    })
+    .await;
+    assert!(ended.is_none_or(|status| status.success()));
     assert_eq!(bench.alive(), [""; 0]);
 }
 
