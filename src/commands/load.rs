@@ -42,7 +42,7 @@ async fn run(place: &Place, options: &LoadOptions, ui: &Ui) -> Result<u8, Report
     let html = options.html.as_deref();
     if let Some(file) = html {
         // What cannot be written is told before minutes have gone by.
-        write(file, "")?;
+        writable(file).map_err(|error| unwritable(file, &error))?;
     }
     // Of another server's load our own events would tell nothing.
     let here = here.filter(|here| here.is_at(&plan.target));
@@ -185,11 +185,19 @@ async fn reach(target: &Target) -> Result<(), Report> {
         .hint("run `lbdev up`, or see with `lbdev status` where it answers"))
 }
 
+/// An earlier page stays until there is another one: the load may be cut short.
+fn writable(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true).open(file).map(drop)
+}
+
 fn write(file: &Path, text: &str) -> Result<(), Report> {
-    std::fs::write(file, text).map_err(|error| {
-        let message = format!("cannot write `{}`: {error}", file.display());
-        Report::failed("LB007", message).hint("say another file with `--html`")
-    })
+    std::fs::write(file, text).map_err(|error| unwritable(file, &error))
+}
+
+fn unwritable(file: &Path, error: &std::io::Error) -> Report {
+    let message = format!("cannot write `{}`: {error}", file.display());
+    Report::failed("LB007", message).hint("say another file with `--html`")
 }
 
 fn machine(error: std::io::Error) -> Report {
@@ -198,4 +206,20 @@ fn machine(error: std::io::Error) -> Report {
         format!("the machine refuses what a load needs: {error}"),
     )
     .hint("raise the limits: `ulimit -n 4096`, or send less: `--connections 50`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_whether_a_file_can_be_written_leaves_it_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.html");
+        writable(&file).unwrap();
+        std::fs::write(&file, "an earlier page").unwrap();
+        writable(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "an earlier page");
+        assert!(writable(&folder.path().join("none/report.html")).is_err());
+    }
 }
