@@ -142,6 +142,14 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("LB050", "nobody answers where the load was to go"),
     ("LB051", "a lab that is not known, or whose file has errors"),
+    (
+        "LB052",
+        "the set-up cannot be written for something else at all",
+    ),
+    (
+        "LB053",
+        "with --strict: something of the set-up would be lost",
+    ),
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),

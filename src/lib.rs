@@ -11,7 +11,7 @@
 //! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
 //! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`], [`load`], [`lab`] | the running parts |
-//! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`] | the resources they share |
+//! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`], [`export`], [`import`] | the resources they share |
 //! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
 //! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
 //!
@@ -153,6 +153,7 @@ pub mod control;
 pub mod dashboard;
 pub mod demo;
 pub mod error;
+pub mod export;
 pub mod history;
 pub mod instance;
 #[cfg(feature = "internals")]

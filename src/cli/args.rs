@@ -13,6 +13,7 @@ use super::values::{
     threads, users,
 };
 use crate::backend::Signal;
+use crate::export;
 use crate::load::ErrorLimit;
 
 const FIRST_MINUTE: &str = "\
@@ -372,6 +373,40 @@ pub(super) enum Typed {
         #[arg(long)]
         schema: bool,
     },
+    /// Write the same set-up for what comes next: nginx, HAProxy, Compose, Kubernetes, …
+    #[command(
+        after_help = "What the file cannot say is named in its head, and here. Nothing of it needs lbdev.\n\nExamples:\n  lbdev export nginx\n  lbdev export haproxy -o haproxy.cfg\n  lbdev export compose -o compose.yaml && lbdev export dockerfile -o Dockerfile\n  lbdev export kubernetes --strict > kubernetes.yaml\n\nExit codes: 0 written, 1 with --strict where something is lost: nothing is written then"
+    )]
+    Export {
+        /// For what
+        #[arg(value_name = "TARGET")]
+        target: ExportTarget,
+        /// Into this file; one that lbdev did not write stays as it is
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Fail where something was set that cannot be said there
+        #[arg(long)]
+        strict: bool,
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Write lbdev.toml from an nginx.conf, or from a Procfile
+    #[command(
+        after_help = "The servers of an upstream become an external service, unless --run says what starts them. What was not\nunderstood is listed with its line.\n\nExamples:\n  lbdev import nginx.conf\n  lbdev import nginx.conf --run '{python} manage.py runserver --noreload {port}'\n  lbdev import Procfile -o -               print it"
+    )]
+    Import {
+        /// An nginx.conf or a Procfile
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Into this file instead of lbdev.toml; - prints it
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The command that starts one server of an upstream; {port} is its port
+        #[arg(long, value_name = "[SERVICE=]CMD")]
+        run: Vec<String>,
+    },
     /// Look for what will go wrong: ports, limits, settings that break behind a balancer
     #[command(
         after_help = "Examples:\n  lbdev doctor\n  lbdev doctor 8000    who has this port\n\nExit codes: 0 nothing was found that keeps it from running, 1 something was"
@@ -438,6 +473,37 @@ impl Shell {
             Shell::Zsh => "zsh",
             Shell::Fish => "fish",
             Shell::Powershell => "powershell",
+        }
+    }
+}
+
+/// What can be written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ExportTarget {
+    Nginx,
+    Haproxy,
+    Apache,
+    Caddy,
+    Compose,
+    Swarm,
+    #[value(alias = "k8s")]
+    Kubernetes,
+    Procfile,
+    Dockerfile,
+}
+
+impl ExportTarget {
+    pub(super) fn meant(self) -> export::Target {
+        match self {
+            Self::Nginx => export::Target::Nginx,
+            Self::Haproxy => export::Target::Haproxy,
+            Self::Apache => export::Target::Apache,
+            Self::Caddy => export::Target::Caddy,
+            Self::Compose => export::Target::Compose,
+            Self::Swarm => export::Target::Swarm,
+            Self::Kubernetes => export::Target::Kubernetes,
+            Self::Procfile => export::Target::Procfile,
+            Self::Dockerfile => export::Target::Dockerfile,
         }
     }
 }

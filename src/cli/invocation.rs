@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::backend::Signal;
 use crate::config::request::Request;
+use crate::export::Target;
 use crate::load::Limits;
 use crate::ui::ColorChoice;
 
@@ -152,6 +153,10 @@ pub enum Task {
         /// Only this port.
         port: Option<u16>,
     },
+    /// The set-up, for something else.
+    Export(Box<ExportOptions>),
+    /// A set-up of something else.
+    Import(Box<ImportOptions>),
     /// What a code means.
     Explain {
         /// Which, as typed; `None` is all.
@@ -270,6 +275,30 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// Where a page of it is to be written.
     pub html: Option<PathBuf>,
+}
+
+/// `export`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportOptions {
+    /// For what.
+    pub target: Target,
+    /// Into which file; `None` is stdout.
+    pub output: Option<PathBuf>,
+    /// Nothing may be lost.
+    pub strict: bool,
+    /// Which set-up.
+    pub request: Request,
+}
+
+/// `import`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// What is read.
+    pub file: PathBuf,
+    /// Where it goes; `None` is `lbdev.toml`, `-` is stdout.
+    pub output: Option<PathBuf>,
+    /// Commands that start servers, as typed: `CMD` or `SERVICE=CMD`.
+    pub run: Vec<String>,
 }
 
 /// `logs`.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::args::{Args, Color, Page, Running, Shape, Source, Typed};
 use super::invocation::{
-    Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb,
+    ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task,
+    UpOptions, Verb,
 };
 use crate::config::request::Request;
 use crate::load::Limits;
@@ -166,6 +167,28 @@ impl Args {
                 },
                 html: html.map(|file| dir.join(file)),
             }))),
+            Typed::Export {
+                target,
+                output,
+                strict,
+                shape,
+                source,
+            } => Verb::Task(Task::Export(Box::new(ExportOptions {
+                target: target.meant(),
+                output: output.map(|file| dir.join(file)),
+                strict,
+                request: source.apply(shape.request(dir)),
+            }))),
+            Typed::Import { file, output, run } => {
+                Verb::Task(Task::Import(Box::new(ImportOptions {
+                    file: dir.join(file),
+                    output: output.map(|file| match file.as_os_str() == "-" {
+                        true => file,
+                        false => dir.join(file),
+                    }),
+                    run,
+                })))
+            }
             Typed::Top => Verb::Task(Task::Top),
             Typed::Doctor { port } => Verb::Task(Task::Doctor { port }),
             Typed::Explain { code } => Verb::Task(Task::Explain { code }),

@@ -15,7 +15,8 @@ use clap::Parser;
 
 pub use complete::{asked as completions_asked, registration};
 pub use invocation::{
-    Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task, UpOptions, Verb,
+    ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task,
+    UpOptions, Verb,
 };
 pub use man::page as man_page;
 

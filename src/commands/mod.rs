@@ -8,8 +8,10 @@ mod down;
 mod drain;
 mod events;
 mod explain;
+mod export;
 mod fault;
 mod freeze;
+mod import;
 mod lab;
 mod left_over;
 mod load;
@@ -79,6 +81,8 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Load(options) => return load::load(place, &options, ui),
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),
+        Task::Export(options) => return export::export(&options, ui),
+        Task::Import(options) => return import::import(place, &options, ui),
         Task::Explain { code } => explain::explain(code.as_deref(), ui),
         Task::Open {
             app: true, print, ..

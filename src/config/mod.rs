@@ -46,7 +46,7 @@ pub use live::{
     LIVE_KEYS, LiveChange, WEIGHT_KEY, read_weight, unknown_of_backend, unknown_setting,
     whole_number,
 };
-pub use more::More;
+pub use more::{Elsewhere, More};
 pub use origins::Origins;
 pub use render::{render, render_with_origins};
 pub use request::Request;

@@ -12,7 +12,9 @@ use source::{Source, Token};
 const FLOORS: [&[&str]; 6] = [
     &["backend", "balance", "history"],
     &["config", "recognise", "error", "wire"],
-    &["pool", "process", "probe", "watch", "instance", "shutdown"],
+    &[
+        "pool", "process", "probe", "watch", "instance", "shutdown", "export", "import",
+    ],
     &[
         "proxy",
         "supervisor",
@@ -47,7 +49,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("winapi_util", &["process::os", "instance::os"]),
     ("hmac", &["proxy::sticky"]),
     ("sha2", &["proxy::sticky", "lab"]),
-    ("minijinja", &["ui", "lab", "config::lab"]),
+    ("minijinja", &["ui", "lab", "config::lab", "export"]),
     ("csv", &["lab::grade", "ui"]),
 ];
 

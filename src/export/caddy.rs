@@ -1,0 +1,50 @@
+//! Caddy 2: <https://caddyserver.com/docs/caddyfile/directives/reverse_proxy>.
+
+use super::fill::fill;
+use super::loss::{Can, Losses};
+use super::model::Model;
+use super::quote::Format;
+use super::{ExportError, Target};
+use crate::balance::Algorithm;
+
+const TEMPLATE: &str = include_str!("../../templates/export/Caddyfile");
+
+pub(super) const CAN: Can = Can {
+    format: Format::Caddy,
+    // `*` is a wildcard, and a path is compared after it was decoded.
+    not_in_paths: &['%', '?', '*', '['],
+    algorithms: &[
+        Algorithm::RoundRobin,
+        Algorithm::LeastConn,
+        Algorithm::RandomTwo,
+        Algorithm::IpHash,
+        Algorithm::Hash,
+    ],
+    instead: "least_conn",
+    hash_keys: |_| true,
+    weights: false,
+    most_weight: u32::MAX,
+    backup: false,
+    max_connections: true,
+    slow_start: false,
+    checks: true,
+    status_range: false,
+    retries: true,
+    retry_statuses: true,
+    non_idempotent: true,
+    queue: true,
+    passive: true,
+    finds_out: "a request that fails (max_fails)",
+    differs: &[
+        "requests that wait ask again every 250 ms (lb_try_interval), and all of their tries together have that time",
+    ],
+};
+
+pub(super) fn text(model: &Model, losses: &mut Losses<'_>) -> Result<String, ExportError> {
+    if model.algorithm == "hash" && model.hash == "cookie" && !model.sticky {
+        losses.differs(
+            "hash_key = \"cookie:…\" is Caddy's own cookie policy: it sets the cookie itself",
+        );
+    }
+    fill(Target::Caddy, CAN.format, TEMPLATE, model.with(losses))
+}
