@@ -150,6 +150,7 @@ pub const CODES: &[(&str, &str)] = &[
         "LB053",
         "with --strict: something of the set-up would be lost",
     ),
+    ("LB054", "nothing in a file of nginx passes requests on"),
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),

@@ -155,6 +155,7 @@ pub mod demo;
 pub mod error;
 pub mod export;
 pub mod history;
+pub mod import;
 pub mod instance;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

@@ -48,9 +48,10 @@ pub use live::{
 };
 pub use more::{Elsewhere, More};
 pub use origins::Origins;
+pub use procfile::{ProcfileLine, procfile_lines};
 pub use render::{render, render_with_origins};
 pub use request::Request;
-pub use resolve::{resolve, resolve_with_origins};
+pub use resolve::{resolve, resolve_text, resolve_with_origins};
 pub use schema::schema;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

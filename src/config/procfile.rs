@@ -2,7 +2,9 @@
 
 use super::defaults::{BACKENDS, FIRST_PORT};
 use super::draft::{CommandDraft, Draft, PortsDraft, ServiceDraft};
-use super::problem::{At, Fault, Problem, Where};
+use super::problem::{At, Fault, Problem, Where, reports};
+use super::value::ports_text;
+use crate::error::Report;
 
 /// The process that gets requests.
 const WEB: &str = "web";
@@ -89,6 +91,47 @@ pub(super) fn read(
         services,
         ..Draft::default()
     }
+}
+
+/// A process of a Procfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcfileLine {
+    /// Its name.
+    pub name: String,
+    /// What is run, as it stands there.
+    pub command: String,
+    /// Ports, for the one that gets requests.
+    pub ports: Option<String>,
+}
+
+/// The processes of a Procfile, and notes about what is left out.
+///
+/// # Errors
+/// Every line that cannot be read.
+pub fn procfile_lines(
+    file: &str,
+    text: &str,
+) -> Result<(Vec<ProcfileLine>, Vec<String>), Vec<Report>> {
+    let (mut notes, mut faults) = (Vec::new(), Vec::new());
+    let draft = read(file, text, &mut notes, &mut faults);
+    if !faults.is_empty() {
+        return Err(reports(faults, None));
+    }
+    let line = |service: ServiceDraft| {
+        let Some(CommandDraft::Line(command)) = service.command.map(|command| command.value) else {
+            return None;
+        };
+        let ports = match service.ports.map(|ports| ports.value) {
+            Some(PortsDraft::List(ports)) => Some(ports_text(&ports)),
+            Some(PortsDraft::Auto) | None => None,
+        };
+        Some(ProcfileLine {
+            name: service.name.value,
+            command,
+            ports,
+        })
+    };
+    Ok((draft.services.into_iter().filter_map(line).collect(), notes))
 }
 
 fn says_port(command: &str) -> bool {

@@ -26,6 +26,24 @@ pub fn resolve(request: &Request) -> Result<Config, Vec<Report>> {
     resolve_in(request, &Surroundings::real())
 }
 
+/// What a text would mean if it were the `lbdev.toml` of this folder.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn resolve_text(dir: &Path, text: &str) -> Result<Config, Vec<Report>> {
+    let request = Request {
+        dir: dir.to_owned(),
+        ..Request::default()
+    };
+    let source = Some(Source { name: FILE, text });
+    let mut faults = Vec::new();
+    let (config, _) = make(&request, dir, source, &Surroundings::real(), &mut faults);
+    match faults.is_empty() {
+        true => Ok(config),
+        false => Err(reports(faults, source)),
+    }
+}
+
 /// [`resolve`], with where each value was said.
 ///
 /// # Errors
