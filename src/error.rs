@@ -151,6 +151,8 @@ pub const CODES: &[(&str, &str)] = &[
         "with --strict: something of the set-up would be lost",
     ),
     ("LB054", "nothing in a file of nginx passes requests on"),
+    ("LB055", "the program of --engine is not installed"),
+    ("LB056", "only lbdev's own balancer does that"),
     ("LB110", "each copy makes a secret key of its own"),
     ("LB111", "the cache is in the memory of each process"),
     ("LB112", "sessions live in the memory of one process"),

@@ -152,6 +152,7 @@ pub mod config;
 pub mod control;
 pub mod dashboard;
 pub mod demo;
+pub mod engine;
 pub mod error;
 pub mod export;
 pub mod history;

@@ -76,10 +76,11 @@ pub struct BalancerStatus {
     /// The backend that somebody debugs: it gets every request of its service.
     #[serde(default)]
     pub debugged: Option<String>,
-    pub requests: u64,
-    pub retries: u64,
-    pub failures: u64,
-    pub waiting: u64,
+    /// `null` where another balancer counts (`--engine`); the same for the next three.
+    pub requests: Option<u64>,
+    pub retries: Option<u64>,
+    pub failures: Option<u64>,
+    pub waiting: Option<u64>,
 }
 
 impl BalancerStatus {
@@ -132,22 +133,22 @@ pub struct BackendStatus {
     pub max_connections: u32,
     pub uptime_s: f64,
     pub restarts: u32,
-    pub requests: u64,
+    pub requests: Option<u64>,
     /// Requests that it answered with a status from 500 on.
     #[serde(default)]
-    pub errors: u64,
+    pub errors: Option<u64>,
     /// The fault that somebody put in, as it is typed.
     #[serde(default)]
     pub fault: Option<String>,
-    pub failures: u64,
+    pub failures: Option<u64>,
     /// The same by reason: `refused`, `connect_timeout`, …
     #[serde(default)]
     pub failures_by: BTreeMap<String, u64>,
-    pub retried_elsewhere: u64,
+    pub retried_elsewhere: Option<u64>,
     /// Requests that would have gone to it, had its death not been known.
     #[serde(default)]
-    pub spared: u64,
-    pub in_flight: u64,
+    pub spared: Option<u64>,
+    pub in_flight: Option<u64>,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     /// Processor time of all its processes over real time, in percent of one core: two busy threads are 200. It is the
@@ -233,6 +234,8 @@ pub struct UpRequest {
     pub algorithm: Option<String>,
     pub sticky: Option<String>,
     pub detect: Option<String>,
+    #[serde(default)]
+    pub engine: Option<String>,
     pub workers: Option<usize>,
     pub no_watch: bool,
     #[serde(default)]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::notes::Notes;
 use super::serve::Running;
-use crate::backend::{Kind, Phase};
+use crate::backend::{BackendId, Kind, Phase};
 use crate::process;
 use crate::shutdown::{Level, Reason};
-use crate::supervisor::{BackendView, ending_words};
+use crate::supervisor::{BackendView, Verb, ending_words};
 use crate::ui;
 
 /// After so long, and again after it, what holds up the end is named.
@@ -45,6 +45,16 @@ impl Running {
             ));
         }
         let mut closing = Box::pin(proxy.close(config.balancer.timeouts.drain));
+        // Who balances ends first: what it has passed on is answered.
+        let engine = (view.borrow().backends.iter())
+            .map(|backend| backend.spec.id.clone())
+            .find(BackendId::is_engine);
+        if let Some(engine) = engine {
+            tokio::select! {
+                _ = supervisor.act(vec![engine], Verb::Stop) => {}
+                _ = shutdown.reached(Level::Force) => {}
+            }
+        }
         supervisor.shutdown().await;
         let mut forced = false;
         let mut closed = false;

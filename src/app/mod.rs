@@ -33,7 +33,7 @@ use crate::config::{self, Config};
 use crate::error::Report;
 use crate::instance::{self, Folder};
 use crate::ui::{self, Ui};
-use crate::{commands, demo, lab, process, tomcat};
+use crate::{commands, demo, engine, lab, process, tomcat};
 
 /// The first word of a command line that runs in the background: what `up -d` starts.
 const BACKGROUND: &str = "__background";
@@ -80,13 +80,17 @@ fn run(invocation: Invocation, background: bool, ui: Ui) -> Result<u8, Vec<Repor
         Verb::Completions(shell) => return texts::completions(shell, &ui),
         Verb::Man => return texts::man(&ui),
     };
-    let config = config::resolve(&options.request)?;
+    let mut config = config::resolve(&options.request)?;
     let folder = if options.request.demo {
         Folder::demo()
     } else {
         instance::folder_of(&config.dir)
     };
     let folder = folder.map_err(|error| vec![error.into()])?;
+    if config.balancer.engine.is_foreign() {
+        let said = engine::announce(config.balancer.engine, &folder.engine_dir());
+        config.notes.push(said.map_err(|report| vec![report])?);
+    }
     let start = Start {
         options,
         config,
@@ -114,6 +118,10 @@ fn setup(config: &Config, folder: &Folder) -> String {
     config.dir = plain(&config.dir);
     // It is the folder's.
     config.project.clear();
+    // Made of the rest.
+    config
+        .services
+        .retain(|service| !service.backends.iter().any(|one| one.id.is_engine()));
     for backend in config.services.iter_mut().flat_map(|s| &mut s.backends) {
         if let Some(command) = &mut backend.command {
             command.cwd = plain(&command.cwd);

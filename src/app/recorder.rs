@@ -24,12 +24,18 @@ const ONE_BY_ONE: usize = 8;
 const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Records until the supervisor ends.
-pub(super) fn start(journal: &Arc<Journal>, supervisor: &Handle, access: &Arc<AccessLog>) {
-    tokio::spawn(states(journal.clone(), supervisor.changes()));
+/// `ours`: lbdev balances, and knows who gets requests.
+pub(super) fn start(
+    journal: &Arc<Journal>,
+    supervisor: &Handle,
+    access: &Arc<AccessLog>,
+    ours: bool,
+) {
+    tokio::spawn(states(journal.clone(), supervisor.changes(), ours));
     tokio::spawn(requests(journal.clone(), access.clone()));
 }
 
-async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>) {
+async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>, ours: bool) {
     let mut teller = Teller::default();
     loop {
         let change = match changes.recv().await {
@@ -59,8 +65,8 @@ async fn states(journal: Arc<Journal>, mut changes: broadcast::Receiver<Change>)
             by: Some(by(&change.cause).to_owned()),
             pid: change.pid,
             after_ms: Some(ms(change.after)),
-            rotation: rotation(&change).map(str::to_owned),
-            out_after_ms: change.out_after.map(ms),
+            rotation: rotation(&change).filter(|_| ours).map(str::to_owned),
+            out_after_ms: change.out_after.filter(|_| ours).map(ms),
             ..Event::default()
         });
     }

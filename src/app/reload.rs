@@ -82,6 +82,16 @@ impl Reloader {
                 Report::failed("LB003", message).hint("run `lbdev down`, then `lbdev up` again"),
             ]);
         }
+        if config.balancer.engine != before.balancer.engine {
+            let message = format!(
+                "`{}` balances here, and `{}` would in the new set-up",
+                before.balancer.engine.name(),
+                config.balancer.engine.name()
+            );
+            return Err(vec![
+                Report::failed("LB003", message).hint("run `lbdev down`, then `lbdev up` again"),
+            ]);
+        }
         let moved = config.balancer.listen != before.balancer.listen;
         let bound = (self.check(&config, before, moved)).map_err(|report| vec![report])?;
 

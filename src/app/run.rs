@@ -9,6 +9,7 @@ use crate::backend::{ExitStatus, Signal};
 use crate::error::Report;
 use crate::process::Beside;
 use crate::shutdown::{Level, Reason, Shutdown};
+use crate::supervisor::BackendView;
 use crate::ui::Ui;
 
 /// What is told to end has so long until KILL.
@@ -73,7 +74,8 @@ impl Running {
             }
         }
         let url = self.current.load().balancer.listen.url();
-        let all = view.borrow().backends.len();
+        let balanced = |one: &&BackendView| !one.spec.id.is_engine();
+        let all = view.borrow().backends.iter().filter(balanced).count();
         ui.progress(&format!("lbdev: ready {url} ({all}/{all})"));
         run(&then.words, &url, &self.shutdown)
             .await

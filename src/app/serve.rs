@@ -22,6 +22,7 @@ use crate::control::{
     self, About, Client, Control, Door, Feed, Journal, Key, Page, Reload, Timeline,
 };
 use crate::dashboard;
+use crate::engine;
 use crate::error::Report;
 use crate::instance::{self, Folder, Lock};
 use crate::pool::{AccessLog, Pools};
@@ -77,7 +78,10 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         // What an earlier one said in the background would be taken for the reasons of this one.
         let _ = std::fs::remove_file(folder.boot_log());
     }
-    let bound = preflight::ports(&config, typed)?;
+    let mut bound = preflight::ports(&config, typed)?;
+    if config.balancer.engine.is_foreign() {
+        engage(&mut config, &folder, &mut bound).map_err(|report| vec![report])?;
+    }
     let page = preflight::page(&config, &typed_page).map_err(|report| vec![report])?;
     config.notes.extend(page.note);
     let bound = Sockets {
@@ -96,6 +100,20 @@ pub(super) fn up(start: Start, background: bool) -> Result<u8, Vec<Report>> {
         running.raw_logs = options.raw_logs;
         running.until_ended(then).await
     })
+}
+
+/// Has another balancer take lbdev's place: on its addresses, with the same set-up.
+fn engage(config: &mut Config, folder: &Folder, bound: &mut Bound) -> Result<(), Report> {
+    let engaged = engine::engage(config, &folder.engine_dir(), bound.addresses())?;
+    config.notes.extend(engaged.notes);
+    config.services.push(engaged.service);
+    if config.dashboard.enabled && config.dashboard.named {
+        let note = "there is no dashboard with `--engine`: what it draws is lbdev's own traffic";
+        config.notes.push(note.to_owned());
+    }
+    config.dashboard.enabled = false;
+    bound.let_go();
+    Ok(())
 }
 
 /// What listens before anything starts.
@@ -215,7 +233,8 @@ impl Running {
             more: wanted.more,
         });
         let journal = Arc::new(Journal::default());
-        recorder::start(&journal, &supervisor, &access);
+        let ours = !config.balancer.engine.is_foreign();
+        recorder::start(&journal, &supervisor, &access, ours);
         let current = Arc::new(ArcSwap::from_pointee(config.clone()));
         let (reloads, asked) = mpsc::channel(1);
         let about = About {

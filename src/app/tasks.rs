@@ -92,7 +92,7 @@ impl Tasks {
     fn report(&self, id: &BackendId, task: &Task, why: &str) -> Report {
         let (key, then) = match id.slot() {
             Slot::After => ("after", ""),
-            Slot::Before | Slot::Port(_) | Slot::Number(_) => {
+            Slot::Before | Slot::Port(_) | Slot::Number(_) | Slot::Engine => {
                 ("before", "; no backend was started")
             }
         };

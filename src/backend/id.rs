@@ -15,6 +15,8 @@ pub enum Slot {
     Before,
     /// What runs once after the last one.
     After,
+    /// No backend, but the balancer: a program of somebody else's that lbdev runs in place of its own (`--engine`).
+    Engine,
 }
 
 /// A backend's name for as long as lbdev runs: `web:8000`, or `worker.1` without a port.
@@ -47,7 +49,7 @@ impl BackendId {
     pub fn port(&self) -> Option<u16> {
         match self.slot {
             Slot::Port(port) => Some(port),
-            Slot::Number(_) | Slot::Before | Slot::After => None,
+            Slot::Number(_) | Slot::Before | Slot::After | Slot::Engine => None,
         }
     }
 
@@ -55,8 +57,13 @@ impl BackendId {
     pub fn short(&self) -> String {
         match self.slot {
             Slot::Port(port) => port.to_string(),
-            Slot::Number(_) | Slot::Before | Slot::After => self.to_string(),
+            Slot::Number(_) | Slot::Before | Slot::After | Slot::Engine => self.to_string(),
         }
+    }
+
+    /// It is the balancer itself.
+    pub fn is_engine(&self) -> bool {
+        self.slot == Slot::Engine
     }
 }
 
@@ -67,6 +74,7 @@ impl fmt::Display for BackendId {
             Slot::Number(number) => write!(f, "{}.{number}", self.service),
             Slot::Before => write!(f, "{}.before", self.service),
             Slot::After => write!(f, "{}.after", self.service),
+            Slot::Engine => f.write_str(&self.service),
         }
     }
 }

@@ -110,6 +110,8 @@ pub(super) enum Typed {
         wait_timeout: Duration,
         #[command(flatten)]
         page: Page,
+        #[command(flatten)]
+        balancer: Balancer,
         /// Only these services
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
@@ -563,6 +565,8 @@ pub(super) struct Running {
     /// Saved files restart nothing
     #[arg(long)]
     pub(super) no_watch: bool,
+    #[command(flatten)]
+    pub(super) balancer: Balancer,
     /// Also show the lines in which a framework tells of requests
     #[arg(long)]
     pub(super) raw_logs: bool,
@@ -571,6 +575,14 @@ pub(super) struct Running {
     /// How long --wait waits: 60s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(super) wait_timeout: Duration,
+}
+
+/// Who balances.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Balancer {
+    /// Run this balancer in place of lbdev's own, with the same set-up: nginx, haproxy, apache
+    #[arg(long, value_name = "NAME")]
+    pub(super) engine: Option<String>,
 }
 
 /// The dashboard.

@@ -44,12 +44,14 @@ impl Args {
                 source,
                 wait_timeout,
                 page,
+                balancer,
                 services,
                 then,
             } => Verb::Up(Box::new(UpOptions {
                 request: Request {
                     services,
                     no_watch: true,
+                    engine: balancer.engine,
                     ..page.apply(source.apply(shape.request(dir)))
                 },
                 detach: false,
@@ -280,6 +282,7 @@ impl Running {
         Box::new(UpOptions {
             request: Request {
                 no_watch: self.no_watch,
+                engine: self.balancer.engine,
                 ..self.page.apply(request)
             },
             // As in `docker compose up --wait`.

@@ -211,8 +211,8 @@ impl HeldUp {
 fn held_up(backend: &BackendStatus) -> Option<String> {
     let pid = backend.pid?;
     let why = match (backend.state.as_str(), backend.in_flight) {
-        ("draining", 1) => "1 request in flight".to_owned(),
-        ("draining", in_flight) => format!("{in_flight} requests in flight"),
+        ("draining", Some(1)) => "1 request in flight".to_owned(),
+        ("draining", Some(in_flight)) => format!("{in_flight} requests in flight"),
         (state, _) => backend.why.clone().unwrap_or_else(|| state.to_owned()),
     };
     Some(format!("`{}` (pid {pid}): {why}", backend.id))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::At;
 use super::value::Server;
-use super::{HostPattern, Listen, Need, Route, WatchMode};
+use super::{Engine, HostPattern, Listen, Need, Route, WatchMode};
 use crate::backend::{Detect, Ready, RestartMode, Signal};
 use crate::balance::{Algorithm, HashKey, Sequence, Sticky};
 
@@ -20,6 +20,8 @@ pub(super) struct Draft {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct BalancerDraft {
     pub listen: Option<At<Listen>>,
+    /// Only an option says it.
+    pub engine: Option<At<Engine>>,
     pub algorithm: Option<At<Algorithm>>,
     pub hash_key: Option<At<HashKey>>,
     pub sequence: Option<At<Sequence>>,

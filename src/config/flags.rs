@@ -1,5 +1,6 @@
 //! The flags of the command line, over whatever the set-up was taken from.
 
+use super::Engine;
 use super::choice::one_service;
 use super::dashboard;
 use super::defaults::{MOST_BACKENDS, SERVICE, WORKERS_RANGE};
@@ -125,6 +126,13 @@ pub(super) fn apply(request: &Request, draft: &mut Draft, faults: &mut Vec<Fault
         detect,
         Detect::NAMES,
         &mut balancer.detect,
+        faults,
+    );
+    choice(
+        "--engine",
+        &request.engine,
+        Engine::NAMES,
+        &mut balancer.engine,
         faults,
     );
     if let Some(workers) = request.workers {

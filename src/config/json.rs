@@ -33,6 +33,7 @@ pub fn json(config: &Config) -> Value {
         "balancer": {
             "listen": listen_text(balancer.listen),
             "url": balancer.listen.url(),
+            "engine": balancer.engine.name(),
             "algorithm": balancer.live.algorithm.name(),
             "hash_key": balancer.live.hash_key.to_string(),
             "sequence": balancer.live.sequence.name(),

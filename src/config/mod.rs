@@ -93,6 +93,8 @@ pub struct Config {
 pub struct Balancer {
     /// Where clients connect.
     pub listen: Listen,
+    /// Who balances.
+    pub engine: Engine,
     /// What can be changed while it serves.
     pub live: Live,
     /// What may be tried again.
@@ -120,6 +122,7 @@ impl Default for Balancer {
     fn default() -> Self {
         Self {
             listen: LISTEN,
+            engine: Engine::default(),
             live: Live {
                 algorithm: Algorithm::default(),
                 hash_key: HashKey::default(),
@@ -155,6 +158,40 @@ impl Default for Balancer {
             trust_forwarded: false,
             workers: WORKERS,
         }
+    }
+}
+
+/// Who balances: lbdev itself, or a program of somebody else's that it runs with the same set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// lbdev's own balancer.
+    #[default]
+    Builtin,
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// Apache httpd.
+    Apache,
+}
+
+impl Engine {
+    /// Every name there is, as `--engine` takes it.
+    pub const NAMES: &[(&str, Engine)] = &[
+        ("builtin", Engine::Builtin),
+        ("nginx", Engine::Nginx),
+        ("haproxy", Engine::Haproxy),
+        ("apache", Engine::Apache),
+    ];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        value::name_of(self, Self::NAMES)
+    }
+
+    /// It is none of lbdev's: what only lbdev's balancer does or knows is not there.
+    pub fn is_foreign(self) -> bool {
+        self != Engine::Builtin
     }
 }
 

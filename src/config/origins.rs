@@ -115,6 +115,7 @@ impl Collector<'_> {
             allow_hosts,
             trust_forwarded,
             workers,
+            engine,
         } = said;
         let key = |name: &str| format!("balancer.{name}");
         self.add(key("listen"), listen);
@@ -143,6 +144,7 @@ impl Collector<'_> {
         self.add(key("allow_hosts"), allow_hosts);
         self.add(key("trust_forwarded"), trust_forwarded);
         self.add(key("workers"), workers);
+        self.add(key("engine"), engine);
     }
 
     fn service(&mut self, said: &ServiceDraft) {

@@ -31,6 +31,8 @@ pub struct Request {
     pub sticky: Option<String>,
     /// `--detect MODE`.
     pub detect: Option<String>,
+    /// `--engine NAME`.
+    pub engine: Option<String>,
     /// `--workers N`.
     pub workers: Option<usize>,
     /// `--no-watch`: saved files restart nothing.
@@ -71,6 +73,7 @@ impl From<Request> for UpRequest {
             algorithm: request.algorithm,
             sticky: request.sticky,
             detect: request.detect,
+            engine: request.engine,
             workers: request.workers,
             no_watch: request.no_watch,
             no_dashboard: request.no_dashboard,
@@ -96,6 +99,7 @@ impl From<UpRequest> for Request {
             algorithm: request.algorithm,
             sticky: request.sticky,
             detect: request.detect,
+            engine: request.engine,
             workers: request.workers,
             no_watch: request.no_watch,
             no_dashboard: request.no_dashboard,

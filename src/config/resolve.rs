@@ -280,6 +280,7 @@ fn balancer(draft: &BalancerDraft, listen: super::Listen) -> Balancer {
         listen,
         ..Balancer::default()
     };
+    take(&mut made.engine, &draft.engine);
     let live = &mut made.live;
     take(&mut live.algorithm, &draft.algorithm);
     take(&mut live.hash_key, &draft.hash_key);

@@ -52,7 +52,7 @@ pub(super) fn metrics(control: &Control, status: &Status) -> String {
         ),
     ] {
         text.begin(name, kind, help);
-        text.sample(name, &[], value);
+        text.sample(name, &[], value.unwrap_or(0));
     }
     let name = "lbdev_uptime_seconds";
     text.begin(name, "gauge", "Since lbdev was started.");
@@ -64,19 +64,19 @@ pub(super) fn metrics(control: &Control, status: &Status) -> String {
             "lbdev_backend_requests_total",
             "counter",
             "Requests that it answered.",
-            |one| one.requests as f64,
+            |one| one.requests.unwrap_or(0) as f64,
         ),
         (
             "lbdev_backend_errors_total",
             "counter",
             "Of those, with a status from 500 on.",
-            |one| one.errors as f64,
+            |one| one.errors.unwrap_or(0) as f64,
         ),
         (
             "lbdev_backend_retried_elsewhere_total",
             "counter",
             "Attempts at it that came to nothing, and went on to another backend.",
-            |one| one.retried_elsewhere as f64,
+            |one| one.retried_elsewhere.unwrap_or(0) as f64,
         ),
         (
             "lbdev_backend_restarts_total",
@@ -88,7 +88,7 @@ pub(super) fn metrics(control: &Control, status: &Status) -> String {
             "lbdev_backend_in_flight",
             "gauge",
             "Requests that it has now.",
-            |one| one.in_flight as f64,
+            |one| one.in_flight.unwrap_or(0) as f64,
         ),
         (
             "lbdev_backend_eligible",

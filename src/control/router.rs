@@ -26,7 +26,8 @@ use super::status::{Totals, backend_status, project_state, round};
 use super::timeline::Timeline;
 use super::{metrics, openapi};
 use crate::backend::{BackendId, Signal};
-use crate::config::{self, Config, Fault, LiveChange, read_weight};
+use crate::config::{self, Config, Engine, Fault, LiveChange, read_weight};
+use crate::engine::not_with;
 use crate::error::Report;
 use crate::pool::{AccessLog, Pools};
 use crate::process::output::Store;
@@ -108,6 +109,21 @@ fn nothing_at(path: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, report)
 }
 
+/// What only lbdev's own balancer does or knows, in words.
+fn only_builtin(segments: &[&str], method: &Method) -> Option<&'static str> {
+    Some(match (segments, method) {
+        (["v1", "backends", _, "drain" | "undrain"], _) => "draining",
+        (["v1", "backends", _, "fault"], _) => "putting faults in",
+        (["v1", "backends", _, "debug"], _) => "sending one backend every request",
+        (["v1", "backends", _], &Method::PATCH) => "changing weights",
+        (["v1", "settings"], &Method::PATCH) => "changing settings while requests come",
+        (["v1", "services", _, "scale"], _) => "changing how many backends there are",
+        (["v1", "reload"], _) => "taking over another set-up without losing a request",
+        (["v1", "history" | "timeline" | "requests"] | ["metrics"], _) => "counting requests",
+        _ => return None,
+    })
+}
+
 /// The body of a `kill`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -171,6 +187,10 @@ impl Control {
             let report = Report::failed("LB040", "a change has to be `application/json`")
                 .hint("send `Content-Type: application/json`");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, report));
+        }
+        if let Some(what) = only_builtin(&segments, &method).filter(|_| self.engine().is_foreign())
+        {
+            return Err(unfit(not_with(what, self.engine())));
         }
         match (segments.as_slice(), &method) {
             (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),
@@ -463,12 +483,18 @@ impl Control {
         }
     }
 
+    /// Who balances.
+    fn engine(&self) -> Engine {
+        self.about.config.load().balancer.engine
+    }
+
     /// The balancer's part of it.
     fn balancer(&self) -> BalancerStatus {
         let (totals, live) = (Totals::of(&self.pools), self.pools.live());
+        let counted = |number| self.pools.count().then_some(number);
         BalancerStatus {
             url: self.about.config.load().balancer.listen.url(),
-            engine: "builtin".to_owned(),
+            engine: self.engine().name().to_owned(),
             algorithm: live.algorithm.name().to_owned(),
             hash_key: live.hash_key.to_string(),
             sequence: live.sequence.name().to_owned(),
@@ -477,10 +503,10 @@ impl Control {
             retry_limit: live.retries,
             allow_hosts: live.allow_hosts.texts(),
             debugged: live.debugged.as_ref().map(BackendId::to_string),
-            requests: totals.requests,
-            retries: totals.retries,
-            failures: totals.failures,
-            waiting: totals.waiting,
+            requests: counted(totals.requests),
+            retries: counted(totals.retries),
+            failures: counted(totals.failures),
+            waiting: counted(totals.waiting),
         }
     }
 

@@ -45,12 +45,17 @@ pub(super) fn project_state(view: &View) -> &'static str {
             .count()
     };
     let serving = count(|backend| serves(backend) || backend.is_done());
+    // Without the balancer nobody is served, whoever runs.
+    let mut engines = (view.backends.iter()).filter(|one| one.spec.id.is_engine());
+    let engine_down = engines.any(|one| !serves(one) && one.was_ready);
     let first_start = count(|backend| {
         backend.phase == Phase::Starting && backend.restarts == 0 && backend.last_exit.is_none()
     });
     let failed = count(|backend| backend.phase == Phase::Failed);
     if view.stopping {
         "stopping"
+    } else if engine_down {
+        "down"
     } else if serving == view.backends.len() {
         "serving"
     } else if first_start > 0 && failed == 0 {
@@ -76,7 +81,10 @@ pub(super) fn backend_status(
         .and_then(|snapshot| snapshot.members.iter().find(|member| member.id == spec.id));
     let latency = member.and_then(|member| member.tally.latency(now));
     let ms = |place: usize| latency.map(|latency| self::ms(latency[place]));
-    let counted = |read: fn(&Member) -> u64| member.map_or(0, |member| read(member));
+    let counted = |read: fn(&Member) -> u64| {
+        let counts = pools.count();
+        counts.then(|| member.map_or(0, |member| read(member)))
+    };
     let uptime = backend
         .launched
         .or(serves(backend).then_some(backend.since));
@@ -87,6 +95,7 @@ pub(super) fn backend_status(
         service: spec.id.service().to_owned(),
         index: spec.index,
         kind: match spec.kind {
+            Kind::Managed if spec.id.is_engine() => "engine",
             Kind::Managed => "managed",
             Kind::External => "external",
         }

@@ -65,6 +65,10 @@ fn filled(format: Format, template: &str, model: &Value) -> Result<String, Error
                 .replace('$', "\\$")
         ))
     });
+    // nginx's expression of ours: `$` in it is an end, and no variable.
+    templates.add_filter("expression", move |text: &str| {
+        safe(format!("\"{}\"", text.replace('\\', "\\\\")))
+    });
     // nginx's variable of a cookie.
     templates.add_filter("variable", move |name: &str| {
         safe(format!("$cookie_{name}"))

@@ -111,6 +111,8 @@ pub struct Run {
     pub admin: Option<u16>,
     /// Where Apache's modules are.
     pub modules: Option<PathBuf>,
+    /// It is started by the administrator.
+    pub as_root: bool,
 }
 
 /// Why nothing can be written.

@@ -58,6 +58,7 @@ pub(super) struct Model {
     /// lbdev runs it by itself, with its files in this folder.
     pub folder: Option<String>,
     pub modules: Option<String>,
+    pub as_root: bool,
     /// Filled in at the end: see [`Losses`].
     pub lost: Vec<String>,
     pub differs: Vec<String>,
@@ -98,8 +99,10 @@ pub(super) struct Balanced {
 pub(super) struct Server {
     /// `web:8000`, for comments.
     pub id: String,
-    /// `web_8000`.
+    /// The same, where only letters, digits, `_`, `-` and `:` are.
     pub ident: String,
+    /// nginx's expression for what it says it tried last.
+    pub pattern: String,
     /// `127.0.0.1:8000`.
     pub address: String,
     pub weight: u32,
@@ -177,6 +180,7 @@ impl Model {
             modules: run
                 .and_then(|run| run.modules.as_ref())
                 .map(|modules| modules.to_string_lossy().into_owned()),
+            as_root: run.is_some_and(|run| run.as_root),
             lost: Vec::new(),
             differs: Vec::new(),
         };
@@ -275,7 +279,13 @@ fn balanced(service: &Service) -> Balanced {
 fn server(backend: &BackendSpec) -> Server {
     Server {
         id: backend.id.to_string(),
-        ident: ident(&backend.id.to_string()),
+        ident: backend.id.to_string(),
+        pattern: backend
+            .addresses
+            .first()
+            .map_or_else(String::new, |address| {
+                format!("~(^|[, ]){}$", regex::escape(&address.to_string()))
+            }),
         address: (backend.addresses.first()).map_or_else(String::new, ToString::to_string),
         weight: backend.weight,
         backup: backend.backup,

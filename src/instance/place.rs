@@ -71,6 +71,11 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// What another balancer reads and writes that runs in lbdev's place.
+    pub fn engine_dir(&self) -> PathBuf {
+        self.path.join("engine")
+    }
+
     /// What sticky cookies are made with.
     pub fn cookie_key_file(&self) -> PathBuf {
         self.path.join("cookie.key")

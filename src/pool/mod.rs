@@ -138,6 +138,11 @@ impl Pools {
         }
     }
 
+    /// Requests come by here and are counted: another balancer tells nothing.
+    pub fn count(&self) -> bool {
+        !self.settings.engine.is_foreign()
+    }
+
     /// When users' requests take a backend out.
     pub fn passive(&self) -> PassivePolicy {
         self.settings.passive

@@ -155,6 +155,7 @@ fn file_name(id: &BackendId) -> String {
         Slot::Number(number) => format!("{service}.{number}.log"),
         Slot::Before => format!("{service}.before.log"),
         Slot::After => format!("{service}.after.log"),
+        Slot::Engine => format!("{service}.log"),
     }
 }
 

@@ -119,6 +119,11 @@ impl Bound {
         &self.addresses
     }
 
+    /// The addresses alone: somebody else is to listen there, from now on.
+    pub fn let_go(&mut self) {
+        self.workers.clear();
+    }
+
     /// For the person: an address that the machine does not have.
     pub fn notes(&self) -> &[String] {
         &self.notes

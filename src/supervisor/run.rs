@@ -46,6 +46,11 @@ pub struct Parts {
     pub more: HashMap<String, More>,
 }
 
+/// It belongs to a pool: a balancer of somebody else's has an address too.
+pub(super) fn is_pooled(spec: &BackendSpec) -> bool {
+    !spec.addresses.is_empty() && !spec.id.is_engine()
+}
+
 /// Starts the loop within the present runtime. Its task ends after [`Handle::shutdown`] or [`Handle::abort`], when no
 /// process is left.
 pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
@@ -57,7 +62,7 @@ pub fn start(parts: Parts) -> (Handle, JoinHandle<()>) {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut units = Vec::with_capacity(parts.backends.len());
     for spec in parts.backends {
-        let place = (!spec.addresses.is_empty()).then(|| {
+        let place = is_pooled(&spec).then(|| {
             let next = places.entry(spec.id.service().to_owned()).or_default();
             std::mem::replace(next, *next + 1)
         });

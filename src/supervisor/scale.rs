@@ -150,7 +150,7 @@ impl Supervisor {
             .of_service(&service)
             .filter(|unit| unit.place.is_some())
             .count();
-        let place = (!spec.addresses.is_empty()).then_some(in_pool);
+        let place = super::run::is_pooled(&spec).then_some(in_pool);
         let unit = Unit::new(Arc::new(spec), place, self.drain, now());
         // Behind the others of its service: that is the order in which people look.
         let after = self

@@ -32,7 +32,8 @@ pub fn resolve_target<'a>(
 }
 
 fn names(part: &str, id: &BackendId) -> bool {
-    part == "all"
+    // All of it is what the balancer balances.
+    (part == "all" && !id.is_engine())
         || part == id.service()
         || id
             .port()
@@ -51,6 +52,7 @@ mod tests {
             BackendId::new("web", Slot::Port(8000)),
             BackendId::new("web", Slot::Port(8001)),
             BackendId::new("worker", Slot::Number(1)),
+            BackendId::new("nginx", Slot::Engine),
         ];
         let check = |text: &str, expected: Result<&str, &str>| {
             let got = resolve_target(text, known.iter());
@@ -73,6 +75,7 @@ mod tests {
         check("worker.1", Ok("worker.1"));
         check("web", Ok("web:8000 web:8001"));
         check("all", Ok("web:8000 web:8001 worker.1"));
+        check("nginx", Ok("nginx"));
         check("worker.1, 8000,8000", Ok("web:8000 worker.1"));
         check("8000,9999", Err("9999"));
         check("", Err(""));

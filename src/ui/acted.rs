@@ -147,8 +147,8 @@ fn pid(backend: &BackendStatus) -> String {
 pub fn drained(backend: &BackendStatus, stay: bool, paint: Paint) -> String {
     let now = match (backend.state.as_str(), backend.in_flight) {
         ("draining", _) if stay => "no new clients, those that stick to it stay".to_owned(),
-        ("draining", 0) => "no new requests".to_owned(),
-        ("draining", n) => {
+        ("draining", None | Some(0)) => "no new requests".to_owned(),
+        ("draining", Some(n)) => {
             let n = usize::try_from(n).unwrap_or(usize::MAX);
             let requests = plural(n, "request", "requests");
             let finish = if n == 1 { "finishes" } else { "finish" };
@@ -272,7 +272,7 @@ mod tests {
         let after = Duration::from_millis(600);
         let off = |backend: &BackendStatus, in_flight| BackendStatus {
             enabled: false,
-            in_flight,
+            in_flight: Some(in_flight),
             state: match backend.state.as_str() {
                 "up" => "draining".to_owned(),
                 other => other.to_owned(),

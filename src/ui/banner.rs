@@ -3,7 +3,7 @@
 use super::Paint;
 use super::units::plural;
 use crate::backend::Kind;
-use crate::config::Config;
+use crate::config::{Config, Engine};
 
 /// What is said of a set-up before and after it starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct About {
     pub project: String,
     /// What the set-up was taken from: `Django (manage.py)`.
     pub origin: String,
+    /// The balancer that runs in the place of lbdev's own.
+    pub engine: Option<String>,
     /// The name of the algorithm, as `lbdev.toml` spells it.
     pub algorithm: String,
     /// How many backends lbdev launches.
@@ -71,15 +73,21 @@ impl PageLink {
 impl About {
     /// Of a resolved set-up. `preflight` is what was checked before anything started.
     pub fn new(config: &Config, preflight: Option<String>) -> Self {
-        let backends = || config.services.iter().flat_map(|service| &service.backends);
+        let all = || config.services.iter().flat_map(|service| &service.backends);
+        let backends = || all().filter(|one| !one.id.is_engine());
         let managed = || backends().filter(|one| one.kind == Kind::Managed);
         let with_port = managed().find(|one| one.id.port().is_some());
         Self {
             project: config.project.clone(),
             origin: config.origin.clone(),
-            algorithm: config.balancer.live.algorithm.name().to_owned(),
+            engine: (config.balancer.engine.is_foreign())
+                .then(|| config.balancer.engine.name().to_owned()),
+            algorithm: match config.balancer.engine {
+                Engine::Builtin => config.balancer.live.algorithm.name().to_owned(),
+                engine => engine.name().to_owned(),
+            },
             managed: managed().count(),
-            services: config.services.len(),
+            services: config.services.len() - (all().count() - backends().count()),
             external: backends().count() - managed().count(),
             url: config.balancer.listen.url(),
             dashboard: None,
@@ -162,7 +170,15 @@ pub(super) fn next(about: &About, paint: Paint) -> String {
         && about.managed > 1
     {
         text.push_str(&format!(
-            "  {arrow} try        lbdev kill {first}   ·   lbdev top   ·   lbdev lab failover\n"
+            "  {arrow} try        lbdev kill {first}   ·   lbdev {}   ·   lbdev lab failover{}\n",
+            match &about.engine {
+                None => "top",
+                Some(_) => "load",
+            },
+            match &about.engine {
+                None => String::new(),
+                Some(engine) => format!(" --engine {engine}"),
+            }
         ));
     }
     if about.managed > 0 && !about.demo {
@@ -203,6 +219,7 @@ mod tests {
 
     fn about() -> About {
         About {
+            engine: None,
             project: "mysite".into(),
             origin: "Django (manage.py)".into(),
             algorithm: "round_robin".into(),

@@ -96,14 +96,18 @@ impl Display {
             .map(|one| row(one, now, waited))
             .collect();
         let settled = rows.iter().all(Row::settled) || view.stopping;
-        let serving = rows.iter().filter(|row| row.ready()).count();
+        // It serves nobody by itself.
+        let balanced = view.backends.iter().zip(&rows);
+        let mut balanced = balanced.filter(|(one, _)| !one.spec.id.is_engine());
+        let serving = balanced.clone().filter(|(_, row)| row.ready()).count();
+        let all_ready = balanced.all(|(_, row)| row.ready());
         let ready_now = rows.iter().filter(|row| row.ready());
         self.shown_ready
             .extend(ready_now.map(|row| row.name.clone()));
         self.screen.rows(rows);
         if settled {
             self.starting = false;
-            self.started_well = serving == view.backends.len() && self.screen.moves();
+            self.started_well = all_ready && self.screen.moves();
             self.screen.settle();
             if serving > 0 && !view.stopping {
                 self.about.keys = self.has_keys;

@@ -60,7 +60,9 @@ impl Starting {
         self.screen.settle();
         let serving = status.map_or(0, |status| {
             let ready = |backend: &&BackendStatus| serves(backend) || backend.done;
-            status.backends.iter().filter(ready).count()
+            // The balancer serves nobody by itself.
+            let balanced = status.backends.iter().filter(|one| one.kind != "engine");
+            balanced.filter(ready).count()
         });
         let starting = status.is_some_and(|status| {
             let mut all = status.backends.iter();

@@ -20,6 +20,13 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
         let said = format!("{debugged} is being debugged: it gets every request of its service");
         text.push_str(&format!("{}  {said}\n", paint.dim("note")));
     }
+    if status.balancer.requests.is_none() {
+        let engine = &status.balancer.engine;
+        let said = format!(
+            "requests, shares and times are not known with this engine: {engine} balances, and tells lbdev nothing"
+        );
+        text.push_str(&format!("{}  {said}\n", paint.dim("note")));
+    }
     for (backend, name) in status.backends.iter().zip(&named) {
         if let Some(fault) = &backend.fault {
             let said = format!("{name} has a fault: {fault} (`lbdev fault {name} off` ends it)");
@@ -42,7 +49,8 @@ pub fn render(status: &Status, paint: Paint, width: Option<usize>, zone: &TimeZo
 }
 
 fn headline(status: &Status, paint: Paint) -> String {
-    let serving = status.backends.iter().filter(|b| serves(b)).count();
+    let balanced = || status.backends.iter().filter(|one| one.kind != "engine");
+    let serving = balanced().filter(|one| serves(one)).count();
     let word = status.state.to_uppercase();
     let word = match status.state.as_str() {
         "serving" => paint.good(&word),
@@ -53,9 +61,12 @@ fn headline(status: &Status, paint: Paint) -> String {
     format!(
         "{}  {word}  {serving} of {} serving · up {} · {} · {}",
         paint.strong(&status.project),
-        status.backends.len(),
+        balanced().count(),
         took(up),
-        status.balancer.algorithm.replace('_', " "),
+        match status.balancer.engine.as_str() {
+            "builtin" => status.balancer.algorithm.replace('_', " "),
+            engine => engine.to_owned(),
+        },
         paint.link(&app_url(&status.balancer.url, &status.project)),
     )
 }
@@ -100,8 +111,9 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
         Column::right("MEMORY", 14),
         Column::left("LAST CHECK", 10),
     ];
-    let all: u64 = status.backends.iter().map(|b| b.requests).sum();
+    let all: u64 = status.backends.iter().filter_map(|b| b.requests).sum();
     let dash = || "-".to_owned();
+    let known = |number: Option<u64>| number.map_or_else(dash, count);
     let ms = |ms: Option<f64>| {
         let span = ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
         span.map_or_else(dash, latency)
@@ -137,11 +149,11 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
                     dash()
                 },
                 count(u64::from(backend.weight)),
-                count(backend.requests),
-                share(backend.requests, all),
-                count(backend.in_flight),
-                count(backend.failures),
-                count(backend.errors),
+                known(backend.requests),
+                (backend.requests).map_or_else(dash, |requests| share(requests, all)),
+                known(backend.in_flight),
+                known(backend.failures),
+                known(backend.errors),
                 ms(backend.p50_ms),
                 ms(backend.p99_ms),
                 usage.map_or_else(dash, |backend| percent(backend.cpu_pct)),
@@ -150,7 +162,10 @@ fn rows(status: &Status, names: &[String], paint: Paint, width: Option<usize>) -
             ]
         })
         .collect();
-    let erred = status.backends.iter().any(|backend| backend.errors > 0);
+    let erred = status
+        .backends
+        .iter()
+        .any(|backend| backend.errors > Some(0));
     let (mut columns, mut rows) = (columns.to_vec(), rows);
     // From the right, so that places stay true.
     for (place, says) in [(ERRORS_AT, erred), (WEIGHT_AT, weighed)] {
@@ -194,8 +209,8 @@ fn unnoticed(status: &Status, names: &[String]) -> Option<String> {
 fn spared(status: &Status, names: &[String]) -> Option<String> {
     let all = status.backends.iter().zip(names);
     let mut parts = all
-        .filter(|(backend, _)| backend.spared > 0)
-        .map(|(backend, name)| (backend.spared, name));
+        .filter_map(|(backend, name)| Some((backend.spared?, name)))
+        .filter(|(number, _)| *number > 0);
     let (number, name) = parts.next()?;
     let requests = if number == 1 { "request" } else { "requests" };
     let mut text = format!("{} {requests} would have gone to {name}", count(number));
@@ -239,13 +254,16 @@ fn last(status: &Status, names: &[String], zone: &TimeZone) -> Option<String> {
     };
     let mut text = format!("{} {what}", clock(exit.at, zone));
     // Counted since lbdev began.
-    let lost = format!("{} lost in all", count(status.balancer.failures));
-    if backend.retried_elsewhere > 0 {
-        let went_on = count(backend.retried_elsewhere);
+    let Some(failures) = status.balancer.failures else {
+        return Some(text);
+    };
+    let lost = format!("{} lost in all", count(failures));
+    if let Some(went_on) = backend.retried_elsewhere.filter(|number| *number > 0) {
+        let went_on = count(went_on);
         text.push_str(&format!(
             " · {went_on} of its requests went on to others, {lost}"
         ));
-    } else if status.balancer.failures > 0 {
+    } else if failures > 0 {
         text.push_str(&format!(" · {lost}"));
     }
     Some(text)

@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 6] = [
         "tomcat",
         "load",
         "lab",
+        "engine",
     ],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],

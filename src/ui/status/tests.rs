@@ -22,14 +22,14 @@ pub(in crate::ui) fn backend(port: u16, state: &str) -> BackendStatus {
         max_connections: 0,
         uptime_s: if up { 724.2 } else { 0.0 },
         restarts: 0,
-        requests: 1430,
-        errors: 0,
+        requests: Some(1430),
+        errors: Some(0),
         fault: None,
-        failures: 0,
+        failures: Some(0),
         failures_by: std::collections::BTreeMap::new(),
-        retried_elsewhere: 0,
-        spared: 0,
-        in_flight: 0,
+        retried_elsewhere: Some(0),
+        spared: Some(0),
+        in_flight: Some(0),
         p50_ms: up.then_some(11.2),
         p99_ms: up.then_some(44.0),
         cpu_pct: if up { 2.6 } else { 0.0 },
@@ -68,10 +68,10 @@ pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
             retry_limit: 3,
             allow_hosts: Vec::new(),
             debugged: None,
-            requests: 1700,
-            retries: 7,
-            failures: 0,
-            waiting: 0,
+            requests: Some(1700),
+            retries: Some(7),
+            failures: Some(0),
+            waiting: Some(0),
         },
         backends,
     }
@@ -79,9 +79,9 @@ pub(in crate::ui) fn status(backends: Vec<BackendStatus>) -> Status {
 
 fn killed() -> Status {
     let mut dead = backend(8000, "stopped");
-    dead.requests = 412;
-    dead.retried_elsewhere = 7;
-    dead.failures = 7;
+    dead.requests = Some(412);
+    dead.retried_elsewhere = Some(7);
+    dead.failures = Some(7);
     dead.why = Some("killed by you (SIGKILL)".into());
     dead.last_exit = Some(LastExit {
         signal: Some("SIGKILL".into()),
@@ -117,7 +117,7 @@ fn what_a_learner_looks_for() {
     unnoticed.balancer.detect = "passive".into();
     unnoticed.backends[0].eligible = true;
     unnoticed.backends[1].weight = 5;
-    unnoticed.backends[1].spared = 1;
+    unnoticed.backends[1].spared = Some(1);
     insta::assert_snapshot!(screen(&unnoticed, None), @"
     mysite  DEGRADED  1 of 2 serving · up 12 m · round robin · http://mysite.localhost:8080/
     PORT  STATE       PID  UPTIME  WEIGHT  REQUESTS  SHARE  NOW  FAILED   P50   P99  CPU  MEMORY  LAST CHECK
@@ -147,8 +147,8 @@ fn what_a_learner_looks_for() {
     }
     let mut instant = killed();
     instant.backends[0].eligible = true;
-    instant.backends[0].spared = 1204;
-    instant.backends[1].spared = 3;
+    instant.backends[0].spared = Some(1204);
+    instant.backends[1].spared = Some(3);
     let text = screen(&instant, Some(80));
     assert!(!text.contains("noticed"), "{text}");
     assert!(

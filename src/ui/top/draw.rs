@@ -210,13 +210,13 @@ fn headline(model: &Model, status: &Status, width: usize, colors: Colors) -> Lin
     let right = format!(
         "{} req/s   lost {}   p50 {}   p99 {} ",
         count(now),
-        count(status.balancer.failures),
+        count(status.balancer.failures.unwrap_or(0)),
         ms(history.and_then(|history| history.p50_ms)),
         ms(history.and_then(|history| history.p99_ms)),
     );
     let gap = width.saturating_sub(measure_text_width(&left) + measure_text_width(&right));
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let lost = if status.balancer.failures > 0 {
+    let lost = if status.balancer.failures > Some(0) {
         colors.of(Color::Red)
     } else {
         Style::new()
@@ -298,11 +298,11 @@ fn row(
                 "█".repeat(usize::try_from(now * 10 / most).unwrap_or(10).min(10))
             ),
         },
-        count(backend.in_flight),
+        count(backend.in_flight.unwrap_or(0)),
         p(|history| history.p50_ms),
         p(|history| history.p99_ms),
-        count(backend.errors),
-        count(backend.retried_elsewhere),
+        count(backend.errors.unwrap_or(0)),
+        count(backend.retried_elsewhere.unwrap_or(0)),
     ];
     let fill = " ".repeat(wide.saturating_sub(measure_text_width(name)));
     let style = match selected {

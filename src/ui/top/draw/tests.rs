@@ -11,10 +11,10 @@ fn model(count: u16) -> Model {
     let mut backends: Vec<BackendStatus> = (0..count).map(|n| backend(8000 + n, "up")).collect();
     backends[0].state = "stopped".into();
     backends[0].pid = None;
-    backends[0].retried_elsewhere = 7;
+    backends[0].retried_elsewhere = Some(7);
     if let Some(second) = backends.get_mut(1) {
         second.fault = Some("latency=250ms".into());
-        second.errors = 3;
+        second.errors = Some(3);
     }
     let mut one_lost = vec![0; 60];
     one_lost[44] = 2;
@@ -79,7 +79,7 @@ fn model(count: u16) -> Model {
         ),
     ];
     let mut told = status(backends);
-    told.balancer.failures = 2;
+    told.balancer.failures = Some(2);
     model.update(told, history, events);
     model
 }
