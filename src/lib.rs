@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | composes an instance, ends it in order, decides the exit code (and `internals`: doors for benches and fuzzers) |
 //! | 4 | [`cli`], [`commands`], [`ui`] | what a person types and sees; only `ui` prints |
-//! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`], [`load`], [`lab`] | the running parts |
+//! | 3 | [`proxy`], [`supervisor`], [`control`], [`dashboard`], [`demo`], [`tomcat`], [`load`], [`lab`], [`compare`], [`engine`] | the running parts |
 //! | 2 | [`pool`], [`process`], [`probe`], [`watch`], [`instance`], [`shutdown`], [`export`], [`import`] | the resources they share |
 //! | 1 | [`config`], [`recognise`], [`error`], [`wire`] | data; no I/O beyond reading a file |
 //! | 0 | [`backend`], [`balance`], [`history`] | pure: no I/O, no clock, no dice of their own |
@@ -148,6 +148,7 @@ pub mod backend;
 pub mod balance;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod config;
 pub mod control;
 pub mod dashboard;

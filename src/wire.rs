@@ -15,8 +15,8 @@ pub use live::{
     SeenRequests, Timeline,
 };
 pub use load::{
-    LoadAction, LoadBackend, LoadEvenness, LoadFailover, LoadLatency, LoadLimit, LoadReport,
-    LoadTimeline,
+    Compare, CompareCount, CompareEngine, LoadAction, LoadBackend, LoadEvenness, LoadFailover,
+    LoadLatency, LoadLimit, LoadReport, LoadTimeline,
 };
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use super::values::{
     threads, users,
 };
 use crate::backend::Signal;
+use crate::config::Engine;
 use crate::export;
 use crate::load::ErrorLimit;
 
@@ -317,6 +318,15 @@ pub(super) enum Typed {
         /// Break the lesson on purpose, to see that its checks find it
         #[arg(long, conflicts_with = "student")]
         broken: bool,
+        /// With this balancer in place of lbdev's own: nginx, haproxy, apache
+        #[arg(
+            long,
+            value_name = "NAME",
+            default_value = "builtin",
+            hide_default_value = true,
+            conflicts_with = "student"
+        )]
+        engine: EngineName,
         /// Of `grade`: who should have results, a CSV file with a column `student`
         #[arg(long, value_name = "FILE")]
         roster: Option<PathBuf>,
@@ -409,6 +419,15 @@ pub(super) enum Typed {
         #[arg(long, value_name = "[SERVICE=]CMD")]
         run: Vec<String>,
     },
+    /// Do one drill with lbdev's own balancer, nginx, HAProxy and Apache, and show what each lost
+    #[command(
+        after_help = "A server is killed and comes back, all are restarted at once, one hangs: with the same set-up, the same servers\nand the same load for each. It takes about half a minute an engine, on ports of its own.\n\nExamples:\n  lbdev compare\n  lbdev compare --engines builtin,nginx\n  lbdev compare --json > compare.json"
+    )]
+    Compare {
+        /// Which, in this order; those that are installed
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        engines: Vec<EngineName>,
+    },
     /// Look for what will go wrong: ports, limits, settings that break behind a balancer
     #[command(
         after_help = "Examples:\n  lbdev doctor\n  lbdev doctor 8000    who has this port\n\nExit codes: 0 nothing was found that keeps it from running, 1 something was"
@@ -475,6 +494,26 @@ impl Shell {
             Shell::Zsh => "zsh",
             Shell::Fish => "fish",
             Shell::Powershell => "powershell",
+        }
+    }
+}
+
+/// Who balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineName {
+    Builtin,
+    Nginx,
+    Haproxy,
+    Apache,
+}
+
+impl EngineName {
+    pub(super) fn meant(self) -> Engine {
+        match self {
+            Self::Builtin => Engine::Builtin,
+            Self::Nginx => Engine::Nginx,
+            Self::Haproxy => Engine::Haproxy,
+            Self::Apache => Engine::Apache,
         }
     }
 }

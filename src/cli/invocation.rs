@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::backend::Signal;
+use crate::config::Engine;
 use crate::config::request::Request;
 use crate::export::Target;
 use crate::load::Limits;
@@ -157,6 +158,8 @@ pub enum Task {
     Export(Box<ExportOptions>),
     /// A set-up of something else.
     Import(Box<ImportOptions>),
+    /// One drill on each balancer.
+    Compare(CompareOptions),
     /// What a code means.
     Explain {
         /// Which, as typed; `None` is all.
@@ -242,6 +245,8 @@ pub struct LabOptions {
     pub student: Option<String>,
     /// The lesson is broken on purpose.
     pub broken: bool,
+    /// Who balances.
+    pub engine: Engine,
     /// Who should have results.
     pub roster: Option<PathBuf>,
     /// CSV instead of a table.
@@ -299,6 +304,13 @@ pub struct ImportOptions {
     pub output: Option<PathBuf>,
     /// Commands that start servers, as typed: `CMD` or `SERVICE=CMD`.
     pub run: Vec<String>,
+}
+
+/// `compare`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompareOptions {
+    /// Which, in their order; empty: all that are here.
+    pub engines: Vec<Engine>,
 }
 
 /// `logs`.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::args::{Args, Color, Page, Running, Shape, Source, Typed};
+use super::args::{Args, Color, EngineName, Page, Running, Shape, Source, Typed};
 use super::invocation::{
-    ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task,
-    UpOptions, Verb,
+    CompareOptions, ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions,
+    Place, Task, UpOptions, Verb,
 };
 use crate::config::request::Request;
 use crate::load::Limits;
@@ -124,6 +124,7 @@ impl Args {
                 app,
                 student,
                 broken,
+                engine,
                 roster,
                 csv,
             } => Verb::Task(Task::Lab(Box::new(LabOptions {
@@ -132,6 +133,7 @@ impl Args {
                 app: app.map(|app| super::absolute(dir, Some(&app))),
                 student,
                 broken,
+                engine: engine.meant(),
                 roster: roster.map(|file| dir.join(file)),
                 csv,
             }))),
@@ -191,6 +193,9 @@ impl Args {
                     run,
                 })))
             }
+            Typed::Compare { engines } => Verb::Task(Task::Compare(CompareOptions {
+                engines: engines.into_iter().map(EngineName::meant).collect(),
+            })),
             Typed::Top => Verb::Task(Task::Top),
             Typed::Doctor { port } => Verb::Task(Task::Doctor { port }),
             Typed::Explain { code } => Verb::Task(Task::Explain { code }),

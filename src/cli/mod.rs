@@ -15,8 +15,8 @@ use clap::Parser;
 
 pub use complete::{asked as completions_asked, registration};
 pub use invocation::{
-    ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions, Place, Task,
-    UpOptions, Verb,
+    CompareOptions, ExportOptions, ImportOptions, Invocation, LabOptions, LoadOptions, LogsOptions,
+    Place, Task, UpOptions, Verb,
 };
 pub use man::page as man_page;
 

@@ -9,12 +9,14 @@ use std::path::Path;
 
 use crate::cli::{LabOptions, Place};
 use crate::config::lab::Lab;
+use crate::engine;
 use crate::error::Report;
 use crate::lab::{Library, Record, RecordState, Setting, file_name, perform};
 use crate::shutdown::{Level, Shutdown};
 use crate::ui::Ui;
 use crate::ui::lab as words;
 
+pub(super) use server::demo;
 use stage::{Stage, Typed};
 
 /// The exit code of what Ctrl-C cut short.
@@ -152,12 +154,16 @@ async fn one(
         true => lab.broken(),
         false => lab,
     };
+    if options.engine.is_foreign() {
+        engine::find(options.engine)?;
+    }
     let server = match options.app.as_deref() {
         Some(dir) => server::of_project(&lab, dir)?,
         None => server::demo()?,
     };
     let student = options.student.as_deref();
-    let setting = Setting::new(lab, student, &server, options.app.is_some())?;
+    let app = options.app.is_some();
+    let setting = Setting::new(lab, student, &server, app, options.engine)?;
     let lab = setting.lab().clone();
     if !ui.json {
         let (about, question) = (setting.text(&lab.about)?, setting.text(&lab.question)?);

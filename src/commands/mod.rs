@@ -3,6 +3,7 @@
 mod act;
 mod attach;
 mod browser;
+mod compare;
 mod doctor;
 mod down;
 mod drain;
@@ -81,6 +82,7 @@ pub fn run(task: Task, place: &Place, ui: &Ui) -> Result<u8, Vec<Report>> {
         Task::Load(options) => return load::load(place, &options, ui),
         Task::Top => block_on(top::top(place, ui)),
         Task::Doctor { port } => return doctor::doctor(place, port, ui),
+        Task::Compare(options) => return compare::compare(&options, ui),
         Task::Export(options) => return export::export(&options, ui),
         Task::Import(options) => return import::import(place, &options, ui),
         Task::Explain { code } => explain::explain(code.as_deref(), ui),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::config::Engine;
 use crate::control::client::Client;
 use crate::error::Report;
 use crate::instance::{self, Folder};
@@ -57,13 +58,16 @@ pub fn hidden(args: &[OsString]) -> Option<ExitCode> {
 
 /// The folder of a lab that runs, with what is in it; goes with the value.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     dir: PathBuf,
 }
 
 impl Place {
     /// A folder of its own for `lab`, with the files that labs need.
-    pub(super) fn new(lab: &str) -> Result<Self, Report> {
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn new(lab: &str) -> Result<Self, Report> {
         let root = instance::labs_folder().map_err(Report::from)?;
         forget_old(&root);
         let dir = root.join(format!("{lab}-{}", std::process::id()));
@@ -79,7 +83,8 @@ impl Place {
         Ok(Self { dir })
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -118,13 +123,16 @@ impl Drop for Place {
 
 /// Free ports in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ports {
+pub struct Ports {
     first: u16,
 }
 
 impl Ports {
     /// Some that nobody listens on now.
-    pub(super) fn find() -> Result<Self, Report> {
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn find() -> Result<Self, Report> {
         let blocks = (PORTS.end - PORTS.start) / BLOCK;
         for _ in 0..TRIES {
             let first = PORTS.start + fastrand::u16(0..blocks) * BLOCK;
@@ -139,12 +147,12 @@ impl Ports {
     }
 
     /// The balancer's.
-    pub(super) fn listen(self) -> u16 {
+    pub fn listen(self) -> u16 {
         self.first + BLOCK - 1
     }
 
     /// The first four.
-    pub(super) fn backends(self) -> [u16; 4] {
+    pub fn backends(self) -> [u16; 4] {
         [self.first, self.first + 1, self.first + 2, self.first + 3]
     }
 }
@@ -158,17 +166,21 @@ fn is_free(port: u16) -> bool {
 
 /// An lbdev that runs for a lab.
 #[derive(Debug)]
-pub(super) struct Running {
+pub struct Running {
     child: Child,
     /// Its end is the other one's.
     hold: Option<ChildStdin>,
-    pub(super) client: Client,
+    /// It is spoken to by this.
+    pub client: Client,
     state: PathBuf,
 }
 
 impl Running {
     /// Starts it with this `lbdev.toml`, and waits until every backend is ready.
-    pub(super) async fn start(place: &Place, setup: &str) -> Result<Self, Report> {
+    ///
+    /// # Errors
+    /// When it does not start, with what it said.
+    pub async fn start(place: &Place, setup: &str, engine: Engine) -> Result<Self, Report> {
         let failed = |error: std::io::Error| {
             Report::failed(
                 "LB008",
@@ -181,7 +193,8 @@ impl Running {
         let mut command = Command::new(&program);
         command
             .env_remove("LBDEV_PROJECT")
-            .args(["--color", "never", "run", "--no-dashboard", "--"])
+            .args(["--color", "never", "run", "--no-dashboard"])
+            .args(["--engine", engine.name(), "--"])
             .arg(&program)
             .arg(HOLD)
             .current_dir(place.dir())
@@ -243,7 +256,7 @@ impl Running {
     }
 
     /// Ends it, with everything it started.
-    pub(super) async fn end(mut self) {
+    pub async fn end(mut self) {
         self.hold = None;
         if tokio::time::timeout(END, self.child.wait()).await.is_err() {
             // Its guardian ends what it has started.

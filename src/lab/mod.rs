@@ -15,7 +15,7 @@ mod values;
 
 pub use draw::draw;
 pub use grade::{Flag, Grade, grade, names_of_roster};
-pub use instance::{HOLD, hidden};
+pub use instance::{HOLD, Place, Ports, Running, hidden};
 pub use library::{Library, Source};
 pub use perform::{Audience, Done, Setting, Verdict, perform};
 pub use record::{CheckRecord, Record, RecordState, file_name};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::instance::{Place, Ports, Running};
 use super::values::{Values, of_load};
 use super::{ask, draw};
+use crate::config::Engine;
 use crate::config::lab::{Lab, LoadStep, RequestParts, RequestText, Step, Template, Varied, What};
 use crate::error::Report;
 use crate::load::{
@@ -43,6 +44,7 @@ pub struct Setting {
     ports: Ports,
     varied: BTreeMap<String, Varied>,
     values: Values,
+    engine: Engine,
 }
 
 /// A check, and what became of it.
@@ -83,7 +85,13 @@ impl Setting {
     ///
     /// # Errors
     /// When there is no room or no port for it.
-    pub fn new(lab: Lab, student: Option<&str>, server: &str, app: bool) -> Result<Self, Report> {
+    pub fn new(
+        lab: Lab,
+        student: Option<&str>,
+        server: &str,
+        app: bool,
+        engine: Engine,
+    ) -> Result<Self, Report> {
         let place = Place::new(&lab.name)?;
         let ports = Ports::find()?;
         let varied = draw(&lab, student);
@@ -93,6 +101,7 @@ impl Setting {
         values.set("url", json!(format!("http://localhost:{}", ports.listen())));
         values.set("server", json!(server));
         values.set("app", json!(app));
+        values.set("engine", json!(engine.name()));
         values.set("shared", json!(place.shared()));
         values.set("lab_dir", json!(place.dir()));
         values.set("student", json!(student.unwrap_or_default()));
@@ -105,6 +114,7 @@ impl Setting {
             ports,
             varied,
             values,
+            engine,
         })
     }
 
@@ -288,7 +298,7 @@ impl Stage {
             ports[3]
         ));
         let text = setting.text(text)?;
-        self.running = Some(Running::start(&setting.place, &text).await?);
+        self.running = Some(Running::start(&setting.place, &text, setting.engine).await?);
         Ok(())
     }
 

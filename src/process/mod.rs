@@ -28,6 +28,7 @@ mod pump;
 mod run;
 pub mod sessions;
 mod signals;
+mod spent;
 mod strays;
 #[cfg_attr(windows, path = "terminal_windows.rs")]
 pub mod terminal;
@@ -48,6 +49,7 @@ pub use guardian::{Guardians, end_instance};
 pub use launcher::Launcher;
 pub use log_file::Rotation;
 pub use own::adopt_orphans;
+pub use spent::spent;
 pub use strays::end_strays;
 pub use usage::{Meter, Usage, Usages};
 

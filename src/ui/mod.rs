@@ -3,6 +3,7 @@
 //! Every text is made by a pure function from a value; the few functions that write it are thin.
 
 mod color;
+pub mod compare;
 mod display;
 mod screen;
 mod state;

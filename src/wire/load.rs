@@ -141,3 +141,45 @@ pub struct LoadLimit {
     pub measured: String,
     pub held: bool,
 }
+
+/// What `lbdev compare --json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Compare {
+    pub version: u32,
+    /// In the order in which they were asked for.
+    pub engines: Vec<CompareEngine>,
+    /// Those that are not installed here.
+    pub missing: Vec<String>,
+}
+
+/// One balancer in the drill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct CompareEngine {
+    /// `builtin | nginx | haproxy | apache`
+    pub engine: String,
+    /// While a server was killed, and started again.
+    pub gets: CompareCount,
+    pub posts: CompareCount,
+    /// While all servers were restarted at once.
+    pub restarted: CompareCount,
+    /// While a server hung.
+    pub hung: CompareCount,
+    /// From then to the last request that was sent there.
+    pub noticed_ms: Option<f64>,
+    pub undisturbed: CompareCount,
+    /// Of the undisturbed part, from the moment a request was due.
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    /// CPU of the balancer's own processes for one request, in microseconds; `null` where the system does not tell.
+    pub cpu_us: Option<f64>,
+}
+
+/// Requests, and those without a good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct CompareCount {
+    pub sent: u64,
+    pub lost: u64,
+}

@@ -25,6 +25,7 @@ const FLOORS: [&[&str]; 6] = [
         "load",
         "lab",
         "engine",
+        "compare",
     ],
     &["cli", "commands", "ui"],
     &["main", "app", "internals"],
@@ -33,7 +34,10 @@ const FLOORS: [&[&str]; 6] = [
 /// Crates (by the beginning of their names) that only some modules know.
 const ONLY: &[(&str, &[&str])] = &[
     ("duct", &["process"]),
-    ("hyper", &["proxy", "control", "dashboard", "demo", "load"]),
+    (
+        "hyper",
+        &["proxy", "control", "dashboard", "demo", "load", "compare"],
+    ),
     ("schemars", &["wire", "control::openapi"]),
     ("reqwest", &["probe", "control::client"]),
     ("ctrlc", &["shutdown"]),

@@ -11,7 +11,7 @@ use crate::error::Report;
 const STAND_IN: u16 = 64_123;
 
 /// The built-in demo.
-pub(super) fn demo() -> Result<String, Report> {
+pub(in crate::commands) fn demo() -> Result<String, Report> {
     let program = std::env::current_exe().map_err(|error| {
         Report::failed("LB007", format!("cannot find lbdev itself: {error}"))
             .hint("run it by its full path")

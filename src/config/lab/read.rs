@@ -14,8 +14,9 @@ use crate::config::value::{self, ValueError};
 use crate::error::Report;
 
 /// What every lab knows.
-const BUILT_IN: [&str; 10] = [
+const BUILT_IN: [&str; 11] = [
     "ports", "listen", "url", "server", "shared", "student", "status", "app", "range", "lab_dir",
+    "engine",
 ];
 /// A load lasts at least so long.
 const LEAST: Duration = Duration::from_millis(100);
