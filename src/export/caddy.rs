@@ -46,5 +46,24 @@ pub(super) fn text(model: &Model, losses: &mut Losses<'_>) -> Result<String, Exp
             "hash_key = \"cookie:…\" is Caddy's own cookie policy: it sets the cookie itself",
         );
     }
+    let mut model = model.clone();
+    for service in &mut model.services {
+        let path = service.path.take_if(|path| !is_uri(path));
+        if let Some(path) = path {
+            losses.lost(format!(
+                "health.path of `{}`: Caddy takes `{path}` for no path",
+                service.name
+            ));
+        }
+    }
     fill(Target::Caddy, CAN.format, TEMPLATE, model.with(losses))
+}
+
+/// Every `%` begins a byte in hexadecimal digits (RFC 3986 §2.1).
+fn is_uri(path: &str) -> bool {
+    let hex = |part: &str| {
+        part.get(..2)
+            .is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    path.split('%').skip(1).all(hex)
 }

@@ -42,6 +42,7 @@ mod drills;
 mod ending;
 mod events;
 mod examples;
+mod export;
 mod external;
 mod failover;
 mod faults;

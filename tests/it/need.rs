@@ -172,7 +172,10 @@ fn or_skip<T>(found: Option<T>, reason: &str) -> Option<T> {
 
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
+    // Where Debian keeps balancers; a user's PATH may be without it.
+    let sbin = PathBuf::from("/usr/sbin");
     std::env::split_paths(&path)
+        .chain([sbin])
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
 }
