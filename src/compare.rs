@@ -22,6 +22,17 @@ pub struct Pace {
     pub rps: f64,
 }
 
+impl Pace {
+    /// A third of the time: everything happens, and numbers are coarser.
+    pub fn quick() -> Self {
+        Self {
+            steady: Duration::from_secs(1),
+            disturbed: Duration::from_secs(3),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Pace {
     fn default() -> Self {
         Self {

@@ -427,6 +427,9 @@ pub(super) enum Typed {
         /// Which, in this order; those that are installed
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         engines: Vec<EngineName>,
+        /// A third of the time: whether it works, and coarser numbers
+        #[arg(long)]
+        quick: bool,
     },
     /// Look for what will go wrong: ports, limits, settings that break behind a balancer
     #[command(

@@ -311,6 +311,8 @@ pub struct ImportOptions {
 pub struct CompareOptions {
     /// Which, in their order; empty: all that are here.
     pub engines: Vec<Engine>,
+    /// A third of the time.
+    pub quick: bool,
 }
 
 /// `logs`.

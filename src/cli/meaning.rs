@@ -193,8 +193,9 @@ impl Args {
                     run,
                 })))
             }
-            Typed::Compare { engines } => Verb::Task(Task::Compare(CompareOptions {
+            Typed::Compare { engines, quick } => Verb::Task(Task::Compare(CompareOptions {
                 engines: engines.into_iter().map(EngineName::meant).collect(),
+                quick,
             })),
             Typed::Top => Verb::Task(Task::Top),
             Typed::Doctor { port } => Verb::Task(Task::Doctor { port }),

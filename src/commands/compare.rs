@@ -59,13 +59,14 @@ pub(super) fn compare(options: &CompareOptions, ui: &Ui) -> Result<u8, Vec<Repor
     let server = demo().map_err(one)?;
     let runtime = super::runtime().map_err(one)?;
     let missing = missing.into_iter().map(|(name, _)| name).collect();
-    runtime.block_on(all(&engines, missing, &server, ui))
+    runtime.block_on(all(&engines, missing, &server, options.quick, ui))
 }
 
 async fn all(
     engines: &[Engine],
     missing: Vec<String>,
     server: &str,
+    quick: bool,
     ui: &Ui,
 ) -> Result<u8, Vec<Report>> {
     let shutdown = Shutdown::default();
@@ -73,7 +74,10 @@ async fn all(
         let message = format!("the machine refuses a signal handler: {error}");
         vec![Report::failed("LB008", message).hint("run it again")]
     })?;
-    let pace = Pace::default();
+    let pace = match quick {
+        true => Pace::quick(),
+        false => Pace::default(),
+    };
     let mut told = Told { ui: *ui };
     let mut made = Vec::new();
     let mut failed = Vec::new();

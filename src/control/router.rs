@@ -190,7 +190,8 @@ impl Control {
         }
         if let Some(what) = only_builtin(&segments, &method).filter(|_| self.engine().is_foreign())
         {
-            return Err(unfit(not_with(what, self.engine())));
+            let report = not_with(what, self.engine());
+            return Err(Refusal::new(StatusCode::CONFLICT, report));
         }
         match (segments.as_slice(), &method) {
             (["v1", "status"], &Method::GET) => Ok(json(StatusCode::OK, &self.status().await)),

@@ -17,6 +17,8 @@ mod model;
 mod nginx;
 mod procfile;
 mod quote;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -18,6 +18,8 @@ pub(super) struct Service {
     pub servers: Vec<Server>,
     pub routes: Vec<String>,
     pub max_connections: u32,
+    /// Quoted.
+    pub slow_start: Option<String>,
 }
 
 /// One server of an upstream.
@@ -78,6 +80,9 @@ impl Draft {
             }
             let routes: Vec<String> = service.routes.iter().map(|route| quoted(route)).collect();
             let _ = writeln!(out, "routes = [{}]", routes.join(", "));
+            if let Some(slow_start) = &service.slow_start {
+                let _ = writeln!(out, "slow_start = {slow_start}");
+            }
             if service.max_connections > 0 {
                 let _ = writeln!(out, "max_connections = {}", service.max_connections);
             }

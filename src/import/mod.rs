@@ -7,6 +7,8 @@ mod draft;
 pub mod lexer;
 mod nginx;
 mod procfile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -68,7 +68,7 @@ const OWN_FIELDS: &[&str] = &[
     "upgrade",
     "connection",
 ];
-const NOTHING_LIKE_IT: &str = "lbdev has nothing like it";
+const NOTHING_LIKE_IT: &str = "left out: lbdev does not read that";
 const BROKEN: &str = "read as far as it goes";
 
 /// Reads an nginx.conf. `included` gives the texts of the files that an `include` names.
@@ -116,6 +116,8 @@ struct Upstream {
     /// `least_conn`, with what it goes by.
     method: Option<(String, Option<String>)>,
     sticky: bool,
+    /// As `lbdev.toml` has it, quoted.
+    slow_start: Option<String>,
     at: Option<Directive>,
 }
 
@@ -300,6 +302,9 @@ impl Reader<'_> {
                 ("max_conns", Ok(most)) => server.max_connections = most.min(65_535),
                 ("max_fails", Ok(_)) => fails = Some(value.to_owned()),
                 ("fail_timeout", _) => time = Some(value.to_owned()),
+                ("slow_start", _) if duration(value).is_some() => {
+                    upstream.slow_start = duration(value)
+                }
                 ("backup", _) => server.backup = true,
                 ("down", _) => server.weight = 0,
                 ("resolve", _) => {}

@@ -276,8 +276,12 @@ impl Reader<'_> {
     /// The place of the service that a way leads to.
     fn service(&mut self, way: &Way) -> Option<usize> {
         let mut name = service_name(&way.to);
+        let mut slow_start = None;
         let servers = match self.upstreams.get(&way.to) {
-            Some(upstream) => upstream.servers.clone(),
+            Some(upstream) => {
+                slow_start.clone_from(&upstream.slow_start);
+                upstream.servers.clone()
+            }
             None => {
                 let Some((host, port)) = address_of(&way.to) else {
                     self.miss(&way.at, "there is no upstream of that name");
@@ -307,6 +311,7 @@ impl Reader<'_> {
             self.draft.services.push(Service {
                 name,
                 max_connections: limit,
+                slow_start,
                 servers,
                 routes: Vec::new(),
             });
