@@ -324,7 +324,7 @@ fn help_is_short_and_begins_with_the_first_minute() {
     // Not as wide as the terminal that the test runs in.
     use clap::CommandFactory;
     let help = args::Args::command().term_width(100).render_help();
-    insta::assert_snapshot!(help, @"
+    insta::assert_snapshot!(help, @r"
     N copies of your project's server behind a load balancer, on your own machine: kill one, and the
     page goes on
 
@@ -359,6 +359,10 @@ fn help_is_short_and_begins_with_the_first_minute() {
       logs         Show what the backends wrote, also after `down`
       init         Write lbdev.toml for this folder
       config       Show the set-up with every default filled in
+      export       Write the same set-up for what comes next: nginx, HAProxy, Compose, Kubernetes, …
+      import       Write lbdev.toml from an nginx.conf, or from a Procfile
+      compare      Do one drill with lbdev's own balancer, nginx, HAProxy and Apache, and show what each
+                   lost
       doctor       Look for what will go wrong: ports, limits, settings that break behind a balancer
       explain      Say what a code means: what happened, why, what to do
       open         Open the dashboard in a browser

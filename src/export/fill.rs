@@ -56,7 +56,7 @@ fn filled(format: Format, template: &str, model: &Value) -> Result<String, Error
     templates.add_filter("regex", |text: &str| regex::escape(text));
     // A Dockerfile's value, in which `$` would be a variable.
     templates.add_filter("env", move |text: &str| {
-        let plain = text.replace('\n', " ").replace('\r', " ");
+        let plain = text.replace(['\n', '\r'], " ");
         safe(format!(
             "\"{}\"",
             plain

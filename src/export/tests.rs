@@ -36,7 +36,7 @@ proptest! {
     /// None of them has a text that leaves its line.
     #[test]
     fn a_line_is_never_left(text in "(?s).{0,40}") {
-        let line = |text: &str| !text.contains(|c: char| c == '\n' || c == '\r' || c == '\0');
+        let line = |text: &str| !text.contains(['\n', '\r', '\0']);
         for format in [Format::Nginx, Format::Haproxy, Format::Apache, Format::Caddy] {
             prop_assert!(quote(format, &text).is_none_or(|quoted| line(&quoted)));
         }

@@ -28,22 +28,22 @@ fn the_tutorials_configuration() {
          server localhost:8003;\n\nserver {\nlisten 80;\nserver_name localhost;\nlocation / {\nproxy_pass http://myproject;\n",
     );
     insta::assert_snapshot!(said(&made), @r#"
-[balancer]
-listen = "localhost:8080"
-[services.myproject]
-external = ["localhost:8000", "localhost:8001", "localhost:8002", "localhost:8003"]
-routes = ["/"]
-"#);
+    [balancer]
+    listen = "localhost:8080"
+    [services.myproject]
+    external = ["localhost:8000", "localhost:8001", "localhost:8002", "localhost:8003"]
+    routes = ["/"]
+    "#);
     insta::assert_snapshot!(missed(&made).join("\n"), @r"
-nginx.conf:1: a block whose `}` is missing: read as far as it goes
-nginx.conf:2: a block whose `}` is missing: read as far as it goes
-nginx.conf:8: a block whose `}` is missing: read as far as it goes
-nginx.conf:11: a block whose `}` is missing: read as far as it goes
-");
+    nginx.conf:1: a block whose `}` is missing: read as far as it goes
+    nginx.conf:2: a block whose `}` is missing: read as far as it goes
+    nginx.conf:8: a block whose `}` is missing: read as far as it goes
+    nginx.conf:11: a block whose `}` is missing: read as far as it goes
+    ");
     insta::assert_snapshot!(made.notes.join("\n"), @r"
-`listen 80` is for every machine around: lbdev listens on localhost unless `listen` says otherwise
-ports below 1024 need rights: 8080 stands for 80 (line 9)
-");
+    `listen 80` is for every machine around: lbdev listens on localhost unless `listen` says otherwise
+    ports below 1024 need rights: 8080 stands for 80 (line 9)
+    ");
 }
 
 #[test]
@@ -61,32 +61,32 @@ fn a_file_as_people_have_them() {
          location /static { root /srv; }\n }\n}\n",
     );
     insta::assert_snapshot!(said(&made), @r#"
-[balancer]
-listen = "localhost:8088"
-algorithm = "least_conn"
-timeouts = { backend_head = "120s" }
-allow_hosts = ["example.com", "www.example.com"]
-[services.app-1]
-external = ["10.0.0.1:8000", "10.0.0.3:8001"]
-routes = ["/"]
-slow_start = "30s"
-backends.8000 = { weight = 5 }
-[services.port-9000]
-external = ["127.0.0.1:9000"]
-routes = ["/direct"]
-"#);
+    [balancer]
+    listen = "localhost:8088"
+    algorithm = "least_conn"
+    timeouts = { backend_head = "120s" }
+    allow_hosts = ["example.com", "www.example.com"]
+    [services.app-1]
+    external = ["10.0.0.1:8000", "10.0.0.3:8001"]
+    routes = ["/"]
+    slow_start = "30s"
+    backends.8000 = { weight = 5 }
+    [services.port-9000]
+    external = ["127.0.0.1:9000"]
+    routes = ["/direct"]
+    "#);
     insta::assert_snapshot!(missed(&made).join("\n"), @r"
-nginx.conf:7: lua_code_cache on: left out: lbdev does not read that
-nginx.conf:11: server 10.0.0.2:8000: a service's backends differ by their ports, and this one is there already
-nginx.conf:12: server unix:/tmp/x.sock: lbdev connects to addresses with ports only
-nginx.conf:15: upstream unused {…}: no location leads to it, or it has no server that lbdev can reach
-nginx.conf:17: listen 443 ssl: lbdev has no TLS: it is for the own machine
-nginx.conf:20: proxy_set_header X-Custom 1: fields of its own lbdev does not add
-nginx.conf:22: proxy_pass http://app-1/: it changes the path, which lbdev passes on as it is
-nginx.conf:23: location ~ \.php$ {…}: a route is a beginning of a path, not an expression
-nginx.conf:24: root /srv: left out: lbdev does not read that
-nginx.conf:24: location /static {…}: nothing in it passes requests on: serve that from your application
-");
+    nginx.conf:7: lua_code_cache on: left out: lbdev does not read that
+    nginx.conf:11: server 10.0.0.2:8000: a service's backends differ by their ports, and this one is there already
+    nginx.conf:12: server unix:/tmp/x.sock: lbdev connects to addresses with ports only
+    nginx.conf:15: upstream unused {…}: no location leads to it, or it has no server that lbdev can reach
+    nginx.conf:17: listen 443 ssl: lbdev has no TLS: it is for the own machine
+    nginx.conf:20: proxy_set_header X-Custom 1: fields of its own lbdev does not add
+    nginx.conf:22: proxy_pass http://app-1/: it changes the path, which lbdev passes on as it is
+    nginx.conf:23: location ~ \.php$ {…}: a route is a beginning of a path, not an expression
+    nginx.conf:24: root /srv: left out: lbdev does not read that
+    nginx.conf:24: location /static {…}: nothing in it passes requests on: serve that from your application
+    ");
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn a_command_makes_servers_of_ones_own() {
     let made = nginx("x", text, &commands, &|_| Vec::new()).unwrap();
     // What is on another machine is not started on this one.
     insta::assert_snapshot!(said(&made), @r#"
-[services.a]
-command = "srv {port}"
-ports = "8000,8002"
-routes = ["/"]
-[services.b]
-external = ["10.0.0.1:80"]
-routes = ["/b"]
-"#);
+    [services.a]
+    command = "srv {port}"
+    ports = "8000,8002"
+    routes = ["/"]
+    [services.b]
+    external = ["10.0.0.1:80"]
+    routes = ["/b"]
+    "#);
 }
 
 #[test]
@@ -119,19 +119,19 @@ fn included_files_are_read_in_their_place() {
     let text = "http {\nupstream a { server localhost:8000; }\ninclude conf.d/*.conf;\ninclude gone.conf;\n}";
     let made = nginx("nginx.conf", text, &Commands::new(), &included).unwrap();
     insta::assert_snapshot!(missed(&made).join("\n"), @r"
-conf.d/a.conf:1: nonsense: left out: lbdev does not read that
-nginx.conf:4: include gone.conf: there is no such file
-");
+    conf.d/a.conf:1: nonsense: left out: lbdev does not read that
+    nginx.conf:4: include gone.conf: there is no such file
+    ");
 }
 
 #[test]
 fn nothing_passed_on_is_an_error() {
     let error = nginx("x", "server { root /; }", &Commands::new(), &|_| Vec::new()).unwrap_err();
     insta::assert_snapshot!(error, @r"
-error[LB054]: nothing in `x` passes requests on to servers
-  x:1: root /: left out: lbdev does not read that
-  hint: give it a file with `upstream NAME { … }` and `proxy_pass http://NAME;`
-");
+    error[LB054]: nothing in `x` passes requests on to servers
+      x:1: root /: left out: lbdev does not read that
+      hint: give it a file with `upstream NAME { … }` and `proxy_pass http://NAME;`
+    ");
 }
 
 #[test]

@@ -98,9 +98,9 @@ mod tests {
         let text = table_of(&compared, None);
         let rows: Vec<&str> = text.lines().take(3).collect();
         insta::assert_snapshot!(rows.join("\n"), @r"
-BALANCER      LOST GET   LOST POST  ALL RESTARTED     ONE HANGS  NOTICED AFTER  P50  P99  CPU/REQUEST
-lbdev       0 of 1,200  2 of 1,200     0 of 1,200    0 of 1,200              -  0ms  2ms            -
-nginx     400 of 1,200  2 of 1,200   400 of 1,200  400 of 1,200          1.2 s  0ms  2ms        21 µs
-");
+        BALANCER      LOST GET   LOST POST  ALL RESTARTED     ONE HANGS  NOTICED AFTER  P50  P99  CPU/REQUEST
+        lbdev       0 of 1,200  2 of 1,200     0 of 1,200    0 of 1,200              -  0ms  2ms            -
+        nginx     400 of 1,200  2 of 1,200   400 of 1,200  400 of 1,200          1.2 s  0ms  2ms        21 µs
+        ");
     }
 }

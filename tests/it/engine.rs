@@ -167,7 +167,9 @@ fn nothing_of_it_is_left_behind() {
         );
         running.wait_exit(s(20));
         // The guardian asks nicely, waits for a second, and does not ask again.
-        until(s(10), "its processes end", || lbdev.backend_processes().is_empty());
+        until(s(10), "its processes end", || {
+            lbdev.backend_processes().is_empty()
+        });
         lbdev.assert_all_gone();
     }
 }
@@ -204,7 +206,7 @@ fn one_that_is_not_there_is_said_with_how_to_install_it() {
     let own = lbdev.dir.join("empty");
     std::fs::create_dir(&own).unwrap();
     // In a namespace of its own, where /usr/sbin has nothing in it.
-    let mut command = lbdev.command(&["up", "-d", "--engine", "haproxy"]);
+    let command = lbdev.command(&["up", "-d", "--engine", "haproxy"]);
     let program = command.get_program().to_owned();
     let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let script = "mount --bind \"$0\" /usr/sbin && exec \"$@\"";
@@ -220,7 +222,6 @@ fn one_that_is_not_there_is_said_with_how_to_install_it() {
             inside.env(name, value);
         }
     }
-    drop(command.stdin(std::process::Stdio::null()));
     let said = crate::harness::Running::spawn(inside).output(s(60));
     said.fails(1, "LB055")
         .says("`haproxy` is not installed here")
