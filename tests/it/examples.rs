@@ -1,12 +1,13 @@
 //! Every folder of `examples/`: it starts, each backend answers, one is killed and the page goes on, it comes back, and
 //! nothing is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::harness::Lbdev;
+use crate::http::Connection;
 use crate::need;
 use crate::rotation::port_in;
 use crate::up_django::copy_folder;
@@ -18,10 +19,13 @@ const TRIED: &[&str] = &[
     "fastapi",
     "flask",
     "go",
+    "kubernetes",
+    "nginx",
     "node",
     "php",
     "rust",
     "static",
+    "swarm",
     "tomcat",
     "two-services",
     "vite",
@@ -90,7 +94,9 @@ fn goes_on(lbdev: &Lbdev, up: &[String], says: bool) {
     lbdev.run(up).ok();
     let status = lbdev.status();
     let rows = status["backends"].as_array().expect("backends");
-    let balanced = rows.iter().filter(|row| row["service"] == "web");
+    // The one at `/` stands first.
+    let service = &rows[0]["service"];
+    let balanced = rows.iter().filter(|row| row["service"] == *service);
     let all: BTreeSet<u16> = (balanced.clone())
         .filter_map(|row| row["port"].as_u64()?.try_into().ok())
         .collect();
@@ -260,7 +266,98 @@ fn tomcat() -> Result<()> {
         return Ok(());
     }
     let lbdev = site("tomcat")?;
+    lbdev.run(&up(&lbdev)).ok();
+    let mut connection = Connection::open(lbdev.ports.listen())?;
+    let mut jar: BTreeMap<String, String> = BTreeMap::new();
+    // A browser's visit: who answered, and how many visits that one counts.
+    let mut visit = || -> Result<(u16, u32)> {
+        let cookies: Vec<String> = jar.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let page = connection.request("GET", "/", &[("Cookie", &cookies.join("; "))], b"")?;
+        assert_eq!(page.status, 200, "{}", page.text());
+        for cookie in page.headers_named("set-cookie") {
+            let pair = cookie
+                .split(';')
+                .next()
+                .and_then(|pair| pair.split_once('='));
+            let (name, value) = pair.context("a cookie")?;
+            jar.insert(name.to_owned(), value.to_owned());
+        }
+        let text = page.text();
+        let visits = text.split_once("Your visits: ").map(|(_, rest)| rest);
+        let visits = visits.and_then(|rest| rest.split('<').next()?.parse().ok());
+        Ok((port_in(&text).context("a port")?, visits.context("visits")?))
+    };
+    let (owner, _) = visit()?;
+    for expected in 2..6 {
+        assert_eq!(visit()?, (owner, expected), "the session stays where it is");
+    }
+    lbdev.run(&["kill", &owner.to_string()]).ok();
+    let (heir, visits) = visit()?;
+    assert!(
+        heir != owner && visits == 1,
+        "the session was in the memory of {owner}: {heir}, {visits}"
+    );
+    lbdev.run(&["start", &owner.to_string()]).ok();
+    assert_eq!(
+        visit()?,
+        (heir, 2),
+        "who came back has nothing to do with it"
+    );
+    lbdev.run(&["down"]).ok();
+    lbdev.assert_all_gone();
     goes_on(&lbdev, &up(&lbdev), true);
+    Ok(())
+}
+
+/// The tutorial's configuration: what stands in the folder is what `import` makes of it.
+#[test]
+fn nginx() -> Result<()> {
+    let Some(python) = need::python() else {
+        return Ok(());
+    };
+    let again = Lbdev::new();
+    copy_folder(&examples().join("nginx"), &again.dir)?;
+    let written = std::fs::read_to_string(again.dir.join("lbdev.toml"))?;
+    let args = [
+        "import",
+        "nginx.conf",
+        "--run",
+        "{python} server.py {port}",
+        "-o",
+        "-",
+    ];
+    assert_eq!(again.run(&args).ok().stdout, written);
+    let mut lbdev = site("nginx")?;
+    lbdev.set("PATH", path_with(&python));
+    goes_on(&lbdev, &up(&lbdev), true);
+    Ok(())
+}
+
+/// What stands in the folder is what `export` writes, and the same servers run here.
+#[test]
+fn swarm_and_kubernetes() -> Result<()> {
+    let Some(python) = need::python() else {
+        return Ok(());
+    };
+    for name in ["swarm", "kubernetes"] {
+        let file = format!("{name}.yaml");
+        let mut again = Lbdev::new();
+        let folder = again.dir.join(name);
+        std::fs::create_dir(&folder)?;
+        copy_folder(&examples().join(name), &folder)?;
+        again.dir = folder;
+        for (target, file) in [(name, file.as_str()), ("dockerfile", "Dockerfile")] {
+            let written = std::fs::read_to_string(again.dir.join(file))?;
+            assert_eq!(
+                again.run(&["export", target]).ok().stdout,
+                written,
+                "{name}/{file}"
+            );
+        }
+        let mut lbdev = site(name)?;
+        lbdev.set("PATH", path_with(&python));
+        goes_on(&lbdev, &up(&lbdev), true);
+    }
     Ok(())
 }
 
