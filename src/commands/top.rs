@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::connect;
 use crate::cli::Place;
+use crate::config::Engine;
 use crate::control::Client;
 use crate::control::client::ClientError;
+use crate::engine::not_with;
 use crate::error::Report;
 use crate::shutdown::{Level, Reason, Shutdown};
 use crate::ui::Ui;
@@ -39,6 +41,11 @@ pub(super) async fn top(place: &Place, ui: &Ui) -> Result<u8, Report> {
         return Err(
             Report::failed("LB033", message).hint("run `lbdev status`, or `lbdev events -f`")
         );
+    }
+    let engine = client.status().await?.balancer.engine;
+    let engine = Engine::NAMES.iter().find(|(name, _)| *name == engine);
+    if let Some((_, engine)) = engine.filter(|(_, engine)| engine.is_foreign()) {
+        return Err(not_with("counting requests", *engine));
     }
     let shutdown = Shutdown::default();
     // Without a handler a signal ends it all the same; only the terminal is not given back then.

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_millis(400);
 /// Into the load, something happens.
 const HAPPENS: Duration = Duration::from_secs(1);
+/// How long a server needs to start: less than most frameworks.
+const BOOT_MS: u64 = 500;
 /// Until all servers answer by way of the balancer.
 const WARM: Duration = Duration::from_secs(15);
 
@@ -48,7 +50,7 @@ pub async fn measure(
     let setup = format!(
         "[balancer]\nlisten = \"127.0.0.1:{}\"\npassive = {{ failures = 3, window = \"2s\" }}\n\
          timeouts = {{ backend_head = \"1s\" }}\n\n[services.web]\n{server}\nports = \"{first}-{last}\"\n\
-         health = {{ path = \"/health\", interval = \"500ms\", timeout = \"500ms\" }}\n",
+         env = {{ DEMO_BOOT_MS = \"{BOOT_MS}\" }}\nhealth = {{ path = \"/health\", interval = \"500ms\", timeout = \"500ms\" }}\n",
         ports.listen(),
     );
     onlooker.begins(engine, "starts", Duration::ZERO);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{Column, KEEP, render};
-use super::units::{count, latency, took};
+use super::units::{count, took};
 use crate::wire::{Compare, CompareCount};
 
 /// A row an engine, and what its columns are.
@@ -20,10 +20,12 @@ pub fn table_of(compared: &Compare, width: Option<usize>) -> String {
         Column::right("CPU/REQUEST", 45),
     ];
     let lost = |of: &CompareCount| format!("{} of {}", count(of.lost), count(of.sent));
-    let ms = |ms: Option<f64>, shown: fn(Duration) -> String| {
+    let dash = || "-".to_owned();
+    let span = |ms: Option<f64>| {
         let span = ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
-        span.map_or_else(|| "-".to_owned(), shown)
+        span.map_or_else(dash, took)
     };
+    let ms = |ms: Option<f64>| ms.map_or_else(dash, |ms| format!("{ms:.2} ms"));
     let rows: Vec<Vec<String>> = (compared.engines.iter())
         .map(|one| {
             vec![
@@ -32,11 +34,10 @@ pub fn table_of(compared: &Compare, width: Option<usize>) -> String {
                 lost(&one.posts),
                 lost(&one.restarted),
                 lost(&one.hung),
-                ms(one.noticed_ms, took),
-                ms(one.p50_ms, latency),
-                ms(one.p99_ms, latency),
-                one.cpu_us
-                    .map_or_else(|| "-".to_owned(), |us| format!("{us:.0} µs")),
+                span(one.noticed_ms),
+                ms(one.p50_ms),
+                ms(one.p99_ms),
+                one.cpu_us.map_or_else(dash, |us| format!("{us:.0} µs")),
             ]
         })
         .collect();
@@ -48,7 +49,7 @@ pub fn table_of(compared: &Compare, width: Option<usize>) -> String {
 const EXPLAINED: &str = "\n\
 LOST GET, LOST POST  requests without a good answer while a server is killed and started again, 40 ms each. A POST that a
                      server may have begun is lost with it: nobody can know whether it was done.
-ALL RESTARTED        the same while all four servers are restarted at once: who has a queue loses none.
+ALL RESTARTED        the same while all four are restarted at once, which takes half a second: who has a queue loses none.
 ONE HANGS            the same while one server takes connections and answers nothing; each has 1 s for an answer.
 NOTICED AFTER        from then to the last request that was sent to it.
 P50, P99             1,000 requests a second, undisturbed, from the moment each was due.
@@ -98,9 +99,9 @@ mod tests {
         let text = table_of(&compared, None);
         let rows: Vec<&str> = text.lines().take(3).collect();
         insta::assert_snapshot!(rows.join("\n"), @r"
-        BALANCER      LOST GET   LOST POST  ALL RESTARTED     ONE HANGS  NOTICED AFTER  P50  P99  CPU/REQUEST
-        lbdev       0 of 1,200  2 of 1,200     0 of 1,200    0 of 1,200              -  0ms  2ms            -
-        nginx     400 of 1,200  2 of 1,200   400 of 1,200  400 of 1,200          1.2 s  0ms  2ms        21 µs
+        BALANCER      LOST GET   LOST POST  ALL RESTARTED     ONE HANGS  NOTICED AFTER      P50      P99  CPU/REQUEST
+        lbdev       0 of 1,200  2 of 1,200     0 of 1,200    0 of 1,200              -  0.31 ms  1.50 ms            -
+        nginx     400 of 1,200  2 of 1,200   400 of 1,200  400 of 1,200          1.2 s  0.31 ms  1.50 ms        21 µs
         ");
     }
 }
