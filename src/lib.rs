@@ -29,6 +29,7 @@
 //! | **attempt / failover** | one try at one backend / a later attempt elsewhere |
 //! | **ready, healthy, enabled** | its first check passed / recent checks and traffic pass / the operator allows it. **eligible** is all three |
 //! | **belief** ([`backend::Belief`]) | what the balancer takes a backend for; unless `detect` is `instant`, its process may be dead meanwhile |
+//! | **engine** ([`config::Engine`]) | who balances: lbdev itself, or a program of somebody else's in its place |
 //! | **listed** | was ready, and nobody took it out on purpose: a balancer that is not told of deaths would send it requests |
 //! | **rise, fall** | how many checks in a row flip health |
 //! | **weight / share** | what was set / what pickers go by now, smaller during a slow start |
@@ -103,6 +104,17 @@
 //! A lab is a file ([`config::lab`]) with every name in it checked when it is read; [`lab`] does what it says with an lbdev of its
 //! own, which is a child that ends with it ([`lab::HOLD`]). Texts and checks are filled in with what was measured, by the same rules.
 //! Result files are drawn, written and graded there too.
+//!
+//! # Hand-over
+//!
+//! [`export`] writes a set-up in the words of something else: a [`export::Target`] has a template (`templates/export`) and a file that
+//! says what it cannot do. Everything that a template fills in is quoted by its format's rules by default, so that forgetting it is
+//! not possible; what a format cannot hold is left out and said. [`import`] is the way back: nginx's files as a tree, what they mean,
+//! text of `lbdev.toml`; what is not understood is told with its line.
+//!
+//! [`engine`] is `--engine`: another balancer as one more backend of the supervisor, called by [`backend::Slot::Engine`], in no pool, not
+//! meant by `all`. lbdev's data path then has no sockets, its counters are `null`, and [`control`] refuses what only it does. [`compare`] does
+//! one drill with each, by an lbdev of a lab's kind; what it tells was seen by its own load, from outside.
 //!
 //! # Messages
 //!

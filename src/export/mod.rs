@@ -1,7 +1,7 @@
 //! The same set-up for what comes next: a configuration of another balancer, or files for more than one machine.
 //!
 //! One file a target says what it cannot do; what it can is in the target's template (`templates/export`). Whatever a
-//! template fills in is quoted by the rules of its format, unless it says otherwise ([`quote`]): no name, path or
+//! template fills in is quoted by the rules of its format, unless it says otherwise (`quote`): no name, path or
 //! header of a set-up can become a directive.
 
 mod apache;

@@ -1,6 +1,6 @@
 //! A set-up of something else becomes the text of `lbdev.toml`.
 //!
-//! [`lexer`] reads nginx's files, [`nginx`] finds out what they mean, [`draft`] writes it. Whatever is not understood is
+//! [`lexer`] reads nginx's files, [`nginx()`] finds out what they mean, `draft` writes it. Whatever is not understood is
 //! told with its line; nothing is guessed.
 
 mod draft;

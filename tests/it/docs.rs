@@ -128,7 +128,8 @@ fn the_readmes_commands_run() -> Result<()> {
                     | "undrain"
                     | "set"
                     | "logs"
-                    | "config")
+                    | "config"
+                    | "export")
             )
         );
         if !(plain && runs && !placeholders) {
