@@ -135,10 +135,10 @@ fn meant(place: &Place, ui: &Ui) -> Result<Vec<Found>, Report> {
 async fn stop(found: &Found, ui: &Ui) -> Result<(), Report> {
     let client = client_of(found)?;
     // For the last line only: one that cannot say it is stopped all the same.
-    let backends = client
-        .status()
-        .await
-        .map_or(0, |status| status.backends.len());
+    let backends = client.status().await.map_or(0, |status| {
+        let balanced = status.backends.iter().filter(|one| one.kind != "engine");
+        balanced.count()
+    });
     let began = Instant::now();
     if let Err(error) = client.shutdown().await {
         // It may have ended between the look and the question, or be ending: the last of its threads gives the lock back.

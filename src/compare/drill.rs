@@ -85,6 +85,10 @@ impl Drill<'_> {
         let mut begins = |part: &str, lasts| onlooker.begins(self.engine, part, lasts);
 
         begins("undisturbed", self.pace.steady);
+        // Nobody is at its best in the first second.
+        let rps = self.pace.steady_rps;
+        let first = self.plan(Method::GET, "/bytes/100", rps, self.pace.steady / 5);
+        self.drive(&first, &[]).await?;
         let before = self.cpu().await;
         let plan = self.plan(
             Method::GET,

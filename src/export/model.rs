@@ -196,7 +196,13 @@ impl Model {
                 match route {
                     Route::Host(host) => by_host.push(way(host)),
                     Route::Prefix(path) if losses.can_write(path) => {
-                        by_path.push(way(path.trim_end_matches('/')));
+                        let way = way(path.trim_end_matches('/'));
+                        // `/api` and `/api/` are one path to others: the first has it.
+                        match by_path.iter().find(|known: &&Way| known.to == way.to) {
+                            None => by_path.push(way),
+                            Some(known) if known.service == way.service => {}
+                            Some(_) => losses.route(&service.name, route),
+                        }
                     }
                     Route::Prefix(_) => losses.route(&service.name, route),
                 }

@@ -1,6 +1,11 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 
 use super::quote::{Format, comment, quote};
+use super::{Target, export};
+use crate::balance::{Algorithm, HashKey};
+use crate::config::{self, Config, Route};
 use crate::import::lexer;
 
 proptest! {
@@ -54,5 +59,80 @@ fn what_has_a_meaning_everywhere_is_refused() {
         (Format::Haproxy, "a\nb"),
     ] {
         assert_eq!(quote(format, text), None, "{format:?} {text}");
+    }
+}
+
+/// A set-up of two services, with a word of somebody's in each place where one can be.
+fn with(path: &str, header: &str, project: &str, text: &str) -> Config {
+    static PLAIN: OnceLock<Config> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| {
+        let text = "[services.web]\ncommand = \"srv {port}\"\nports = \"8000-8001\"\n\
+                    health = { path = \"/h\", body = \"b\" }\n[services.other]\ncommand = \"srv {port}\"\n\
+                    ports = \"8002-8003\"\nroutes = [\"/other\"]\n";
+        config::resolve_text(&std::env::temp_dir(), text).unwrap()
+    });
+    let mut config = plain.clone();
+    project.clone_into(&mut config.project);
+    config.balancer.live.algorithm = Algorithm::Hash;
+    config.balancer.live.hash_key = HashKey::Header(header.to_owned());
+    config.services[1].routes = vec![Route::Prefix(path.to_owned())];
+    for backend in &mut config.services[0].backends {
+        backend.health.path = Some(path.to_owned());
+        backend.health.body = Some(text.to_owned());
+    }
+    config
+}
+
+/// What a file is made of, whatever its words are: of each line what it begins with; for nginx the tree.
+fn bones(target: Target, text: &str) -> Vec<String> {
+    fn tree(all: &[lexer::Directive], depth: usize, out: &mut Vec<String>) {
+        for one in all {
+            out.push(format!("{depth} {} {}", one.name(), one.words.len()));
+            tree(one.block.as_deref().unwrap_or_default(), depth + 1, out);
+        }
+    }
+    if target == Target::Nginx {
+        let (all, flaws) = lexer::read("x", text);
+        assert_eq!(flaws, [], "{text}");
+        let mut out = Vec::new();
+        tree(&all, 0, &mut out);
+        return out;
+    }
+    let lines = text.lines().map(str::trim_start);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.split([' ', '\t']).next())
+        .map(str::to_owned)
+        .collect()
+}
+
+proptest! {
+    /// Whatever stands in a path, a field's name, a project's name or a text: the file has the directives that it has
+    /// without them, but for those that are told to be left out.
+    #[test]
+    fn no_word_becomes_a_directive(
+        path in "/[!-\"$-.0-~][!-\"$-~]{0,12}",
+        header in "[a-z0-9!#$%&'*+.^_`|~-]{1,10}",
+        project in "\\PC{1,20}",
+        text in "\\PC{1,20}",
+    ) {
+        for target in [Target::Nginx, Target::Haproxy, Target::Apache, Target::Caddy] {
+            let Ok(made) = export(&with(&path, &header, &project, &text), target) else {
+                // It cannot be said there at all.
+                continue;
+            };
+            let left_out = made.lost.iter().any(|lost| lost.contains("is left out"));
+            let unhashed = made.lost.iter().any(|lost| lost.starts_with("hash_key"));
+            let unchecked = made.lost.iter().any(|lost| lost.contains("for no path"));
+            // What is left out of this one is left out of the plain one, too.
+            let plain_path = if left_out { "/a?b" } else { "/plain" };
+            let plain_header = if unhashed && target != Target::Apache { "x!y" } else { "x-y" };
+            let plain = export(&with(plain_path, plain_header, "p", "t"), target).unwrap();
+            let checks = |word: &String| !(unchecked && word.starts_with("health_"));
+            let of = |text: &str| -> Vec<String> {
+                bones(target, text).into_iter().filter(checks).collect()
+            };
+            prop_assert_eq!(of(&made.text), of(&plain.text), "{:?}: {}", target, made.text);
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Lbdev, kill};
 use crate::http;
+use crate::json::fits;
 use crate::need;
 use crate::rotation::{goes_round, port_in};
 use crate::wait::{s, until};
@@ -55,6 +56,7 @@ fn tutorial(engine: &str) -> Result<()> {
     goes_round(&seen, &four);
 
     let status = lbdev.status();
+    fits(&status, "status");
     assert_eq!(status["balancer"]["engine"], engine);
     assert_eq!(status["state"], "serving");
     assert_eq!(status["dashboard"], Value::Null);
@@ -264,6 +266,7 @@ fn compare_does_one_drill_with_each() -> Result<()> {
     let lbdev = Lbdev::new();
     let said = lbdev.run(&["compare", "--quick", "--json"]).ok();
     let all = said.json();
+    fits(&all, "compare");
     let names: Vec<&str> = all["engines"]
         .as_array()
         .context("engines")?

@@ -11,7 +11,7 @@ use crate::wait::s;
 
 /// Whether a document is one of a definition.
 #[track_caller]
-fn fits(document: &Value, definition: &str) {
+pub fn fits(document: &Value, definition: &str) {
     let text = include_str!("json/schema.json");
     let mut schema: Value = serde_json::from_str(text).unwrap();
     schema["$ref"] = json!(format!("#/$defs/{definition}"));
@@ -159,6 +159,14 @@ fn each_verb_against_none() {
     assert_eq!(problem["error"]["code"], "LB010", "{failed}");
     std::fs::remove_file(lbdev.dir.join("lbdev.toml")).unwrap();
     fits(&lbdev.run(&["init", "--json"]).ok().json(), "init");
+    for target in ["nginx", "compose", "kubernetes", "procfile"] {
+        let exported = lbdev.run(&["export", target, "--json"]).ok().json();
+        fits(&exported, "export");
+    }
+    lbdev.run(&["export", "nginx", "-o", "nginx.conf"]).ok();
+    let imported = lbdev.run(&["import", "nginx.conf", "-o", "-", "--json"]);
+    fits(&imported.ok().json(), "import");
+    fits(&lbdev.run(&["export", "pdf", "--json"]).json(), "problem");
 }
 
 #[test]

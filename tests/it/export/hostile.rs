@@ -133,6 +133,45 @@ fn no_path_becomes_a_directive() -> Result<()> {
     Ok(())
 }
 
+/// Names of fields and of cookies have characters that mean something elsewhere (RFC 9110 §5.6.2); a folder may have any name.
+#[test]
+fn no_name_becomes_a_directive() -> Result<()> {
+    let names = [
+        "x!y", "x$y", "x%y", "x&y", "x'y", "x*y", "x+y", "x^y", "x`y", "x|y", "x~y",
+    ];
+    let lbdev = Lbdev::new();
+    let folder = lbdev.dir.join("a\"b;c{d}e$f'g\\");
+    std::fs::create_dir(&folder)?;
+    for (target, program, check) in [
+        ("nginx", "nginx", "-t -c"),
+        ("haproxy", "haproxy", "-c -f"),
+        ("apache", "apache2", "-t -f"),
+        ("caddy", "caddy", "validate --adapter caddyfile --config"),
+    ] {
+        let Some(tool) = need::installed(program, &format!("{program} is not installed")) else {
+            continue;
+        };
+        for kind in ["header", "cookie"] {
+            for name in names {
+                std::fs::write(
+                    folder.join("lbdev.toml"),
+                    format!(
+                        "[balancer]\nalgorithm = \"hash\"\nhash_key = \"{kind}:{name}\"\n\
+                         [services.web]\ncommand = \"srv {{port}}\"\nports = \"8000-8001\"\n"
+                    ),
+                )?;
+                let dir = folder.to_str().unwrap();
+                let made = lbdev.run(&["-C", dir, "export", target]).ok();
+                let file = lbdev.write("exported.conf", &made.stdout);
+                let mut args: Vec<&str> = check.split(' ').collect();
+                args.push(file.to_str().unwrap());
+                content(&tool, &args, &lbdev.dir)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn no_word_of_a_command_becomes_a_key() -> Result<()> {
     let Some(python) = need::python_that_imports("yaml") else {
