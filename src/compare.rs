@@ -27,7 +27,7 @@ impl Pace {
     pub fn quick() -> Self {
         Self {
             steady: Duration::from_secs(1),
-            disturbed: Duration::from_secs(4),
+            disturbed: Duration::from_secs(3),
             ..Self::default()
         }
     }

@@ -256,8 +256,9 @@ fn spec(engine: Engine, command: Command, addresses: &[SocketAddr]) -> BackendSp
             max: RESTARTS,
         },
         stop: StopPolicy {
-            // Each of them finishes what it has at this signal.
+            // Each of them finishes what it has at this signal; Windows has none of them.
             signal: match engine {
+                _ if cfg!(windows) => Signal::Term,
                 Engine::Builtin | Engine::Nginx => Signal::Quit,
                 Engine::Haproxy => Signal::Usr1,
                 Engine::Apache => Signal::Winch,

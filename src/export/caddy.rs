@@ -3,9 +3,9 @@
 use super::fill::fill;
 use super::loss::{Can, Losses};
 use super::model::Model;
-use super::quote::Format;
+use super::quote::{Format, quote};
 use super::{ExportError, Target};
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, HashKey};
 
 const TEMPLATE: &str = include_str!("../../templates/export/Caddyfile");
 
@@ -21,7 +21,10 @@ pub(super) const CAN: Can = Can {
         Algorithm::Hash,
     ],
     instead: "least_conn",
-    hash_keys: |_| true,
+    hash_keys: |key| match key {
+        HashKey::Path => true,
+        HashKey::Header(name) | HashKey::Cookie(name) => quote(Format::Caddy, name).is_some(),
+    },
     weights: false,
     most_weight: u32::MAX,
     backup: false,

@@ -155,11 +155,7 @@ pub(super) fn containers(
             ),
             grace: stop.timeout.as_secs().max(1),
             path: health.path.clone(),
-            check: check(
-                &elsewhere.command.argv,
-                port,
-                health.path.as_deref().unwrap_or("/"),
-            ),
+            check: check(&elsewhere.command.argv, port, health.path.as_deref()),
             interval: health.interval.as_secs().max(1),
             timeout: health.timeout.as_secs().max(1),
             rise: health.rise,
@@ -186,24 +182,39 @@ fn slot(id: &BackendId) -> crate::backend::Slot {
     }
 }
 
-/// A health check with what the image has: Python where the server is one, else wget or curl.
-fn check(argv: &[String], port: u16, path: &str) -> Vec<String> {
-    let url = format!("http://127.0.0.1:{port}{path}");
-    let words: Vec<&str> = match argv.first().is_some_and(|program| program == "python") {
-        true => vec![
-            "CMD",
-            "python",
-            "-c",
-            "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])",
-            &url,
-        ],
-        false => {
+/// A health check with what the image has: Python where the server is one, else wget or curl. Without a path any answer will
+/// do, as with lbdev.
+fn check(argv: &[String], port: u16, path: Option<&str>) -> Vec<String> {
+    let url = format!("http://127.0.0.1:{port}{}", path.unwrap_or("/"));
+    let is_python = argv.first().is_some_and(|program| program == "python");
+    let words: Vec<String> = match (is_python, path) {
+        (true, Some(_)) => {
+            let code = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])";
+            vec!["CMD".into(), "python".into(), "-c".into(), code.into(), url]
+        }
+        (true, None) => {
+            let code = "import socket, sys; socket.create_connection((\"127.0.0.1\", int(sys.argv[1])), 1)";
+            let port = port.to_string();
+            vec![
+                "CMD".into(),
+                "python".into(),
+                "-c".into(),
+                code.into(),
+                port,
+            ]
+        }
+        (false, path) => {
             let url = shlex::try_quote(&url).unwrap_or_default();
-            let line = format!("wget -q -O /dev/null {url} || curl -fsS -o /dev/null {url}");
-            return vec!["CMD-SHELL".to_owned(), line];
+            let line = match path {
+                Some(_) => format!("wget -q -O /dev/null {url} || curl -fsS -o /dev/null {url}"),
+                None => format!(
+                    "curl -sS -o /dev/null {url} || wget -S -O /dev/null {url} 2>&1 | grep -q HTTP/"
+                ),
+            };
+            vec!["CMD-SHELL".into(), line]
         }
     };
-    words.into_iter().map(str::to_owned).collect()
+    words
 }
 
 /// What has no place in a container.

@@ -87,10 +87,7 @@ pub(super) fn filled(
         "conn-failure empty-response{}",
         statuses.collect::<String>()
     );
-    let mut model = model.with(losses);
-    if model.algorithm == "hash" && !is_plain(&model.hash_name) {
-        model.algorithm = "least_conn";
-    }
+    let model = model.with(losses);
     fill(
         Target::Haproxy,
         CAN.format,

@@ -107,6 +107,16 @@ impl<'a> Losses<'a> {
             .is_none_or(|can| !path.contains(can.not_in_paths) && quote(can.format, path).is_some())
     }
 
+    /// Whether a text can be written there at all.
+    pub(super) fn can_quote(&self, text: &str) -> bool {
+        self.can.is_none_or(|can| quote(can.format, text).is_some())
+    }
+
+    /// Whether requests can be told apart there by this.
+    pub(super) fn can_hash(&self, key: &HashKey) -> bool {
+        self.can.is_none_or(|can| (can.hash_keys)(key))
+    }
+
     fn balancer(&mut self, can: &Can) {
         let (said, plain) = (&self.config.balancer, Balancer::default());
         let live = &said.live;

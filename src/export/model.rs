@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::loss::Losses;
 use super::{Run, Target};
-use crate::balance::{HashKey, Sticky};
+use crate::balance::{Algorithm, HashKey, Sticky};
 use crate::config::{BackendSpec, Config, ListenHost, Route, Service};
 
 #[derive(Debug, Clone, Serialize)]
@@ -149,7 +149,11 @@ impl Model {
                 })
                 .collect(),
             port: balancer.listen.port,
-            algorithm: live.algorithm.name(),
+            algorithm: match live.algorithm {
+                // What stands for it where the key cannot be said.
+                Algorithm::Hash if !losses.can_hash(&live.hash_key) => Algorithm::LeastConn.name(),
+                algorithm => algorithm.name(),
+            },
             hash,
             hash_name,
             sticky: live.sticky == Sticky::Cookie,
@@ -185,6 +189,16 @@ impl Model {
             differs: Vec::new(),
         };
         model.name();
+        for service in &mut model.services {
+            for (key, text) in [("path", &mut service.path), ("body", &mut service.body)] {
+                if text.take_if(|text| !losses.can_quote(text)).is_some() {
+                    let name = &service.name;
+                    losses.lost(format!(
+                        "health.{key} of `{name}`: it cannot be written there"
+                    ));
+                }
+            }
+        }
         let (mut by_host, mut by_path) = (Vec::new(), Vec::new());
         for (service, known) in services.iter().zip(&model.services) {
             for route in &service.routes {

@@ -9,7 +9,7 @@ pub(super) enum Format {
     Haproxy,
     /// Apache's: `"…"` with `\"` and `\\`; `${…}` is a variable everywhere.
     Apache,
-    /// Caddy's: `"…"` with `\"`; `{$…}` is a variable everywhere, `{…}` a placeholder.
+    /// Caddy's: between backticks nothing is special but `{$…}`, a variable everywhere, and `{…}`, a placeholder.
     Caddy,
     /// YAML 1.2 double quoted (7.3.1), which JSON's strings are.
     Yaml,
@@ -36,10 +36,9 @@ pub(super) fn quote(format: Format, text: &str) -> Option<String> {
             let fits = fits(&[]) && !text.contains("${");
             fits.then(|| format!("\"{}\"", escaped(text, &['"', '\\'])))
         }
-        // A backslash before anything else than `"` is one: only at the end, or before a quote, would it be lost.
-        Format::Caddy => fits(&['{', '}', '\\', '`']).then(|| match is_word(text) {
+        Format::Caddy => fits(&['{', '}', '`']).then(|| match is_word(text) {
             true => text.to_owned(),
-            false => format!("\"{}\"", escaped(text, &['"'])),
+            false => format!("`{text}`"),
         }),
         Format::Yaml => Some(json(text)),
         Format::Compose => Some(json(text).replace('$', "$$")),

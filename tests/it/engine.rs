@@ -11,7 +11,7 @@ use crate::http;
 use crate::json::fits;
 use crate::need;
 use crate::rotation::{goes_round, port_in};
-use crate::wait::{s, until};
+use crate::wait::{is_long, s, until};
 
 /// Which are here; each that is not is a skip.
 fn engines() -> Vec<&'static str> {
@@ -246,7 +246,9 @@ fn strange_names_are_refused() {
 /// The lesson of the tutorial, with somebody else's balancer.
 #[test]
 fn the_lab_of_the_tutorial_holds_with_each() {
-    for engine in engines() {
+    // One of them where time is short.
+    let most = if is_long() { 3 } else { 1 };
+    for engine in engines().into_iter().rev().take(most) {
         let lbdev = Lbdev::new();
         lbdev
             .run(&["lab", "failover", "--auto", "--engine", engine])
