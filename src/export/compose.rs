@@ -57,6 +57,11 @@ pub(super) fn text(
         }
     };
     let port = model.port;
+    if swarm && super::model::is_loopback(config) {
+        losses.differs(format!(
+            "port {port} is open on every address of every node, not on this machine's own alone"
+        ));
+    }
     let published = match (swarm, super::model::is_loopback(config)) {
         // Swarm publishes on every address of every node.
         (true, _) => format!("{port}:8080"),
